@@ -1,0 +1,62 @@
+"""The options of an export, validated once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.artifact import Preprocessing
+
+Method = Literal["evidence", "paper", "naive"]
+Reference = Literal["mean", "none"]
+
+
+class ExportConfig(BaseModel):
+    """Everything an export depends on, besides the files it reads.
+
+    Attributes:
+        model: An ``.onnx`` file, ``package.module:callable`` or ``timm:NAME``.
+        data: Folder with one folder of training images for each class.
+        out: The artifact's folder; it appears whole or not at all.
+        preprocessing: How images become input tensors.
+        labels: Class labels in the order of the logits; None takes the folder names.
+        weights: Weights for a torch model.
+        input_size: (height, width) in pixels for a torch model that does not say.
+        output: The graph output with the logits, where the model has several.
+        prototypes: k, prototypes of each class.
+        method: How the head rows are split.
+        reference: What is subtracted from every head row before it is split; None lets the
+            activation decide: ``mean`` for softmax, ``none`` for sigmoid.
+        multilabel: The logits are read through a sigmoid; by default a softmax.
+        top: Classes explained by ``model.onnx`` for each image.
+        max_images: Images used of each class, drawn by seed where there are more.
+        min_images: Usable images below which a class keeps its head row whole.
+        seed: Seed of every random choice.
+        jobs: Threads for decoding and for the network; changes no byte of the result.
+        resume: Continue an interrupted export from its finished classes.
+        overwrite: Replace an artifact that stands at ``out``, or the remains of another export.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    data: Path
+    out: Path
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] | None = None
+    weights: Path | None = None
+    input_size: tuple[int, int] | None = None
+    output: str | None = None
+    prototypes: int = Field(default=3, ge=1, le=32)
+    method: Method = "evidence"
+    reference: Reference | None = None
+    multilabel: bool = False
+    top: int = Field(default=5, ge=1, le=1000)
+    max_images: int = Field(default=200, ge=1)
+    min_images: int = Field(default=5, ge=2)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    jobs: int = Field(default=0, ge=0)
+    resume: bool = False
+    overwrite: bool = False

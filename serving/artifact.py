@@ -1,0 +1,309 @@
+"""The artifact: one folder, written by the exporter and read by everything else.
+
+===================== =============================================================
+``manifest.json``     the contract, :class:`Manifest`
+``model.onnx``        the source model with the prototype outputs beside its own
+``steerable.onnx``    the same with two more required inputs, mask and classes
+``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
+``evidence/``         training crops that show what each prototype looks like
+``golden.npz``        a few inputs with every output, so another runtime can test itself
+===================== =============================================================
+
+Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
+the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from serving.errors import IntegrityError, ManifestError
+
+FORMAT: Literal["protohead/1"] = "protohead/1"
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+STEERABLE = "steerable.onnx"
+PROTOTYPES = "prototypes.safetensors"
+GOLDEN = "golden.npz"
+EVIDENCE = "evidence"
+_REQUIRED = (MODEL, STEERABLE, PROTOTYPES, GOLDEN)
+
+
+def _inside(name: str) -> str:
+    """Refuse a file name that would leave the artifact's folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
+        raise ValueError(f"expected a plain relative path with forward slashes, got {name!r}")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=1, le=16384)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Record):
+    """How an image becomes the input tensor: resize, crop, then (pixel * scale - mean) / std.
+
+    ``resize`` is the length of the short side, or (height, width) exactly; ``crop`` is taken from
+    the centre, black where the image is smaller. Both in pixels; None leaves the step out.
+    """
+
+    resize: Size | tuple[Size, Size] | None = None
+    crop: Size | tuple[Size, Size] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = (
+        "bilinear"
+    )
+    scale: float = Field(default=1 / 255, gt=0, allow_inf_nan=False)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["RGB", "BGR", "L"] = "RGB"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Preprocessing:
+        expected = len(self.channels)
+        if len(self.mean) != expected or len(self.std) != expected:
+            raise ValueError(
+                f"expected mean and std of {expected} values for channels {self.channels}, "
+                f"got {len(self.mean)} and {len(self.std)}"
+            )
+        if any(value <= 0 for value in self.std):
+            raise ValueError(f"expected std above 0, got {self.std}")
+        if self.size is None:
+            raise ValueError(
+                "expected resize (h, w) or crop, so that every image has the same size"
+            )
+        return self
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the input tensor in pixels."""
+        if self.crop is not None:
+            return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+        return None if isinstance(self.resize, int) else self.resize
+
+
+class SourceRecord(_Record):
+    """The classifier that was explained."""
+
+    file: str
+    sha256: Sha256
+
+
+class InputRecord(_Record):
+    """The one input of ``model.onnx``; None in the shape is any size."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: Literal["float32"]
+    preprocessing: Preprocessing
+
+
+class HeadRecord(_Record):
+    """Where the head was found in the source graph."""
+
+    output: str
+    logits: str
+    feature: str
+    pooling: str
+    linear: str
+    layout: Literal["NCHW", "NHWC", "NLC"]
+    grid: tuple[int, int]
+    channels: int = Field(ge=1)
+    layer_norm_epsilon: float | None = None
+
+
+class MethodRecord(_Record):
+    """How the head was decomposed: the resolved options of the export."""
+
+    name: Literal["evidence", "paper", "naive"]
+    reference: Literal["mean", "none"]
+    seed: int
+    max_images: int
+    min_images: int
+
+
+class SolveRecord(_Record):
+    """How one optimisation ended."""
+
+    iterations: int
+    objective: float
+    converged: bool
+
+
+class EvidenceRecord(_Record):
+    """One training crop that activates a prototype."""
+
+    file: FileName
+    image: str
+    value: float
+    box: tuple[int, int, int, int]
+
+
+class PrototypeRecord(_Record):
+    """One prototype of one class, with its evidence, best first."""
+
+    name: str
+    evidence: tuple[EvidenceRecord, ...] = ()
+
+
+class ClassRecord(_Record):
+    """How one class was decomposed.
+
+    ``whole`` marks a class that keeps its head row as one prototype, because it had too few
+    usable images; its other k - 1 prototypes are zero and not listed.
+    """
+
+    index: int = Field(ge=0)
+    label: str
+    state: Literal["decomposed", "whole"]
+    images: int = Field(ge=0)
+    skipped: int = Field(default=0, ge=0)
+    residual_ratio: float | None = None
+    scale: tuple[float, ...] = ()
+    regularization: float | None = None
+    discovery: SolveRecord | None = None
+    scaling: SolveRecord | None = None
+    refinement: SolveRecord | None = None
+    warnings: tuple[str, ...] = ()
+    prototypes: tuple[PrototypeRecord, ...]
+
+
+class GateRecord(_Record):
+    """One promise, measured."""
+
+    name: str
+    state: Literal["passed", "failed", "skipped"]
+    detail: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class Manifest(_Record):
+    """``manifest.json``: what the artifact is, how it was made and what it must hash to."""
+
+    format: Literal["protohead/1"] = FORMAT
+    source: SourceRecord
+    input: InputRecord
+    activation: Literal["softmax", "sigmoid"]
+    prototypes: int = Field(ge=1, le=32)
+    top: int = Field(ge=1)
+    head: HeadRecord
+    method: MethodRecord
+    classes: tuple[ClassRecord, ...] = Field(min_length=1)
+    verification: tuple[GateRecord, ...] = ()
+    files: dict[FileName, Sha256]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if [record.index for record in self.classes] != list(range(len(self.classes))):
+            raise ValueError("expected classes numbered 0, 1, 2, ... in order")
+        missing = [name for name in _REQUIRED if name not in self.files]
+        crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
+        missing += sorted(crops - self.files.keys())
+        if missing:
+            raise ValueError(f"expected a sha256 for each file, none for {missing[:3]}")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class labels in the order of the logits."""
+        return tuple(record.label for record in self.classes)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact on disk whose manifest has been read and whose files match their hashes."""
+
+    folder: Path
+    manifest: Manifest
+
+    def path(self, name: str) -> Path:
+        """The path of a file that the manifest lists."""
+        return self.folder / name
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """Read an artifact and check every file against its hash.
+
+    Args:
+        folder: The artifact's folder.
+
+    Returns:
+        The artifact; nothing of it has been executed or deserialised beyond the manifest.
+
+    Raises:
+        ManifestError: The manifest is missing, malformed or of another format version.
+        IntegrityError: A file is missing, changed, or a link out of the folder.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    root = folder.resolve()
+    for name, expected in manifest.files.items():
+        path = root / name
+        if not path.is_file():
+            raise IntegrityError(
+                f"{folder}: expected the file {name}, found none. Copy the artifact whole."
+            )
+        if not path.resolve().is_relative_to(root):
+            raise IntegrityError(f"{folder}: {name} is a link that leaves the artifact's folder.")
+        found = sha256_of(path)
+        if found != expected:
+            raise IntegrityError(
+                f"{folder}: {name} has changed: expected sha256 {expected[:12]}…, "
+                f"got {found[:12]}…. Export again, or copy the artifact again."
+            )
+    return Artifact(folder=root, manifest=manifest)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(
+            f"{path.parent}: expected an artifact, a folder with {MANIFEST}; "
+            f"cannot read it: {error.strerror}."
+        ) from error
+    try:
+        version = json.loads(text).get("format")
+        if version != FORMAT:
+            raise ManifestError(
+                f"{path}: expected format {FORMAT!r}, got {version!r}. "
+                "Export the model again with this version, or use the version that wrote it."
+            )
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise ManifestError(f"{path}: {where}: {first['msg']}.") from error
+    except (ValueError, AttributeError) as error:
+        raise ManifestError(f"{path}: expected a JSON object: {error}.") from error
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """The bytes of ``manifest.json``: the same manifest gives the same bytes."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    return (text + "\n").encode()

@@ -1,0 +1,377 @@
+"""Run an artifact: image in, prediction with its explanation out. No HTTP, no torch.
+
+Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load_file
+
+from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, load_artifact
+from serving.errors import RequestError
+from serving.preprocess import decode, make_view, to_tensor
+from serving.runtime import Provider, make_session, ort
+
+ImageLike = Image.Image | Path | str | bytes
+ClassKey = int | str
+_EXPLAINED = ("contributions", "common", "class_ids", "heatmaps")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A training crop that activates a prototype.
+
+    Attributes:
+        path: JPEG inside the artifact.
+        image: Id of the training image, its path below the data folder.
+        value: Activation at the crop's centre, logit units.
+    """
+
+    path: Path
+    image: str
+    value: float
+
+
+@dataclass(frozen=True)
+class PrototypeExplanation:
+    """What one prototype says of one image.
+
+    Attributes:
+        index: Number of the prototype in its class, from 0.
+        name: Its name.
+        contribution: What it adds to the logit, logit units.
+        heatmap: Where, (h, w), logit units; its mean is the contribution.
+        evidence: Training crops that show what it looks like, best first.
+    """
+
+    index: int
+    name: str
+    contribution: float
+    heatmap: NDArray[np.float32]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class ClassExplanation:
+    """Why one class got its logit: contributions + bias + common = logit.
+
+    Attributes:
+        class_id: Position of the class in the logits.
+        label: Its label.
+        logit: The source model's own logit; after muting, the steered one.
+        probability: Softmax or sigmoid of the logits, as the manifest says.
+        bias: The head's bias, logit units.
+        common: The reference's share, the same for every class; moves no probability.
+        whole: The class had too few training images: its head row is one prototype.
+        prototypes: Its prototypes in their own order.
+    """
+
+    class_id: int
+    label: str
+    logit: float
+    probability: float
+    bias: float
+    common: float
+    whole: bool
+    prototypes: tuple[PrototypeExplanation, ...]
+
+    @property
+    def residual(self) -> float:
+        """|sum of contributions + bias + common - logit|, the completeness of this answer."""
+        total = sum(prototype.contribution for prototype in self.prototypes)
+        return abs(total + self.bias + self.common - self.logit)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The answer for one image.
+
+    Attributes:
+        view: What the network saw: resized, cropped, RGB.
+        classes: The explained classes, best first or as asked for.
+    """
+
+    view: Image.Image
+    classes: tuple[ClassExplanation, ...]
+
+    @property
+    def residual(self) -> float:
+        """The largest completeness residual of the explained classes, logit units."""
+        return max(explained.residual for explained in self.classes)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The raw outputs of the explained graph.
+
+    Attributes:
+        source: The source model's own outputs by name.
+        logits: (b, c) float32.
+        contributions: (b, t, k) float32, logit units.
+        common: (b, 1) float32, logit units.
+        class_ids: (b, t) int64.
+        heatmaps: (b, t, k, h, w) float32, logit units.
+    """
+
+    source: dict[str, NDArray[np.float32]]
+    logits: NDArray[np.float32]
+    contributions: NDArray[np.float32]
+    common: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    heatmaps: NDArray[np.float32]
+
+
+class Predictor:
+    """An artifact, ready to answer.
+
+    Args:
+        artifact: The artifact's folder, or one already loaded.
+        provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
+        threads: Threads inside an operator; 0 takes all cores.
+
+    Raises:
+        ManifestError: The manifest is missing, malformed or of another version.
+        IntegrityError: A file is missing or changed.
+        RuntimeSetupError: onnxruntime cannot run the model as asked.
+
+    Example:
+        >>> predictor = Predictor("models/toybirds/artifact")  # doctest: +SKIP
+        >>> best = predictor.explain("bird.jpg").classes[0]  # doctest: +SKIP
+        >>> best.label, [p.contribution for p in best.prototypes]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact | Path | str,
+        *,
+        provider: Provider = "cpu",
+        threads: int = 0,
+    ) -> None:
+        loaded = artifact if isinstance(artifact, Artifact) else load_artifact(Path(artifact))
+        self.artifact = loaded
+        self.manifest = loaded.manifest
+        self._open = partial(make_session, provider=provider, threads=threads)
+        self._session = self._open(loaded.path(MODEL))
+        self._bias = load_file(loaded.path(PROTOTYPES))["bias"]
+        self._ids = {label: index for index, label in enumerate(self.manifest.labels)}
+
+    @cached_property
+    def _steerable(self) -> ort.InferenceSession:
+        # Opened on first use: most callers never mute, and it holds a second copy of the weights.
+        return self._open(self.artifact.path(STEERABLE))
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers that run, the preferred one first."""
+        return tuple(self._session.get_providers())
+
+    def preprocess(self, image: ImageLike) -> tuple[Image.Image, NDArray[np.float32]]:
+        """What the network sees of an image, and its input tensor.
+
+        Args:
+            image: An image, a path, or the bytes of an image file.
+
+        Returns:
+            The view, RGB, and the tensor without batch axis, float32.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+        """
+        if isinstance(image, str):
+            image = Path(image)
+        upright = image.convert("RGB") if isinstance(image, Image.Image) else decode(image)
+        preprocessing = self.manifest.input.preprocessing
+        view = make_view(upright, preprocessing).image
+        return view, to_tensor(view, preprocessing)
+
+    def run(
+        self,
+        batch: NDArray[np.float32],
+        *,
+        mask: NDArray[np.float32] | None = None,
+        classes: NDArray[np.int64] | None = None,
+    ) -> Outputs:
+        """Run a preprocessed batch.
+
+        Args:
+            batch: (b, channels, h, w) float32, or (b, h, w, channels) as the input's layout says.
+            mask: (c, k) float32, 0 mutes a prototype, 1 leaves it alone.
+            classes: (b, t) int64, the classes to explain; -1 is the next best.
+
+        Returns:
+            Every output of the graph. Without mask and classes the source's own outputs are
+            bit-identical to the source model's.
+        """
+        feeds: dict[str, NDArray[np.generic]] = {self.manifest.input.name: batch}
+        session = self._session
+        if mask is not None or classes is not None:
+            session = self._steerable
+            count, k, top = len(self.manifest.classes), self.manifest.prototypes, self._top
+            feeds["prototype_mask"] = (
+                np.ones((count, k), dtype=np.float32) if mask is None else mask
+            )
+            feeds["classes"] = (
+                np.full((len(batch), top), -1, dtype=np.int64) if classes is None else classes
+            )
+        names = [output.name for output in session.get_outputs()]
+        values = dict(zip(names, session.run(names, feeds), strict=True))
+        return Outputs(
+            source={name: values[name] for name in names if name not in _EXPLAINED},
+            logits=values[self.manifest.head.logits],
+            **{name: values[name] for name in _EXPLAINED},
+        )
+
+    def predict(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
+        """The logits of images.
+
+        Args:
+            images: Images, paths, or bytes of image files.
+
+        Returns:
+            (b, c) float32, bit-identical to the source model's for the same batch.
+
+        Raises:
+            ImageError: One of them is not an image, damaged, or too large.
+        """
+        tensors = [self.preprocess(image)[1] for image in images]
+        if not tensors:
+            return np.empty((0, len(self.manifest.classes)), dtype=np.float32)
+        name = self.manifest.head.logits
+        batches = self._batches(tensors)
+        return np.concatenate(
+            [self._session.run([name], {self.manifest.input.name: b})[0] for b in batches]
+        )
+
+    def _batches(self, tensors: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        fixed = self.manifest.input.shape[0]
+        if fixed is None:
+            return [np.stack(tensors)]
+        if len(tensors) % fixed:
+            raise RequestError(
+                f"expected a multiple of {fixed} images, the batch size that the source model "
+                f"fixes, got {len(tensors)}."
+            )
+        return [np.stack(tensors[i : i + fixed]) for i in range(0, len(tensors), fixed)]
+
+    def explain(
+        self,
+        image: ImageLike,
+        *,
+        classes: Sequence[ClassKey] | None = None,
+        mute: Iterable[tuple[ClassKey, int]] = (),
+    ) -> Explanation:
+        """Explain one image: which parts were looked for, where, and how much each counted.
+
+        The decomposition is that of "Post-hoc Part-prototype Networks" (ICML 2024), equations 7
+        and 8: the prototypes of a class sum to its head row, so the contributions sum to its
+        logit.
+
+        Args:
+            image: An image, a path, or the bytes of an image file.
+            classes: Ids or labels of the classes to explain; by default the best ones, as many
+                as the artifact was exported with.
+            mute: Pairs of class and prototype number to switch off; the logits answer as if
+                they were not there.
+
+        Returns:
+            The explanation.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+            RequestError: An unknown class or prototype.
+        """
+        view, tensor = self.preprocess(image)
+        mask = self._mask(list(mute))
+        ids = None
+        if classes is not None:
+            if not classes:
+                raise RequestError("expected at least one class to explain, got none.")
+            ids = np.array([[self.class_id(key) for key in classes]], dtype=np.int64)
+        outputs = self.run(self._batches([tensor])[0], mask=mask, classes=ids)
+        return Explanation(view=view, classes=self._explained(outputs))
+
+    @property
+    def _top(self) -> int:
+        return min(self.manifest.top, len(self.manifest.classes))
+
+    def class_id(self, key: ClassKey) -> int:
+        """The position of a class in the logits.
+
+        Args:
+            key: Its id or its label.
+
+        Raises:
+            RequestError: The artifact has no such class.
+        """
+        count = len(self.manifest.classes)
+        if isinstance(key, str):
+            if key not in self._ids:
+                raise RequestError(f"expected a label of this model, got {key!r}.")
+            return self._ids[key]
+        if not 0 <= key < count:
+            raise RequestError(f"expected a class id from 0 to {count - 1}, got {key}.")
+        return key
+
+    def _mask(self, mute: list[tuple[ClassKey, int]]) -> NDArray[np.float32] | None:
+        if not mute:
+            return None
+        mask = np.ones((len(self.manifest.classes), self.manifest.prototypes), dtype=np.float32)
+        for key, prototype in mute:
+            index = self.class_id(key)
+            count = len(self.manifest.classes[index].prototypes)
+            if not 0 <= prototype < count:
+                raise RequestError(
+                    f"class {self.manifest.classes[index].label!r}: expected a prototype from 0 "
+                    f"to {count - 1}, got {prototype}."
+                )
+            mask[index, prototype] = 0.0
+        return mask
+
+    def _explained(self, outputs: Outputs) -> tuple[ClassExplanation, ...]:
+        probabilities = activate(outputs.logits[0], self.manifest.activation)
+        explained = []
+        for slot, index in enumerate(outputs.class_ids[0].tolist()):
+            record = self.manifest.classes[index]
+            prototypes = tuple(
+                PrototypeExplanation(
+                    index=number,
+                    name=prototype.name,
+                    contribution=float(outputs.contributions[0, slot, number]),
+                    heatmap=outputs.heatmaps[0, slot, number],
+                    evidence=tuple(
+                        Evidence(self.artifact.path(crop.file), crop.image, crop.value)
+                        for crop in prototype.evidence
+                    ),
+                )
+                for number, prototype in enumerate(record.prototypes)
+            )
+            explained.append(
+                ClassExplanation(
+                    class_id=index,
+                    label=record.label,
+                    logit=float(outputs.logits[0, index]),
+                    probability=float(probabilities[index]),
+                    bias=float(self._bias[index]),
+                    common=float(outputs.common[0, 0]),
+                    whole=record.state == "whole",
+                    prototypes=prototypes,
+                )
+            )
+        return tuple(explained)
+
+
+def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64]:
+    """Probabilities of logits (..., c): softmax over the last axis, or sigmoid of each."""
+    values = logits.astype(np.float64)
+    if activation == "sigmoid":
+        return np.asarray(1.0 / (1.0 + np.exp(-values)))
+    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))

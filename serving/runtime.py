@@ -1,0 +1,79 @@
+"""onnxruntime sessions: the one place that chooses provider and threads."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from serving.errors import RuntimeSetupError
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
+    # They unpack into the same folder, so the one installed last silently wins.
+    raise RuntimeSetupError(
+        "expected one of onnxruntime and onnxruntime-gpu, found both, which overwrite each other. "
+        "Run: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'protohead[cpu]' "
+        "or 'protohead[gpu]'."
+    )
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise RuntimeSetupError(
+        "expected onnxruntime, found none that imports. Run: pip install 'protohead[cpu]' or "
+        "'protohead[gpu]'."
+    ) from error
+
+Provider = Literal["auto", "cpu", "cuda"]
+_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def make_session(
+    model: Path | bytes, *, provider: Provider = "cpu", threads: int = 0
+) -> ort.InferenceSession:
+    """Open an ONNX model.
+
+    Args:
+        model: Path of the model, or its bytes.
+        provider: ``auto`` takes CUDA where it works; asking for ``cuda`` where it does not work
+            is an error, never a silent fall-back.
+        threads: Threads inside an operator; 0 lets onnxruntime take all cores.
+
+    Returns:
+        The session.
+
+    Raises:
+        RuntimeSetupError: The provider cannot run, or onnxruntime cannot load the model.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    available = ort.get_available_providers()
+    if provider == "cuda" and _NAMES["cuda"] not in available:
+        raise RuntimeSetupError(
+            f"expected the CUDA provider, this onnxruntime has {', '.join(available)}. "
+            "Run: pip uninstall -y onnxruntime, then pip install 'protohead[gpu]'."
+        )
+    wanted = ["cpu"] if provider == "cpu" else ["cuda", "cpu"]
+    providers = [_NAMES[name] for name in wanted if _NAMES[name] in available]
+    try:
+        session = ort.InferenceSession(
+            str(model) if isinstance(model, Path) else model, options, providers=providers
+        )
+    except Exception as error:  # onnxruntime raises its own untyped exceptions
+        name = model.name if isinstance(model, Path) else "the model"
+        raise RuntimeSetupError(f"onnxruntime cannot load {name}: {error}") from error
+    if provider == "cuda" and _NAMES["cuda"] not in session.get_providers():
+        raise RuntimeSetupError(
+            "expected to run on CUDA, onnxruntime fell back to the CPU. Check the driver and the "
+            "CUDA libraries, or ask for provider cpu."
+        )
+    return session
