@@ -20,8 +20,9 @@ class ExportConfig(BaseModel):
         model: An ``.onnx`` file, ``package.module:callable`` or ``timm:NAME``.
         data: Folder with one folder of training images for each class.
         out: The artifact's folder; it appears whole or not at all.
-        preprocessing: How images become input tensors.
-        labels: Class labels in the order of the logits; None takes the folder names.
+        preprocessing: How images become input tensors, or the name of a preset.
+        labels: Every class label in the order of the logits, or some by class index; None takes
+            the folder names.
         weights: Weights for a torch model.
         input_size: (height, width) in pixels for a torch model that does not say.
         output: The graph output with the logits, where the model has several.
@@ -44,8 +45,8 @@ class ExportConfig(BaseModel):
     model: str
     data: Path
     out: Path
-    preprocessing: Preprocessing
-    labels: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | str
+    labels: tuple[str, ...] | dict[int, str] | None = None
     weights: Path | None = None
     input_size: tuple[int, int] | None = None
     output: str | None = None

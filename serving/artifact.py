@@ -26,6 +26,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     ValidationError,
     model_validator,
 )
@@ -72,8 +73,8 @@ class Preprocessing(_Record):
         "bilinear"
     )
     scale: float = Field(default=1 / 255, gt=0, allow_inf_nan=False)
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: tuple[FiniteFloat, ...] = (0.0, 0.0, 0.0)
+    std: tuple[FiniteFloat, ...] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     channels: Literal["RGB", "BGR", "L"] = "RGB"
 
@@ -87,18 +88,17 @@ class Preprocessing(_Record):
             )
         if any(value <= 0 for value in self.std):
             raise ValueError(f"expected std above 0, got {self.std}")
-        if self.size is None:
+        if self.crop is None and not isinstance(self.resize, tuple):
             raise ValueError(
                 "expected resize (h, w) or crop, so that every image has the same size"
             )
         return self
 
     @property
-    def size(self) -> tuple[int, int] | None:
+    def size(self) -> tuple[int, int]:
         """Height and width of the input tensor in pixels."""
-        if self.crop is not None:
-            return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
-        return None if isinstance(self.resize, int) else self.resize
+        wanted = self.resize if self.crop is None else self.crop
+        return wanted if isinstance(wanted, tuple) else (int(wanted or 0), int(wanted or 0))
 
 
 class SourceRecord(_Record):
@@ -169,7 +169,9 @@ class ClassRecord(_Record):
     """How one class was decomposed.
 
     ``whole`` marks a class that keeps its head row as one prototype, because it had too few
-    usable images; its other k - 1 prototypes are zero and not listed.
+    usable images; its other k - 1 prototypes are zero and not listed. ``residual_ratio`` is
+    |R| / |v - u|, ``regularization`` the lambda of the evidence regression, ``accuracy`` the share
+    of the class's own images that the model gives to it.
     """
 
     index: int = Field(ge=0)
@@ -183,6 +185,7 @@ class ClassRecord(_Record):
     discovery: SolveRecord | None = None
     scaling: SolveRecord | None = None
     refinement: SolveRecord | None = None
+    accuracy: float | None = None
     warnings: tuple[str, ...] = ()
     prototypes: tuple[PrototypeRecord, ...]
 
@@ -299,7 +302,7 @@ def _read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise ManifestError(f"{path}: {where}: {first['msg']}.") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ManifestError(f"{path}: expected a JSON object: {error}.") from error
 
 

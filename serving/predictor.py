@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, load_artifact
 from serving.errors import RequestError
 from serving.preprocess import decode, make_view, to_tensor
-from serving.runtime import Provider, make_session, ort
+from serving.runtime import Provider, Session, make_session
 
 ImageLike = Image.Image | Path | str | bytes
 ClassKey = int | str
@@ -161,10 +161,9 @@ class Predictor:
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
         self._bias = load_file(loaded.path(PROTOTYPES))["bias"]
-        self._ids = {label: index for index, label in enumerate(self.manifest.labels)}
 
     @cached_property
-    def _steerable(self) -> ort.InferenceSession:
+    def _steerable(self) -> Session:
         # Opened on first use: most callers never mute, and it holds a second copy of the weights.
         return self._open(self.artifact.path(STEERABLE))
 
@@ -313,9 +312,12 @@ class Predictor:
         """
         count = len(self.manifest.classes)
         if isinstance(key, str):
-            if key not in self._ids:
+            ids = [index for index, label in enumerate(self.manifest.labels) if label == key]
+            if not ids:
                 raise RequestError(f"expected a label of this model, got {key!r}.")
-            return self._ids[key]
+            if len(ids) > 1:
+                raise RequestError(f"the label {key!r} is shared by the classes {ids}: use an id.")
+            return ids[0]
         if not 0 <= key < count:
             raise RequestError(f"expected a class id from 0 to {count - 1}, got {key}.")
         return key

@@ -116,7 +116,7 @@ def make_view(image: Image.Image, preprocessing: Preprocessing) -> View:
     if (target_width, target_height) != (width, height):
         filter_ = Image.Resampling[preprocessing.interpolation.upper()]
         image = image.resize((target_width, target_height), filter_)
-    crop_height, crop_width = preprocessing.size or (target_height, target_width)
+    crop_height, crop_width = preprocessing.size
     left = round((target_width - crop_width) / 2)
     top = round((target_height - crop_height) / 2)
     if (crop_width, crop_height) != image.size:

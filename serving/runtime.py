@@ -32,13 +32,12 @@ except ImportError as error:
         "'protohead[gpu]'."
     ) from error
 
+Session = ort.InferenceSession
 Provider = Literal["auto", "cpu", "cuda"]
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-def make_session(
-    model: Path | bytes, *, provider: Provider = "cpu", threads: int = 0
-) -> ort.InferenceSession:
+def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: int = 0) -> Session:
     """Open an ONNX model.
 
     Args:
@@ -65,7 +64,7 @@ def make_session(
     wanted = ["cpu"] if provider == "cpu" else ["cuda", "cpu"]
     providers = [_NAMES[name] for name in wanted if _NAMES[name] in available]
     try:
-        session = ort.InferenceSession(
+        session = Session(
             str(model) if isinstance(model, Path) else model, options, providers=providers
         )
     except Exception as error:  # onnxruntime raises its own untyped exceptions

@@ -1,0 +1,475 @@
+"""The command line; the only file that prints.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 an expected failure,
+2 wrong usage, 130 interrupted.
+
+The verbs import what they need when they run: the base install lacks the export extra, and
+``--help`` should not wait for cvxpy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import logging
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exporter.errors import ExporterError, MissingExtraError, OutputError
+from serving.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from exporter.config import ExportConfig
+    from serving.artifact import Artifact, GateRecord, Preprocessing
+    from serving.predictor import Explanation
+
+_EXPORT_PACKAGES = ("cvxpy", "onnx", "onnx_ir", "scipy", "threadpoolctl", "tqdm")
+_LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal
+
+
+class _Progress:
+    """One bar with rate and time left on a terminal, plain lines elsewhere; on stderr."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+        self._next_line = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            self._draw(stage, done, total)
+        elif stage != self._stage or done == total or time.monotonic() >= self._next_line:
+            click.echo(f"{stage}: {done} of {total} images", err=True)
+            self._next_line = time.monotonic() + _LINES_EVERY
+        self._stage = stage
+
+    def _draw(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage or self._bar is None:
+            self.close()
+            self._bar = tqdm(
+                total=total, initial=done, desc=stage, unit="image", file=sys.stderr, leave=False
+            )
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="protohead")
+@click.option("-v", "--verbose", is_flag=True, help="Say more of what is done, on stderr.")
+def cli(verbose: bool) -> None:
+    """Make a trained image classifier say what it looked for, and where.
+
+    Not one bit of its predictions changes.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
+
+
+_weights_option = click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights of a torch model: .safetensors, or a state dict saved by torch.",
+)
+_input_size_option = click.option(
+    "--input-size",
+    type=(int, int),
+    metavar="H W",
+    help="Input height and width of a torch model that does not say.",
+)
+_output_option = click.option(
+    "--output", help="The output with the logits, where there are several."
+)
+
+
+@cli.command()
+@click.argument("model")
+@_weights_option
+@_input_size_option
+@_output_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(
+    model: str,
+    weights: Path | None,
+    input_size: tuple[int, int] | None,
+    output: str | None,
+    as_json: bool,
+) -> None:
+    """Name the parts of MODEL's head, or say why it cannot be decomposed.
+
+    MODEL is an .onnx file, package.module:callable that returns a torch.nn.Module, or timm:NAME.
+    """
+    _need_export_extra()
+    from exporter.inspection import inspect_model
+
+    report = inspect_model(model, weights=weights, input_size=input_size, output=output)
+    if as_json:
+        click.echo(report.model_dump_json(indent=1))
+        return
+    rows = report.rows()
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:{width}}  {value}")
+
+
+@cli.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with one folder of training images for each class.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The artifact's folder; it appears whole or not at all.",
+)
+@click.option(
+    "-k",
+    "--prototypes",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 32),
+    help="Prototypes of each class.",
+)
+@click.option(
+    "--method",
+    default="evidence",
+    show_default=True,
+    type=click.Choice(["evidence", "paper", "naive"]),
+    help="How each head row is split.",
+)
+@click.option(
+    "--reference",
+    type=click.Choice(["mean", "none"]),
+    help="What is common to all classes is told apart (mean) or split with the rest (none). "
+    "[default: mean for softmax, none for sigmoid]",
+)
+@click.option("--multilabel", is_flag=True, help="The logits are read through a sigmoid.")
+@click.option(
+    "--top",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Classes explained for each image.",
+)
+@click.option(
+    "--preprocess",
+    "preprocess_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
+)
+@click.option("--preset", help="Preprocessing by name; see docs/cli.md.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Class labels: a JSON list, a JSON object by class index, or text with one a line. "
+    "[default: labels.json beside MODEL, else the folder names]",
+)
+@click.option(
+    "--max-images",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images used of each class, drawn by seed.",
+)
+@click.option(
+    "--min-images",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Below this many usable images a class keeps its head row whole.",
+)
+@click.option(
+    "--jobs",
+    default=0,
+    type=click.IntRange(0),
+    help="Threads; changes no byte of the result. [default: all cores]",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option("--resume", is_flag=True, help="Continue an interrupted export.")
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier export left at --out.")
+@_weights_option
+@_input_size_option
+@_output_option
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def export(
+    model: str,
+    preprocess_file: Path | None,
+    preset: str | None,
+    labels_file: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write the artifact of MODEL: its ONNX graph with prototypes, heatmaps and evidence.
+
+    MODEL is an .onnx file, package.module:callable that returns a torch.nn.Module, or timm:NAME.
+    """
+    if preprocess_file and preset:
+        raise click.UsageError("Pass --preprocess or --preset, not both.")
+    _need_export_extra()
+    from exporter.config import ExportConfig
+    from exporter.dataset import read_labels
+    from exporter.pipeline import export as run_export
+
+    labels_file = labels_file or _beside(model, "labels.json")
+    config = ExportConfig(
+        model=model,
+        preprocessing=preset or _preprocessing(model, preprocess_file),
+        labels=read_labels(labels_file) if labels_file else None,
+        **options,
+    )
+    progress = _Progress()
+    try:
+        artifact = run_export(config, progress=progress)
+    except KeyboardInterrupt:
+        progress.close()
+        click.echo(
+            f"Interrupted. What was finished is kept in {config.out}.part; run the same command "
+            "with --resume to continue.",
+            err=True,
+        )
+        raise
+    finally:
+        progress.close()
+    if as_json:
+        click.echo(json.dumps(artifact.manifest.model_dump(mode="json"), indent=1))
+    else:
+        click.echo(_summary(config, artifact))
+
+
+@cli.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--model", help="The source model; by default it is taken out of the artifact.")
+@_weights_option
+@_input_size_option
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Compare on every image below this folder too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file."
+)
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append the Markdown summary to this file.",
+)
+def verify(
+    artifact: Path,
+    model: str | None,
+    weights: Path | None,
+    input_size: tuple[int, int] | None,
+    data: Path | None,
+    as_json: bool,
+    junit: Path | None,
+    summary: Path | None,
+) -> None:
+    """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
+    _need_export_extra()
+    from exporter.dataset import find_images
+    from exporter.source import load_source
+    from exporter.verification_report import to_junit, to_markdown
+    from exporter.verify import passed
+    from exporter.verify import verify as run_verify
+
+    source = load_source(model, weights=weights, input_size=input_size).model if model else None
+    images = find_images(data) if data else ()
+    progress = _Progress()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("verify", min(done, len(images)), len(images))
+
+    gates = run_verify(artifact, source=source, images=images, progress=advance)
+    progress.close()
+    markdown = to_markdown(gates, artifact.name)
+    if junit:
+        _write(junit, to_junit(gates, artifact.name))
+    if summary:
+        _write(summary, markdown.encode(), append=True)
+    click.echo(_gates_json(gates) if as_json else markdown.rstrip())
+    if not passed(gates):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the pictures, one PNG for each image.",
+)
+@click.option(
+    "--top", default=3, show_default=True, type=click.IntRange(1), help="Classes in a picture."
+)
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="Explain this class, by label or id, instead of the best ones. Repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the explanations as JSON.")
+def explain(
+    artifact: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    top: int,
+    classes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Draw what ARTIFACT's model looked for in each of IMAGES, where, and how much it counted."""
+    from serving.picture import draw
+    from serving.predictor import Predictor
+
+    predictor = Predictor(artifact)
+    answers = []
+    for path, target in zip(images, _picture_paths(images, out), strict=True):
+        keys = [int(key) if key.isdecimal() else key for key in classes] or None
+        explanation = predictor.explain(path, classes=keys)
+        content = io.BytesIO()
+        draw(explanation, title=path.name, top=len(classes) or top).save(content, "PNG")
+        _write(target, content.getvalue())
+        answers.append({"image": str(path), "picture": str(target), **_answer(explanation)})
+        if not as_json:
+            click.echo(target)
+    if as_json:
+        click.echo(json.dumps(answers, indent=1, ensure_ascii=False))
+
+
+def _picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
+    """One file for each image; images of the same name get a number."""
+    seen: Counter[str] = Counter()
+    paths = []
+    for image in images:
+        seen[image.stem] += 1
+        number = f"-{seen[image.stem]}" if seen[image.stem] > 1 else ""
+        paths.append(out / f"{image.stem}{number}.png")
+    return paths
+
+
+def _answer(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "residual": explanation.residual,
+        "classes": [
+            {
+                "class": explained.class_id,
+                "label": explained.label,
+                "logit": explained.logit,
+                "probability": explained.probability,
+                "bias": explained.bias,
+                "common": explained.common,
+                "contributions": {p.name: p.contribution for p in explained.prototypes},
+            }
+            for explained in explanation.classes
+        ],
+    }
+
+
+def _need_export_extra() -> None:
+    missing = [name for name in _EXPORT_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this verb needs {', '.join(missing)}. Run: pip install 'protohead[export,cpu]'"
+        )
+
+
+def _beside(model: str, name: str) -> Path | None:
+    """A file of this name beside an ONNX model, announced where it is used."""
+    path = Path(model).with_name(name) if model.endswith(".onnx") else None
+    if path is None or not path.is_file():
+        return None
+    click.echo(f"using {path}", err=True)
+    return path
+
+
+def _preprocessing(model: str, file: Path | None) -> Preprocessing:
+    from exporter.presets import PRESETS, read_preprocessing
+
+    file = file or _beside(model, "preprocess.json")
+    if file is None:
+        raise click.UsageError(
+            "How does an image become the input tensor? Pass --preprocess FILE, or --preset with "
+            f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
+        )
+    return read_preprocessing(file)
+
+
+def _summary(config: ExportConfig, artifact: Artifact) -> str:
+    manifest = artifact.manifest
+    whole = [record.label for record in manifest.classes if record.state == "whole"]
+    images = sum(record.images for record in manifest.classes)
+    skipped = sum(record.skipped for record in manifest.classes)
+    ratios = [r.residual_ratio for r in manifest.classes if r.residual_ratio is not None]
+    checked = [gate for gate in manifest.verification if gate.state == "passed"]
+    lines = [
+        str(config.out),
+        f"  {len(manifest.classes) - len(whole)} classes decomposed into {manifest.prototypes} "
+        f"prototypes, {len(whole)} kept whole, from {images} images ({skipped} skipped)",
+        f"  {len(checked)} gates passed, {len(manifest.verification) - len(checked)} skipped",
+    ]
+    if ratios:
+        lines.insert(2, f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}")
+    return "\n".join(lines)
+
+
+def _gates_json(gates: Sequence[GateRecord]) -> str:
+    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)
+
+
+def _write(path: Path, content: bytes, *, append: bool = False) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab" if append else "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write: {error.strerror}.") from error
+
+
+def main() -> None:
+    """Run the command line; every expected failure becomes one line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (ExporterError, ArtifactError) as error:
+        click.echo(f"protohead: {error}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Treat SIGTERM like Ctrl-C, so that the same message and the same clean-up follow."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Find the head of a classifier in its ONNX graph: feature map, pooling and linear layer.
+
+What can be decomposed, from the image to the output:
+
+    feature map -> mean over all positions [-> LayerNormalization] -> linear [-> Softmax or Sigmoid]
+
+The graph is read upstream from an output. Everything between the pooling and the logits is folded
+into one matrix and one bias; whatever is not linear there is refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.errors import HeadError
+from exporter.graph import attribute, dimensions, refusal, shown, source, with_shapes
+from exporter.linear import RESHAPING, step_up
+from exporter.obstacles import why_not
+from exporter.pooling import Grid, Layout, find_grid, is_pooling, read_pooling
+from exporter.tail import IDENTITY, LayerNorm, Tail
+
+__all__ = ["Head", "LayerNorm", "find_head"]
+
+Activation = Literal["none", "softmax", "sigmoid"]
+_ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the head of a classifier is, and the linear map it applies to the pooled features.
+
+    logits = weight @ mean(feature map) + bias, with ``layer_norm`` divided by the deviation of
+    the pooled vector before the bias is added (design/method.md, "Exactness").
+
+    Attributes:
+        output: The graph output that was traced.
+        logits: Name of the logits (b, c); the output itself unless an activation lies behind it.
+        feature: Name of the value that the pooling averages; the one to read features from,
+            because a runtime that fuses operations keeps it.
+        pooling: Name of the node that reads it.
+        linear: Name of the linear layer nearest to the logits.
+        layout: (b, d, h, w), (b, h, w, d), or tokens (b, l, d) or (b, d, l).
+        activation: What turns the logits into the output.
+        layer_norm: The LayerNormalization between pooling and linear layer, if any.
+        weight: Effective rows (c, d), float64.
+        bias: Effective bias (c,), float64, logit units.
+        grid: (h, w) of the feature map if the graph fixes it.
+    """
+
+    output: str
+    logits: str
+    feature: str
+    pooling: str
+    linear: str
+    layout: Layout
+    activation: Activation
+    layer_norm: LayerNorm | None
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    grid: Grid | None
+
+
+def find_head(model: ir.Model, *, output: str | None = None) -> Head:
+    """Find the head of a classifier.
+
+    Args:
+        model: The classifier's graph; it is not changed.
+        output: The graph output to trace, logits or probabilities. None takes the only one that
+            has a head.
+
+    Returns:
+        The head.
+
+    Raises:
+        HeadError: No output has a head that can be decomposed, or several have different ones;
+            the message names the node in the way.
+    """
+    outputs = {value.name: value for value in with_shapes(model).graph.outputs}
+    if output is not None:
+        if output not in outputs:
+            raise HeadError(
+                f"expected an output of the graph, got {output!r}: it has "
+                f"{', '.join(repr(name) for name in outputs)}."
+            )
+        return _trace(outputs[output])
+    heads, reasons = [], {}
+    for name, value in outputs.items():
+        try:
+            heads.append(_trace(value))
+        except HeadError as error:
+            reasons[name] = error
+    return _only(heads, reasons)
+
+
+def _only(heads: list[Head], reasons: dict[str | None, HeadError]) -> Head:
+    """The one head among several outputs; logits and their probabilities are one head."""
+    if len({head.logits for head in heads}) == 1:
+        return min(heads, key=lambda head: head.activation != "none")
+    if heads:
+        names = ", ".join(repr(head.output) for head in heads)
+        raise HeadError(
+            f"the outputs {names} have a head each: expected one. Choose it with --output NAME."
+        )
+    if len(reasons) == 1:
+        raise next(iter(reasons.values()))
+    lines = "".join(f"\n  {name!r}: {reason}" for name, reason in reasons.items())
+    raise HeadError(f"none of the {len(reasons)} outputs has a head to decompose:{lines}")
+
+
+def _trace(output: ir.Value) -> Head:
+    """Walk from an output up to its pooling."""
+    logits, activation = _before_activation(output)
+    _require_float(logits, "the logits")
+    value, tail = logits, IDENTITY
+    while (node := value.producer()) is not None and not is_pooling(node):
+        step = step_up(node, tail)
+        if step is None:
+            raise why_not(node, tail)
+        value, tail = step
+    if node is None:
+        raise HeadError(
+            f"output {output.name!r} reaches {value.name!r} without a pooling on the way: expected "
+            "a mean over all positions of a feature map before the linear layer."
+        )
+    if tail.linear is None:
+        raise refusal(
+            node,
+            "computes the output without a linear layer behind it: expected Gemm, MatMul or a "
+            "1x1 Conv behind the pooling.",
+        )
+    return _head(output, logits, activation, node, tail)
+
+
+def _head(
+    output: ir.Value, logits: ir.Value, activation: Activation, node: ir.Node, tail: Tail
+) -> Head:
+    pooling = read_pooling(node)
+    _require_float(pooling.feature, "the feature map")
+    classes, channels = tail.weight.shape
+    if pooling.channels not in (None, channels) or _width(logits) not in (None, classes):
+        raise refusal(
+            node,
+            f"averages {pooling.feature.name!r} of shape {shown(dimensions(pooling.feature))}, "
+            f"but the linear layer {tail.linear!r} maps {channels} channels to {classes} classes "
+            f"and the logits are {shown(dimensions(logits))}: expected (batch, {classes}).",
+        )
+    return Head(
+        output=output.name or "",
+        logits=logits.name or "",
+        feature=pooling.feature.name or "",
+        pooling=pooling.node,
+        linear=tail.linear or "",
+        layout=pooling.layout,
+        activation=activation,
+        layer_norm=tail.layer_norm,
+        weight=tail.weight,
+        bias=np.broadcast_to(tail.bias, (classes,)).copy(),
+        grid=find_grid(pooling, _image_size(output.graph)),
+    )
+
+
+def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
+    """The logits, and what makes the output of them."""
+    node = output.producer()
+    while node is not None and node.op_type in RESHAPING:
+        node = source(node).producer()
+    if node is None or node.op_type not in _ACTIVATIONS:
+        return output, "none"
+    logits = source(node)
+    shape = dimensions(logits)
+    axis = attribute(node, "axis", -1)
+    if node.op_type == "Softmax" and shape is not None and axis not in (1, -1, len(shape) - 1):
+        raise refusal(node, f"has axis {axis}: expected the classes, axis 1 or -1.")
+    return logits, _ACTIVATIONS[node.op_type]
+
+
+def _require_float(value: ir.Value, what: str) -> None:
+    if value.dtype not in (None, ir.DataType.FLOAT):
+        raise HeadError(
+            f"{what}, {value.name!r}, are {value.dtype.name.lower()}: expected float32, because "
+            "contributions cannot add up to a rounded logit. Export the model in float32."
+        )
+
+
+def _width(logits: ir.Value) -> int | None:
+    """The number of classes that a (b, c) value shows; -1 if it has another rank."""
+    shape = dimensions(logits)
+    if shape is None:
+        return None
+    return shape[1] if len(shape) == 2 else -1
+
+
+def _image_size(graph: ir.Graph | None) -> Grid | None:
+    """Height and width of the only 4-d input in pixels, None if they are not static."""
+    inputs = [] if graph is None else [v for v in graph.inputs if not v.is_initializer()]
+    shapes = [shape for v in inputs if (shape := dimensions(v)) is not None and len(shape) == 4]
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    height, width = shape[2:] if shape[1] in (1, 3, 4) else shape[1:3]
+    return None if height is None or width is None else (height, width)

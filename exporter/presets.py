@@ -1,0 +1,123 @@
+"""Preprocessing by file or by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from exporter.errors import SourceError
+from serving.artifact import Preprocessing
+
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_CLIP = {
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+}
+_HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "imagenet": ("ImageNet mean and deviation, bilinear (torchvision)", _IMAGENET),
+    "imagenet-bicubic": (
+        "ImageNet mean and deviation, bicubic (timm)",
+        {**_IMAGENET, "interpolation": "bicubic"},
+    ),
+    "half": (
+        "pixels from -1 to 1, bicubic (Inception, MobileNet, ViT)",
+        {**_HALF, "interpolation": "bicubic"},
+    ),
+    "unit": ("pixels from 0 to 1, bilinear", {}),
+    "raw": ("pixels from 0 to 255, bilinear", {"scale": 1.0}),
+    "caffe": (
+        "pixels from 0 to 255, BGR, minus the mean (Keras ResNet, VGG)",
+        {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "channels": "BGR"},
+    ),
+    "clip": ("CLIP's mean and deviation, bicubic", {**_CLIP, "interpolation": "bicubic"}),
+}
+"""Name -> what it is, and its options beside size and layout."""
+
+_ANY_SIZE = 224
+"""Crop of a network that takes any size: what most are trained at."""
+
+_CROP_SHARE = 0.875
+"""Centre crop over the resized short side, as ImageNet models are evaluated."""
+
+
+def preset(name: str, *, size: tuple[int, int], layout: str = "NCHW") -> Preprocessing:
+    """Preprocessing by name: short side resized so that the crop is 87.5 % of it.
+
+    Args:
+        name: A key of :data:`PRESETS`.
+        size: Height and width of the network's input, pixels.
+        layout: Axis order of the input tensor, ``NCHW`` or ``NHWC``.
+
+    Returns:
+        The preprocessing.
+
+    Raises:
+        SourceError: No preset of that name.
+    """
+    if name not in PRESETS:
+        raise SourceError(f"--preset: expected one of {', '.join(PRESETS)}, got {name!r}.")
+    _, options = PRESETS[name]
+    resize = round(min(size) / _CROP_SHARE)
+    return Preprocessing(resize=resize, crop=size, layout=layout, **options)
+
+
+def fitting_preprocessing(
+    wanted: Preprocessing | str, shape: tuple[int | None, ...]
+) -> Preprocessing:
+    """The preprocessing asked for, checked against the network's input.
+
+    Args:
+        wanted: The preprocessing, or the name of a preset, which takes size and layout from the
+            input.
+        shape: Shape of the input, None for any size.
+
+    Returns:
+        Preprocessing whose tensors the network takes.
+
+    Raises:
+        SourceError: No preset of that name, or size, layout or channels do not fit.
+    """
+    channels_last = shape[1] not in (1, 3) and shape[3] in (1, 3)
+    layout = "NHWC" if channels_last else "NCHW"
+    channels, *size = (shape[3], *shape[1:3]) if channels_last else shape[1:]
+    if isinstance(wanted, str):
+        height, width = (length or _ANY_SIZE for length in size)
+        return preset(wanted, size=(height, width), layout=layout)
+    found = (len(wanted.channels), *wanted.size)
+    fits = wanted.layout == layout and all(
+        expected in (None, given) for expected, given in zip((channels, *size), found, strict=True)
+    )
+    if not fits:
+        raise SourceError(
+            f"preprocessing: the network's input is {layout} {_words(shape)}, the preprocessing "
+            f"gives {wanted.layout} with {found[0]} channels of {found[1]} x {found[2]} pixels. "
+            "Correct crop, layout or channels."
+        )
+    return wanted
+
+
+def _words(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def read_preprocessing(path: Path) -> Preprocessing:
+    """Read preprocessing from a JSON file with the fields of :class:`Preprocessing`.
+
+    Raises:
+        SourceError: The file cannot be read, or a field is unknown or out of range.
+    """
+    try:
+        return Preprocessing.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read the preprocessing: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "preprocessing"
+        raise SourceError(f"{path}: {where}: {first['msg']}, got {first['input']!r}.") from error
+    except ValueError as error:
+        raise SourceError(f"{path}: expected JSON: {error}.") from error

@@ -1,0 +1,167 @@
+"""Where an export works until its artifact may appear: beside ``out``, then one rename.
+
+``OUT.part/state.json``   what is being exported, so that ``--resume`` continues only the same
+``OUT.part/classes/``     the finished classes: prototypes and record
+``OUT.part/artifact/``    the artifact so far
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.errors import OutputError
+from serving.artifact import MANIFEST, ClassRecord
+
+Fingerprint = Mapping[str, object]
+
+
+class Staging:
+    """The work folder of one export.
+
+    Postcondition of :meth:`publish`: ``out`` is the finished artifact and the work folder is
+    gone. Until then nothing at ``out`` has changed, and every class saved can be resumed.
+
+    Args:
+        out: Where the artifact will appear.
+        fingerprint: What decides the result, by name; JSON values.
+        resume: Continue the finished classes of an interrupted export.
+        overwrite: Replace an artifact at ``out``, or the remains of an interrupted export.
+
+    Raises:
+        OutputError: ``out`` is in the way, or the remains belong to another export.
+    """
+
+    def __init__(
+        self, out: Path, fingerprint: Fingerprint, *, resume: bool, overwrite: bool
+    ) -> None:
+        self._out = out
+        self._folder = out.with_name(out.name + ".part")
+        self._classes = self._folder / "classes"
+        self.artifact = self._folder / "artifact"
+        self._replaced = self._folder / "replaced"
+        if self._replaced.exists() and not out.exists():
+            # A kill between the two renames of publish: the older artifact goes back first.
+            self._replaced.rename(out)
+        self._check_out(overwrite)
+        if self._folder.exists():
+            self._take_over(fingerprint, resume, overwrite)
+        with self.writing():
+            self._classes.mkdir(parents=True, exist_ok=True)
+            self.artifact.mkdir(exist_ok=True)
+            _write(self._folder / "state.json", json.dumps(fingerprint, indent=1).encode())
+
+    def _check_out(self, overwrite: bool) -> None:
+        if not self._out.exists() and not self._out.is_symlink():
+            return
+        if not self._out.is_dir() or self._out.is_symlink():
+            raise OutputError(f"{self._out}: expected a new folder, a file or link is in the way.")
+        if not any(self._out.iterdir()):
+            return
+        if not (self._out / MANIFEST).is_file():
+            raise OutputError(
+                f"{self._out}: expected a new folder, this one holds other files than an "
+                "artifact's. Choose another --out; nothing was changed."
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{self._out}: an artifact is already here. Pass --overwrite to replace it, or "
+                "choose another --out."
+            )
+
+    def _take_over(self, fingerprint: Fingerprint, resume: bool, overwrite: bool) -> None:
+        if not resume:
+            if not overwrite:
+                raise OutputError(
+                    f"{self._folder}: an interrupted export left {len(self.finished())} finished "
+                    "classes here. Pass --resume to continue it, or --overwrite to start anew."
+                )
+            shutil.rmtree(self._folder)
+            return
+        try:
+            earlier = json.loads((self._folder / "state.json").read_bytes())
+        except (OSError, ValueError):
+            earlier = {}
+        current = json.loads(json.dumps(fingerprint))
+        changed = [key for key in current if current[key] != earlier.get(key)]
+        if changed:
+            raise OutputError(
+                f"{self._folder}: cannot resume, this export differs from the interrupted one in "
+                f"{', '.join(changed)}. Call it as before, or pass --overwrite without --resume "
+                "to start anew."
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn the operating system's refusals into an :class:`OutputError`."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutputError(
+                    f"{self._folder}: the disk is full ({len(self.finished())} classes are "
+                    "finished and kept). Free some space, then run the same command with --resume."
+                ) from error
+            raise OutputError(
+                f"{error.filename or self._folder}: cannot write: {error.strerror or error}. "
+                "Choose another --out."
+            ) from error
+
+    def finished(self) -> frozenset[int]:
+        """Indices of the classes that are done."""
+        return frozenset(int(path.stem) for path in self._classes.glob("*.json"))
+
+    def save(
+        self,
+        record: ClassRecord,
+        prototypes: NDArray[np.float32],
+        crops: Mapping[str, bytes],
+    ) -> None:
+        """Keep a finished class; afterwards it survives an interruption.
+
+        Args:
+            record: The class's record.
+            prototypes: (k, d) float32.
+            crops: Bytes of its evidence files by name below the artifact.
+        """
+        with self.writing():
+            for name, content in crops.items():
+                path = self.artifact / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            stem = self._classes / f"{record.index:05d}"
+            np.save(stem.with_suffix(".npy"), prototypes, allow_pickle=False)
+            # Last and at once: its presence says that the class is whole.
+            _write(stem.with_suffix(".json"), record.model_dump_json().encode())
+
+    def read(self, index: int) -> tuple[ClassRecord, NDArray[np.float32]]:
+        """A finished class, as it was saved."""
+        stem = self._classes / f"{index:05d}"
+        record = ClassRecord.model_validate_json(stem.with_suffix(".json").read_bytes())
+        return record, np.load(stem.with_suffix(".npy"), allow_pickle=False)
+
+    def publish(self) -> None:
+        """Let the artifact appear at ``out``, whole; an older one is kept until it has."""
+        with self.writing():
+            if self._out.exists():
+                self._out.rename(self._replaced)
+            try:
+                self.artifact.rename(self._out)
+            except OSError:
+                if self._replaced.exists():
+                    self._replaced.rename(self._out)
+                raise
+            shutil.rmtree(self._folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_bytes(content)
+    beside.replace(path)

@@ -1,0 +1,269 @@
+"""Reload an artifact from disk as the server will, and hold it to every promise.
+
+Each check is a gate with a measured value and a limit. L is the largest |logit| of an image,
+u the reference, P the prototypes of a class, v its head row.
+
+======================== =====================================================================
+integrity                every file is there and hashes as the manifest says
+logits, batch 1 and 8    the source's own outputs, bit for bit
+neutral mask             ``steerable.onnx`` with a mask of ones, bit for bit
+completeness             |sum of contributions + bias + common - logit| <= 1e-5 L (equation 8)
+completeness, all        the same for every class of the model, through ``steerable.onnx``
+prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
+heatmap means            |mean of heatmap - contribution| <= 1e-5 L
+top-1 agreement          the same best class for every image
+golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
+======================== =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from exporter.head import find_head
+from exporter.surgery.remove_prototypes import remove_prototype_outputs
+from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
+from serving.errors import ArtifactError, ImageError
+from serving.predictor import Outputs, Predictor
+from serving.runtime import Session, make_session
+
+COMPLETENESS = 1e-5
+GOLDEN_TOLERANCE = 1e-4
+_BATCH = 8
+_SLICE = 100  # classes explained at once: their heatmaps stay small
+Array = NDArray[np.generic]
+
+
+def verify(
+    folder: Path,
+    *,
+    source: ir.Model | None = None,
+    images: Sequence[Path] = (),
+    threads: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[GateRecord, ...]:
+    """Check an artifact against its source model.
+
+    Args:
+        folder: The artifact.
+        source: The source graph; None takes it out of ``model.onnx`` by undoing the surgery.
+        images: Images to compare on, beside the golden batch and seeded noise.
+        threads: Threads inside an operator; 0 takes all cores.
+        progress: Called with the number of images done since the last call.
+
+    Returns:
+        Every gate, in the order of the table above. After a failed integrity gate nothing else
+        is opened.
+    """
+    try:
+        artifact = load_artifact(folder)
+        predictor = Predictor(artifact, threads=threads)
+    except ArtifactError as error:
+        return (GateRecord(name="integrity", state="failed", detail=str(error)),)
+    detail = f"{len(artifact.manifest.files)} files"
+    gates = [GateRecord(name="integrity", state="passed", detail=detail)]
+    graph = source if source is not None else _embedded_source(artifact)
+    session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
+    comparison = _Comparison(predictor, session)
+    for tensors in _inputs(predictor, images):
+        comparison.add(tensors)
+        progress(len(tensors))
+    gates += comparison.gates()
+    gates.append(_sum_gate(artifact, graph))
+    gates.append(_golden_gate(predictor))
+    return tuple(gates)
+
+
+def passed(gates: Sequence[GateRecord]) -> bool:
+    """Whether no gate failed."""
+    return all(gate.state != "failed" for gate in gates)
+
+
+def _embedded_source(artifact: Artifact) -> ir.Model:
+    model = ir.load(artifact.path(MODEL))
+    remove_prototype_outputs(model)
+    return model
+
+
+def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
+    """Batches of input tensors: golden, noise of the golden batch's range, images."""
+    golden = _golden(predictor)[0]
+    generator = np.random.default_rng(0)
+    noise = generator.uniform(golden.min(), golden.max(), (_BATCH, *golden.shape[1:]))
+    size = predictor.manifest.input.shape[0] or _BATCH
+    pending = [*golden, *noise.astype(np.float32)]
+    for path in images:
+        try:
+            pending.append(predictor.preprocess(path)[1])
+        except ImageError:
+            continue  # reported and counted when its features were read
+        while len(pending) >= size:
+            yield np.stack(pending[:size])
+            pending = pending[size:]
+    while pending:
+        batch = pending[:size]
+        pending = pending[size:]
+        if len(batch) == size or predictor.manifest.input.shape[0] is None:
+            yield np.stack(batch)
+
+
+def _golden(predictor: Predictor) -> tuple[NDArray[np.float32], dict[str, Array]]:
+    with np.load(predictor.artifact.path(GOLDEN), allow_pickle=False) as file:
+        inputs = file[f"inputs/{predictor.manifest.input.name}"]
+        outputs = {
+            name.removeprefix("outputs/"): file[name]
+            for name in file.files
+            if name.startswith("outputs/")
+        }
+    return inputs, outputs
+
+
+@dataclass
+class _Comparison:
+    """What source and artifact answer on the same inputs, accumulated batch by batch."""
+
+    predictor: Predictor
+    session: Session
+    images: int = 0
+    agreeing: int = 0
+    residual: float = 0.0
+    residual_all: float = 0.0
+    heatmap: float = 0.0
+    differing: dict[str, int] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
+
+    def add(self, batch: NDArray[np.float32]) -> None:
+        name = self.predictor.manifest.input.name
+        names = [output.name for output in self.session.get_outputs()]
+        expected = dict(zip(names, self.session.run(names, {name: batch}), strict=True))
+        outputs = self.predictor.run(batch)
+        self._bits("batch", len(batch), expected, outputs)
+        if self.images == 0:
+            self._first(batch, names)
+        # The source may give probabilities only; they rank the classes as its logits do.
+        ranked = expected[self.predictor.manifest.head.output]
+        self.images += len(batch)
+        self.agreeing += int((ranked.argmax(1) == outputs.logits.argmax(1)).sum())
+        self.residual = max(self.residual, _residual(outputs, self.predictor))
+        means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
+        largest = np.abs(outputs.logits).max(axis=1)[:, None, None]
+        self.heatmap = max(
+            self.heatmap, float((np.abs(means - outputs.contributions) / largest).max())
+        )
+
+    def _first(self, batch: NDArray[np.float32], names: list[str]) -> None:
+        """The costlier checks, on the first batch: one by one, the neutral mask, all classes."""
+        feed = self.predictor.manifest.input.name
+        count = len(self.predictor.manifest.classes)
+        ones = np.ones((count, self.predictor.manifest.prototypes), dtype=np.float32)
+        expected = dict(zip(names, self.session.run(names, {feed: batch}), strict=True))
+        self._bits("mask", len(batch), expected, self.predictor.run(batch, mask=ones))
+        if self.predictor.manifest.input.shape[0] is None:
+            for image in batch:
+                single = dict(zip(names, self.session.run(names, {feed: image[None]}), strict=True))
+                self._bits("single", 1, single, self.predictor.run(image[None]))
+        for start in range(0, count, _SLICE):
+            ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
+            outputs = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
+            self.residual_all = max(self.residual_all, _residual(outputs, self.predictor))
+
+    def _bits(self, gate: str, count: int, expected: dict[str, Array], outputs: Outputs) -> None:
+        same = all(
+            value.tobytes() == outputs.source[name].tobytes() for name, value in expected.items()
+        )
+        self.compared[gate] = self.compared.get(gate, 0) + count
+        self.differing[gate] = self.differing.get(gate, 0) + (0 if same else count)
+
+    def gates(self) -> list[GateRecord]:
+        fixed = self.predictor.manifest.input.shape[0]
+        size = fixed or _BATCH
+        single = (
+            self._bit_gate("logits, batch 1", "single")
+            if fixed is None
+            else GateRecord(
+                name="logits, batch 1",
+                state="skipped",
+                detail=f"the source model fixes the batch size to {fixed}",
+            )
+        )
+        return [
+            single,
+            self._bit_gate(f"logits, batch {size}", "batch"),
+            self._bit_gate("neutral mask", "mask"),
+            _limit("completeness", self.residual, COMPLETENESS, "of the largest logit"),
+            _limit("completeness, all", self.residual_all, COMPLETENESS, "of the largest logit"),
+            _limit("heatmap means", self.heatmap, COMPLETENESS, "of the largest logit"),
+            _limit(
+                "top-1 agreement",
+                1.0 - self.agreeing / self.images,
+                0.0,
+                f"of {self.images} images differ",
+            ),
+        ]
+
+    def _bit_gate(self, name: str, key: str) -> GateRecord:
+        total, differing = self.compared[key], self.differing[key]
+        return GateRecord(
+            name=name,
+            state="failed" if differing else "passed",
+            value=float(differing),
+            limit=0.0,
+            detail=f"{total - differing} of {total} images bit-identical to the source",
+        )
+
+
+def _residual(outputs: Outputs, predictor: Predictor) -> float:
+    """Completeness residual over the largest |logit| of the image, equation (8)."""
+    bias = predictor.bias[outputs.class_ids]  # (b, t)
+    total = outputs.contributions.sum(axis=2, dtype=np.float64) + bias + outputs.common
+    logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
+    largest = np.abs(outputs.logits).max(axis=1, keepdims=True)
+    return float((np.abs(total - logits) / largest).max())
+
+
+def _limit(name: str, value: float, limit: float, unit: str) -> GateRecord:
+    # A comparison that NaN cannot pass.
+    state = "passed" if value <= limit else "failed"
+    return GateRecord(
+        name=name,
+        state="passed" if state == "passed" else "failed",
+        value=value if np.isfinite(value) else None,
+        limit=limit,
+        detail=f"{value:.3g} {unit}, limit {limit:g}",
+    )
+
+
+def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
+    """Equation (7): prototypes + reference = head row, to the rounding of float32 sums."""
+    head = find_head(graph, output=artifact.manifest.head.output)
+    tensors = load_file(artifact.path(PROTOTYPES))
+    prototypes = tensors["prototypes"].astype(np.float64)  # (c, k, d)
+    total = prototypes.sum(axis=1) + tensors["reference"]
+    largest = np.maximum(np.abs(prototypes).max(axis=1), np.abs(tensors["reference"]))
+    limit = (prototypes.shape[1] + 1) * float(np.finfo(np.float32).eps)
+    error = np.abs(total - head.weight) / np.maximum(largest, np.finfo(np.float32).tiny)
+    return _limit("prototypes sum to head", float(error.max()), limit, "of the largest part")
+
+
+def _golden_gate(predictor: Predictor) -> GateRecord:
+    inputs, recorded = _golden(predictor)
+    outputs = predictor.run(inputs)
+    found: dict[str, Array] = {
+        **outputs.source,
+        "contributions": outputs.contributions,
+        "common": outputs.common,
+        "class_ids": outputs.class_ids,
+        "heatmaps": outputs.heatmaps,
+    }
+    worst = 0.0
+    for name, expected in recorded.items():
+        scale = max(float(np.abs(expected).max()), 1e-12)
+        worst = max(worst, float(np.abs(found[name] - expected).max()) / scale)
+    return _limit("golden batch", worst, GOLDEN_TOLERANCE, "of the largest value")

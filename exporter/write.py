@@ -1,0 +1,197 @@
+"""Results -> the files of an artifact.
+
+Same inputs, same bytes: no time, no path, fixed order and fixed names.
+Symbols: c classes, k prototypes, d channels, b images of the golden batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from exporter.config import ExportConfig
+from exporter.dataset import Dataset
+from exporter.errors import DatasetError
+from exporter.head import Head
+from exporter.reference import HeadRows
+from exporter.source import Source
+from exporter.staging import Staging
+from exporter.surgery import add_prototype_outputs, add_steering
+from serving.artifact import (
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    PROTOTYPES,
+    STEERABLE,
+    GateRecord,
+    HeadRecord,
+    InputRecord,
+    Manifest,
+    MethodRecord,
+    Preprocessing,
+    SourceRecord,
+    dump_manifest,
+    sha256_of,
+)
+from serving.errors import ImageError
+from serving.preprocess import decode, preprocess
+from serving.runtime import make_session
+
+_GOLDEN_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class ArtifactParts:
+    """Everything an artifact is made of, besides its classes."""
+
+    source: Source
+    head: Head
+    preprocessing: Preprocessing
+    grid: tuple[int, int]
+    rows: HeadRows
+    dataset: Dataset
+    config: ExportConfig
+
+
+def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
+    """Write every file of the artifact into the staging folder.
+
+    Precondition: every class is finished. Postcondition: the folder loads as an artifact whose
+    manifest has no verification yet.
+
+    Args:
+        staging: Where the finished classes and the evidence are.
+        parts: The rest.
+
+    Raises:
+        SurgeryError: The outputs cannot be added to this graph.
+        DatasetError: Not one image can be decoded for the golden batch.
+    """
+    folder = staging.artifact
+    classes = [staging.read(entry.index) for entry in parts.dataset.classes]
+    prototypes = np.stack([found for _, found in classes])  # (c, k, d)
+    _write_graphs(folder, parts, prototypes)
+    save_file(
+        {
+            "prototypes": prototypes,
+            "scale": _scales([record.scale for record, _ in classes], prototypes.shape[1]),
+            "bias": parts.head.bias.astype(np.float32),
+            "reference": parts.rows.reference,
+        },
+        folder / PROTOTYPES,
+    )
+    _write_golden(folder, parts)
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    )
+    manifest = Manifest(
+        source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
+        input=InputRecord(
+            name=parts.source.input.name,
+            shape=(parts.source.input.shape[0], *_input_shape(parts.preprocessing)),
+            dtype="float32",
+            preprocessing=parts.preprocessing,
+        ),
+        activation=parts.rows.activation,
+        prototypes=parts.config.prototypes,
+        top=min(parts.config.top, len(classes)),
+        head=_head_record(parts),
+        method=MethodRecord(
+            name=parts.config.method,
+            reference=parts.rows.name,
+            seed=parts.config.seed,
+            max_images=parts.config.max_images,
+            min_images=parts.config.min_images,
+        ),
+        classes=tuple(record for record, _ in classes),
+        files={name: sha256_of(folder / name) for name in names},
+    )
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+
+
+def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
+    """Record in the manifest what verification measured."""
+    path = folder / MANIFEST
+    manifest = Manifest.model_validate_json(path.read_bytes())
+    path.write_bytes(dump_manifest(manifest.model_copy(update={"verification": gates})))
+
+
+def _write_graphs(folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32]) -> None:
+    for name, transform in ((MODEL, add_prototype_outputs), (STEERABLE, add_steering)):
+        graph = transform(
+            parts.source.model,
+            parts.head,
+            prototypes,
+            reference=parts.rows.reference,
+            top=min(parts.config.top, len(prototypes)),
+            grid=parts.grid,
+        )
+        ir.save(graph, folder / name)
+
+
+def _scales(scales: list[tuple[float, ...]], k: int) -> NDArray[np.float32]:
+    """(c, k): alpha of each class; a whole class has none, which is written as zeros."""
+    table = np.zeros((len(scales), k), dtype=np.float32)
+    for row, scale in zip(table, scales, strict=True):
+        row[: len(scale)] = scale
+    return table
+
+
+def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    height, width = preprocessing.size
+    channels = len(preprocessing.channels)
+    if preprocessing.layout == "NCHW":
+        return channels, height, width
+    return height, width, channels
+
+
+def _head_record(parts: ArtifactParts) -> HeadRecord:
+    head = parts.head
+    return HeadRecord(
+        output=head.output,
+        logits=head.logits,
+        feature=head.feature,
+        pooling=head.pooling,
+        linear=head.linear,
+        layout=head.layout,
+        grid=parts.grid,
+        channels=head.weight.shape[1],
+        layer_norm_epsilon=head.layer_norm.epsilon if head.layer_norm else None,
+    )
+
+
+def _write_golden(folder: Path, parts: ArtifactParts) -> None:
+    size = parts.source.input.shape[0] or _GOLDEN_IMAGES
+    inputs = np.stack(_golden_tensors(parts, size))
+    session = make_session(folder / MODEL, threads=1)
+    names = [output.name for output in session.get_outputs()]
+    values = session.run(names, {parts.source.input.name: inputs})
+    np.savez(
+        folder / GOLDEN,
+        **{f"inputs/{parts.source.input.name}": inputs},
+        **{f"outputs/{name}": value for name, value in zip(names, values, strict=True)},
+    )
+
+
+def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:
+    """One image of each of the first classes; again from the start where there are too few."""
+    tensors: list[NDArray[np.float32]] = []
+    for entry in parts.dataset.classes:
+        for path in entry.paths:
+            try:
+                tensors.append(preprocess(decode(path), parts.preprocessing))
+            except ImageError:
+                continue  # reported and counted when its features were read
+            break
+        if len(tensors) == size:
+            break
+    if not tensors:
+        raise DatasetError(f"{parts.dataset.root}: not one image can be decoded.")
+    return [tensors[index % len(tensors)] for index in range(size)]
