@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -38,7 +39,7 @@ COMPLETENESS = 1e-5
 GOLDEN_TOLERANCE = 1e-4
 _BATCH = 8
 _SLICE = 100  # classes explained at once: their heatmaps stay small
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 def verify(

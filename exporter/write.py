@@ -173,11 +173,9 @@ def _write_golden(folder: Path, parts: ArtifactParts) -> None:
     session = make_session(folder / MODEL, threads=1)
     names = [output.name for output in session.get_outputs()]
     values = session.run(names, {parts.source.input.name: inputs})
-    np.savez(
-        folder / GOLDEN,
-        **{f"inputs/{parts.source.input.name}": inputs},
-        **{f"outputs/{name}": value for name, value in zip(names, values, strict=True)},
-    )
+    arrays = {f"outputs/{name}": value for name, value in zip(names, values, strict=True)}
+    arrays[f"inputs/{parts.source.input.name}"] = inputs
+    np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
 
 
 def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:

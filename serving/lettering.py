@@ -11,6 +11,7 @@ import unicodedata
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +21,7 @@ from serving.palette import Colour
 
 MINUS = "\N{MINUS SIGN}"
 ELLIPSIS = "…"
+_ANCHORS = {"l": 0.0, "m": 0.5, "r": 1.0}
 _NEEDED = "0123456789+.%" + ELLIPSIS
 _NONCHARACTER = "\U0010fffe"  # no font has it, so it draws the font's sign for a missing glyph
 
@@ -82,7 +84,12 @@ class Lettering:
         return sum(map(self._font.getlength, parts)) + self._minus_width * (len(parts) - 1)
 
     def write(
-        self, page: Image.Image, at: tuple[float, float], text: str, ink: Colour, anchor: str = "l"
+        self,
+        page: Image.Image,
+        at: tuple[float, float],
+        text: str,
+        ink: Colour,
+        anchor: Literal["l", "m", "r"] = "l",
     ) -> None:
         """Draw one line.
 
@@ -93,7 +100,7 @@ class Lettering:
             ink: Its colour.
             anchor: ``l``, ``m`` or ``r``: x is the line's left end, middle or right end.
         """
-        x = at[0] - self.width(text) * {"l": 0.0, "m": 0.5, "r": 1.0}[anchor]
+        x = at[0] - self.width(text) * _ANCHORS[anchor]
         pen = ImageDraw.Draw(page)
         for number, part in enumerate(self._between_minuses(text)):
             if number:
@@ -114,12 +121,12 @@ class Lettering:
         return shortened(fitting - 1) if fitting else ""
 
     def printable(self, text: str) -> str:
-        """One line that this font can draw: underscores and breaks become spaces.
+        """One line that this font can draw: line breaks become spaces.
 
         A character without a glyph is drawn without its accents. Where that does not help the
         font's sign for a missing glyph shows, and a text of nothing else comes back empty.
         """
-        characters = [self._drawable(character) for character in text.replace("_", " ")]
+        characters = [self._drawable(character) for character in text]
         line = " ".join("".join(characters).split())
         return line if any(map(self._has, line.replace(" ", ""))) else ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from serving.palette import PAPER, WHITE, Colour
 
@@ -19,7 +19,6 @@ Pixels = NDArray[np.float64]
 LEVEL = 0.5
 """Share of the peak at which a region's outline is drawn."""
 
-_FAINTEST = 0.02
 _OPACITY = 0.86
 
 
@@ -45,8 +44,9 @@ def strength(heatmap: NDArray[np.floating], size: tuple[int, int]) -> Strength:
 
 def pale(image: Image.Image) -> Image.Image:
     """The image grey and light, so that a colour drawn on it is the only one."""
-    grey = Image.merge("RGB", [image.convert("L")] * 3)
-    return Image.blend(grey, Image.new("RGB", image.size, PAPER), 0.42)
+    # Stretching first keeps dark photographs from swallowing the colour.
+    grey = ImageOps.autocontrast(image.convert("L"), cutoff=1)
+    return Image.blend(grey.convert("RGB"), Image.new("RGB", image.size, PAPER), 0.5)
 
 
 def tint(image: Image.Image, strength: Strength, colour: Colour) -> Image.Image:
@@ -63,8 +63,7 @@ def tint(image: Image.Image, strength: Strength, colour: Colour) -> Image.Image:
     ground = np.asarray(pale(image), dtype=np.float64)
     # The colour keeps half of the photograph's light and shade, so the part stays visible.
     shaded = np.asarray(colour) * (0.5 + 0.5 * ground / 255.0)
-    visible = np.where(strength < _FAINTEST, 0.0, strength)
-    return _picture(_blend(ground, shaded, _OPACITY * visible))
+    return _picture(_blend(ground, shaded, _OPACITY * strength))
 
 
 def regions(image: Image.Image, parts: list[tuple[Strength, Colour]]) -> Image.Image:

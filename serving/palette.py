@@ -55,7 +55,15 @@ def mix(colour: Colour, other: Colour, amount: float) -> Colour:
     return red, green, blue
 
 
+def luminance(colour: Colour) -> float:
+    """Relative luminance of an sRGB colour, 0 to 1 (WCAG 2)."""
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in (channel / 255 for channel in colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def ink_on(colour: Colour) -> Colour:
-    """White or the dark ink, whichever reads better on a colour (relative luminance, WCAG 2)."""
-    red, green, blue = ((channel / 255) ** 2.2 for channel in colour)
-    return WHITE if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.32 else INK
+    """The ink for a numeral on a colour: white, or dark where white would not reach 3.5 : 1."""
+    return WHITE if 1.05 / (luminance(colour) + 0.05) >= 3.5 else INK

@@ -31,13 +31,13 @@ from serving.preprocess import decode
 MARGIN = 72
 GUTTER = 56
 GAP = 24
-PHOTOGRAPH = 432
-HEATMAP = 176
-FIGURES = 432  # the column of names, bars and numbers
+PHOTOGRAPH = 416
+TILE = 152  # heatmaps and crops: one size, so that rows line up
+FIGURES = 408  # the column of names, bars and numbers
 BAR = 26
 CROPS = 5
-CROP = 128
 CROP_GAP = 12
+REGIONS = 4  # outlines on one photograph; more of them hide it and each other
 TAG = 38
 CAPTION = 22
 CAPTION_GAP = 14
@@ -104,9 +104,9 @@ class _Sheet:
         self.decimals = decimals_for(max(-self.low, self.high))
         numbers = [self.text.width(signed(value, self.decimals)) for value in values]
         self.bar_width = FIGURES - GAP - math.ceil(max(numbers))
-        self.row_width = HEATMAP + GAP + FIGURES
+        self.row_width = TILE + GAP + FIGURES
         if any(p.evidence for p in shown):
-            self.row_width += GUTTER + CROPS * (CROP + CROP_GAP) - CROP_GAP
+            self.row_width += GUTTER + CROPS * (TILE + CROP_GAP) - CROP_GAP
         self.width = PHOTOGRAPH + GUTTER + self.row_width
 
     def title(self, title: str) -> Image.Image:
@@ -131,9 +131,12 @@ class _Sheet:
 
     def section(self, explained: ClassExplanation) -> Image.Image:
         shown = _strongest(explained)[: self.rows]
-        left = [self._captioned("where the prototypes look", self._regions(shown))]
+        left = [self._regions(shown)]
         if explained is self.first:
-            left.insert(0, self._captioned("what the network sees", scaled(self.view, PHOTOGRAPH)))
+            # One prototype's region says no more than its heatmap does.
+            photograph = scaled(self.view, PHOTOGRAPH)
+            seen = self._captioned("what the network sees", photograph)
+            left = [seen, *left] if len(shown) > 1 else [seen]
         rows = [self._row(prototype, whole=explained.whole) for prototype in shown]
         right = stack([self._captions(shown), stack(rows, GAP), self._sum(explained)], CAPTION_GAP)
         return stack([self._heading(explained), beside(stack(left, GAP), right, GUTTER)], GAP)
@@ -148,7 +151,9 @@ class _Sheet:
         logit = "logit " + signed(explained.logit, self.decimals)
         self.text.write(page, (right, 66), logit, SOFT, "r")
         right -= self.text.width(logit) + GUTTER
-        label = self.large.printable(explained.label) or f"class {explained.class_id}"
+        label = (
+            self.large.printable(explained.label.replace("_", " ")) or f"class {explained.class_id}"
+        )
         self.large.write(page, (0, 66), self.large.fit(label, right), INK)
         return page
 
@@ -160,32 +165,34 @@ class _Sheet:
     def _captions(self, shown: list[PrototypeExplanation]) -> Image.Image:
         page = paper(self.row_width, CAPTION)
         self.small.write(page, (0, 17), "where", SOFT)
-        self.small.write(page, (HEATMAP + GAP, 17), "how much, logit units", SOFT)
+        self.small.write(page, (TILE + GAP, 17), "how much, logit units", SOFT)
         if any(p.evidence for p in shown):
-            x = HEATMAP + GAP + FIGURES + GUTTER
+            x = TILE + GAP + FIGURES + GUTTER
             self.small.write(page, (x, 17), "looks like, in training images", SOFT)
         return page
 
     def _row(self, prototype: PrototypeExplanation, *, whole: bool) -> Image.Image:
-        page = paper(self.row_width, HEATMAP)
+        page = paper(self.row_width, TILE)
         colour = prototype_colour(prototype.index)
-        photograph = scaled(self.view, HEATMAP)
+        photograph = scaled(self.view, TILE)
         heat = tint(photograph, strength(prototype.heatmap, photograph.size), colour)
-        page.paste(heat, (0, (HEATMAP - heat.height) // 2))
-        x = HEATMAP + GAP
-        self._tag(page, (x + TAG // 2, 46), prototype.index)
-        name = self.text.printable(prototype.name) or f"prototype {prototype.index}"
+        page.paste(heat, (0, (TILE - heat.height) // 2))
+        x = TILE + GAP
+        self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index)
+        name = (
+            self.text.printable(prototype.name.replace("_", " ")) or f"prototype {prototype.index}"
+        )
         room = FIGURES - TAG - GAP // 2
-        self.text.write(page, (x + TAG + GAP // 2, 55), self.text.fit(name, room), INK)
-        self._bar(page, (x, 88), prototype.contribution, colour)
+        self.text.write(page, (x + TAG + GAP // 2, 43), self.text.fit(name, room), INK)
+        self._bar(page, (x, 78), prototype.contribution, colour)
         if whole:
             note = self.small.fit("whole: too few training images", FIGURES)
-            self.small.write(page, (x, 154), note, SOFT)
+            self.small.write(page, (x, 146), note, SOFT)
         x += FIGURES + GUTTER
         for evidence in prototype.evidence[:CROPS]:
-            crop = ImageOps.fit(decode(evidence.path), (CROP, CROP), Image.Resampling.LANCZOS)
-            page.paste(crop, (x, (HEATMAP - CROP) // 2))
-            x += CROP + CROP_GAP
+            crop = ImageOps.fit(decode(evidence.path), (TILE, TILE), Image.Resampling.LANCZOS)
+            page.paste(crop, (x, 0))
+            x += TILE + CROP_GAP
         return page
 
     def _bar(self, page: Image.Image, at: Point, value: float, colour: Colour) -> None:
@@ -204,11 +211,13 @@ class _Sheet:
     def _sum(self, explained: ClassExplanation) -> Image.Image:
         lines = _other_terms(explained, self.rows, self.decimals)
         page = paper(self.row_width, LINE_HEIGHT * (len(lines) + 1) + GAP)
-        x, right, y = HEATMAP + GAP, HEATMAP + GAP + FIGURES, 0
+        x, right, y = TILE + GAP, TILE + GAP + FIGURES, 0
         for name, value in lines:
             y += LINE_HEIGHT
-            self.small.write(page, (x, y), name, SOFT)
-            self.text.write(page, (right, y), signed(value, self.decimals), INK, "r")
+            number = signed(value, self.decimals)
+            room = FIGURES - GAP - self.text.width(number)
+            self.small.write(page, (x, y), self.small.fit(name, room), SOFT)
+            self.text.write(page, (right, y), number, INK, "r")
         ImageDraw.Draw(page).rectangle((x, y + 14, right - 1, y + 15), fill=INK)
         y += LINE_HEIGHT + 12
         self.small.write(page, (x, y), "logit", INK)
@@ -218,8 +227,10 @@ class _Sheet:
     def _regions(self, shown: list[PrototypeExplanation]) -> Image.Image:
         photograph = scaled(self.view, PHOTOGRAPH)
         size = photograph.size
-        # What speaks against the class is no region of it. The strongest is drawn on top.
-        parts = [p for p in shown if p.contribution > 0 and p.heatmap.max() > 0]
+        # What speaks against the class is no region of it.
+        looking = [p for p in shown if p.contribution > 0 and p.heatmap.max() > 0]
+        parts = looking[:REGIONS]
+        # Reversed, so that the strongest lies on top.
         picture = regions(
             photograph,
             [(strength(p.heatmap, size), prototype_colour(p.index)) for p in reversed(parts)],
@@ -227,7 +238,8 @@ class _Sheet:
         centres = apart([peak(p.heatmap, size) for p in parts], TAG, size)
         for p, centre in zip(parts, centres, strict=True):
             self._tag(picture, centre, p.index)
-        return picture
+        who = f"the strongest {REGIONS}" if len(parts) < len(looking) else "the prototypes"
+        return self._captioned(f"where {who} look", picture)
 
     def _tag(self, page: Image.Image, centre: Point, index: int) -> None:
         """A prototype's number on a disc of its colour."""

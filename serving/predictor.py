@@ -137,6 +137,11 @@ class Predictor:
         provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
         threads: Threads inside an operator; 0 takes all cores.
 
+    Attributes:
+        artifact: The artifact.
+        manifest: Its manifest.
+        bias: (c,) float32, the head's bias, logit units.
+
     Raises:
         ManifestError: The manifest is missing, malformed or of another version.
         IntegrityError: A file is missing or changed.
@@ -160,7 +165,7 @@ class Predictor:
         self.manifest = loaded.manifest
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
-        self._bias = load_file(loaded.path(PROTOTYPES))["bias"]
+        self.bias = load_file(loaded.path(PROTOTYPES))["bias"]
 
     @cached_property
     def _steerable(self) -> Session:
@@ -361,7 +366,7 @@ class Predictor:
                     label=record.label,
                     logit=float(outputs.logits[0, index]),
                     probability=float(probabilities[index]),
-                    bias=float(self._bias[index]),
+                    bias=float(self.bias[index]),
                     common=float(outputs.common[0, 0]),
                     whole=record.state == "whole",
                     prototypes=prototypes,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
 
 from serving.errors import RuntimeSetupError
 
@@ -32,8 +35,25 @@ except ImportError as error:
         "'protohead[gpu]'."
     ) from error
 
-Session = ort.InferenceSession
 Provider = Literal["auto", "cpu", "cuda"]
+
+
+class Session(Protocol):
+    """What is used of an onnxruntime session, which has no types of its own."""
+
+    def run(self, names: list[str] | None, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The named outputs for these inputs."""
+
+    def get_inputs(self) -> list[Any]:
+        """The graph's inputs; each has ``name``, ``shape`` and ``type``."""
+
+    def get_outputs(self) -> list[Any]:
+        """The graph's outputs, likewise."""
+
+    def get_providers(self) -> list[str]:
+        """The execution providers that run, the preferred one first."""
+
+
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -64,7 +84,7 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
     wanted = ["cpu"] if provider == "cpu" else ["cuda", "cpu"]
     providers = [_NAMES[name] for name in wanted if _NAMES[name] in available]
     try:
-        session = Session(
+        session: Session = ort.InferenceSession(
             str(model) if isinstance(model, Path) else model, options, providers=providers
         )
     except Exception as error:  # onnxruntime raises its own untyped exceptions

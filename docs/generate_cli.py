@@ -1,0 +1,51 @@
+"""Write docs/cli.md from the command line's own help; ``--check`` fails when it is out of date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from exporter.cli import cli
+from exporter.presets import PRESETS
+
+TARGET = Path(__file__).with_name("cli.md")
+_WIDTH = 96
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None = None) -> str:
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH
+    )
+    return command.get_help(context)
+
+
+def render() -> str:
+    """The page: the help of every verb, and the presets."""
+    top = click.Context(cli, info_name="protohead")
+    parts = [
+        "# Command line",
+        "Written from the program's own help by `make docs`; do not edit.",
+        "Exit codes: 0 success, 1 an expected failure (one line on stderr says what to do), "
+        "2 wrong usage, 130 interrupted.",
+        f"```\n{_help(cli, 'protohead')}\n```",
+    ]
+    for name, command in sorted(cli.commands.items()):
+        parts += [f"## protohead {name}", f"```\n{_help(command, name, top)}\n```"]
+    parts += ["## Presets", "For `--preset`; size and layout are those of the network's input."]
+    parts += ["\n".join(f"- `{name}`: {what}" for name, (what, _) in PRESETS.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the page, or compare it."""
+    page = render()
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(page, encoding="utf-8")
+    elif not TARGET.is_file() or TARGET.read_text(encoding="utf-8") != page:
+        sys.exit("docs/cli.md is out of date: run make docs")
+
+
+if __name__ == "__main__":
+    main()

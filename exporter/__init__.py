@@ -1,0 +1,40 @@
+"""protohead offline: a trained classifier in, a verified artifact out.
+
+>>> import exporter
+>>> config = exporter.ExportConfig(
+...     model="classifier.onnx", data="train", out="artifact", preprocessing="imagenet"
+... )
+>>> artifact = exporter.export(config)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exporter.config import ExportConfig
+from exporter.errors import ExporterError
+
+if TYPE_CHECKING:
+    from exporter.inspection import inspect_model
+    from exporter.pipeline import export
+    from exporter.verify import verify
+
+__all__ = ["ExportConfig", "ExporterError", "export", "inspect_model", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up on first use: the base install runs `protohead explain` without the export extra,
+    # and importing cvxpy takes a second.
+    if name == "export":
+        from exporter.pipeline import export
+
+        return export
+    if name == "inspect_model":
+        from exporter.inspection import inspect_model
+
+        return inspect_model
+    if name == "verify":
+        from exporter.verify import verify
+
+        return verify
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,193 @@
+"""Read an ONNX graph: shapes, constants and words for its nodes.
+
+Nothing here changes a model. Small constant subgraphs (a transposed weight, a shape that is
+assembled) are evaluated by ONNX's reference evaluator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+from onnx_ir.passes.common import ShapeInferencePass
+
+from exporter.errors import HeadError
+
+# Deterministic, and what exporters put between a stored weight and its use.
+_FOLDABLE = frozenset(
+    [
+        "Add",
+        "Cast",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Div",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Mul",
+        "Neg",
+        "Reciprocal",
+        "Reshape",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+
+
+def with_shapes(model: ir.Model) -> ir.Model:
+    """A copy of the model, sharing its tensors, with every shape that can be inferred.
+
+    Args:
+        model: Any model; it is not changed.
+
+    Returns:
+        The copy. A shape that cannot be inferred stays unknown.
+    """
+    copy = model.clone()
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(copy)
+    return copy
+
+
+def dimensions(value: ir.Value) -> tuple[int | None, ...] | None:
+    """The sizes of a value's axes, None for a size or a whole shape that is not static."""
+    if value.shape is None:
+        return None
+    return tuple(size if isinstance(size, int) else None for size in value.shape)
+
+
+def words(node: ir.Node) -> str:
+    """A node as an error message names it: ``Relu ('relu_4')``, or by what it computes."""
+    return f"{node.op_type} ({name_of(node)!r})"
+
+
+def name_of(node: ir.Node) -> str:
+    """A node's name, or ``-> output`` where the exporter gave it none."""
+    return node.name or f"-> {node.outputs[0].name}"
+
+
+def refusal(node: ir.Node, reason: str) -> HeadError:
+    """The error for a node that is in the way of a decomposition."""
+    return HeadError(f"{words(node)} {reason}")
+
+
+def shown(shape: tuple[int | None, ...] | None) -> str:
+    """A shape as an error message shows it: ``(?, 64, 7, 7)``."""
+    if shape is None:
+        return "unknown"
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+def attribute(node: ir.Node, name: str, default: Any) -> Any:
+    """The value of a node's attribute, or ONNX's default for it."""
+    found = node.attributes.get(name)
+    return default if found is None else found.value
+
+
+def operand(node: ir.Node, index: int) -> ir.Value | None:
+    """A node's input, None where it is left out."""
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def source(node: ir.Node, index: int = 0) -> ir.Value:
+    """A node's input that ONNX requires."""
+    value = operand(node, index)
+    if value is None:
+        raise refusal(node, f"has no input {index}: the model is not valid ONNX.")
+    return value
+
+
+def stored(node: ir.Node, index: int, what: str) -> NDArray[np.float64]:
+    """A node's trained constant, for instance its kernel.
+
+    Raises:
+        HeadError: The model does not store it.
+    """
+    value = source(node, index)
+    array = constant(value)
+    if array is None:
+        raise refusal(
+            node,
+            f"takes {what} from {value.name!r}, which is no constant of the graph: expected "
+            "trained float weights stored in the model. Fold or dequantise them first.",
+        )
+    return array.astype(np.float64)
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The array that a value always holds.
+
+    Args:
+        value: A value of a graph; None stands for an input left out.
+
+    Returns:
+        The array, or None if the value depends on a graph input or on an operation that is not
+        one of the few that are evaluated here.
+    """
+    if value is None:
+        return None
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    nodes = _constant_nodes(value)
+    return None if nodes is None else _evaluate(value, nodes)
+
+
+def axes_of(node: ir.Node) -> tuple[int, ...] | None:
+    """The axes of a Reduce, Squeeze or Unsqueeze node: an attribute once, an input since.
+
+    Returns:
+        The axes as written, negative ones included; None if they are left out or not constant.
+    """
+    if "axes" in node.attributes:
+        return tuple(node.attributes["axes"].as_ints())
+    array = constant(operand(node, 1))
+    return None if array is None else tuple(int(axis) for axis in array.ravel())
+
+
+def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
+    """The nodes that compute a value from stored tensors alone, in graph order, or None."""
+    found: set[ir.Node] = set()
+    waiting: list[ir.Value | None] = [value]
+    while waiting:
+        current = waiting.pop()
+        if current is None or current.const_value is not None:
+            continue
+        node = current.producer()
+        if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in _FOLDABLE:
+            return None
+        if node not in found:
+            found.add(node)
+            waiting.extend(node.inputs)
+    graph = value.graph
+    return None if graph is None else [node for node in graph if node in found]
+
+
+def _evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
+    """Run constant nodes on the tensors they read."""
+    sources = [source for node in nodes for source in node.inputs if source is not None]
+    feeds = {s.name: s.const_value.numpy() for s in sources if s.const_value is not None}
+    function = onnx.helper.make_function(
+        "protohead",
+        "constant",
+        inputs=list(feeds),
+        outputs=[value.name],
+        nodes=[ir.serde.serialize_node(node) for node in nodes],
+        opset_imports=[onnx.helper.make_opsetid("", opset(value.graph))],
+    )
+    (result,) = ReferenceEvaluator(function).run(None, feeds, attributes={})
+    return np.asarray(result)
+
+
+def opset(graph: ir.Graph | None) -> int:
+    """The version of the standard operators that a graph is written in; 0 if it uses none."""
+    versions = {} if graph is None else graph.opset_imports
+    return versions.get("", versions.get("ai.onnx", 0))

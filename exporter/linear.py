@@ -1,0 +1,228 @@
+"""One step up a linear tail: from what a node computes to what it was computed from.
+
+A handler for each operation that can lie between the pooling and the logits. Everything else,
+and every form of these operations that is not linear in the image, is in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.graph import attribute, constant, dimensions, operand, refusal, source, stored
+from exporter.normalisation import above_layer_norm, above_spelled_out
+from exporter.tail import Tail, require_linear, vector_length
+
+Step = Callable[[ir.Node, Tail], tuple[ir.Value, Tail]]
+
+
+def step_up(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail] | None:
+    """Go from a node's output to the input it was computed from.
+
+    Args:
+        node: The node whose output is the z of ``tail``.
+        tail: What lies downstream of the node.
+
+    Returns:
+        The value above the node and the tail as seen from there; None if the operation is not
+        one of those that can be linear.
+
+    Raises:
+        HeadError: The operation could be linear, but this node is not.
+    """
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type in RESHAPING:
+        return RESHAPING[node.op_type](node, tail)
+    if node.op_type in _COMPUTING:
+        require_linear(node, tail)
+        return _COMPUTING[node.op_type](node, tail)
+    return None
+
+
+def _reshape(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value = source(node)
+    vector_length(value, node)
+    return value, tail
+
+
+def _transpose(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    if tuple(attribute(node, "perm", ()))[:1] != (0,):
+        raise refusal(node, "moves the batch axis: expected the batch to stay first.")
+    return _reshape(node, tail)
+
+
+def _dropout(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    training = operand(node, 2)
+    if training is not None:
+        mode = constant(training)
+        if mode is None or bool(mode.any()):
+            raise refusal(
+                node,
+                "runs in training mode, so the logits are random. Export the model in "
+                "evaluation mode (model.eval() in torch).",
+            )
+    return _reshape(node, tail)
+
+
+def _cast(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    target = ir.DataType(attribute(node, "to", 0))
+    if target not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        raise refusal(
+            node,
+            f"casts to {target.name}: expected float32 from the pooling to the logits, because "
+            "contributions cannot add up to a rounded logit. Export the model in float32.",
+        )
+    return _reshape(node, tail)
+
+
+def _gemm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    """Y = alpha * A' @ B' + beta * C, the image in A'."""
+    value = source(node)
+    if attribute(node, "transA", 0):
+        value = _before_swap(value, node)
+    matrix = stored(node, 1, "its matrix")
+    if not attribute(node, "transB", 0):
+        matrix = matrix.T
+    if operand(node, 2) is not None:
+        shift = _along_channels(node, stored(node, 2, "its bias"), len(matrix), rank=2)
+        tail = tail.above_shift(attribute(node, "beta", 1.0) * shift)
+    return value, tail.above_matrix(attribute(node, "alpha", 1.0) * matrix, node)
+
+
+def _before_swap(value: ir.Value, node: ir.Node) -> ir.Value:
+    """The (b, d) value whose transpose a Gemm with transA reads."""
+    swap = value.producer()
+    if swap is None or swap.op_type != "Transpose":
+        raise refusal(
+            node,
+            f"transposes {value.name!r}, whose batch axis is not first: expected (batch, d).",
+        )
+    return source(swap)
+
+
+def _matmul(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value, matrix, index = _operands(node)
+    if index != 0 or matrix.ndim != 2:
+        raise refusal(
+            node,
+            f"has a constant of shape {matrix.shape} as operand {1 - index}: expected "
+            "pooled (b, d) @ weight (d, c).",
+        )
+    return value, tail.above_matrix(matrix.T, node)
+
+
+def _conv(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    """A 1x1 convolution of the pooled (b, d, 1, 1) map is a linear layer."""
+    value = source(node)
+    length = vector_length(value, node)
+    kernel, group = stored(node, 1, "its kernel"), attribute(node, "group", 1)
+    if group != 1 or kernel.size != len(kernel) * length:
+        raise refusal(
+            node,
+            f"has group {group} and a kernel of shape {kernel.shape}: expected a 1x1 "
+            "convolution of the pooled map.",
+        )
+    if operand(node, 2) is not None:
+        tail = tail.above_shift(stored(node, 2, "its bias"))
+    return value, tail.above_matrix(kernel.reshape(len(kernel), length), node)
+
+
+def _batch_norm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    if attribute(node, "training_mode", 0):
+        raise refusal(node, "runs in training mode. Export the model in evaluation mode.")
+    names = ("its scale", "its shift", "its mean", "its variance")
+    gamma, beta, mean, variance = (stored(node, i, name) for i, name in enumerate(names, 1))
+    scale = gamma / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
+    return source(node), tail.above_shift(beta - scale * mean).above_scale(scale)
+
+
+def _add(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value, shift, _ = _elementwise(node)
+    return value, tail.above_shift(shift)
+
+
+def _subtract(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value, shift, index = _elementwise(node)
+    if index == 0:
+        return value, tail.above_shift(-shift)
+    return value, tail.above_shift(shift).above_scale(-np.ones(1))
+
+
+def _multiply(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value, scale, _ = _elementwise(node)
+    return value, tail.above_scale(scale)
+
+
+def _divide(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    normalisation = above_spelled_out(node, tail)
+    if normalisation is not None:
+        return normalisation
+    value, divisor, index = _elementwise(node)
+    if index == 1:
+        raise refusal(node, "divides by a value that depends on the image: not linear.")
+    return value, tail.above_scale(1 / divisor)
+
+
+def _operands(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
+    """The operand that depends on the image, the constant one, and which of the two is which."""
+    values = (source(node, 0), source(node, 1))
+    constants = [constant(value) for value in values]
+    for index in (0, 1):
+        other = constants[1 - index]
+        if constants[index] is None and other is not None:
+            return values[index], other, index
+    raise refusal(
+        node,
+        f"combines {values[0].name!r} and {values[1].name!r}: expected one of them to be a "
+        "constant of the graph. Attention pooling, gates, joined branches and weights that are "
+        "fed at run time are not linear in one feature map.",
+    )
+
+
+def _elementwise(node: ir.Node) -> tuple[ir.Value, NDArray[np.float64], int]:
+    value, array, index = _operands(node)
+    length, rank = vector_length(value, node), len(dimensions(value) or ())
+    return value, _along_channels(node, array, length, rank), index
+
+
+def _along_channels(
+    node: ir.Node, array: NDArray[Any], length: int, rank: int
+) -> NDArray[np.float64]:
+    """A constant operand as one vector for all images, (length,) or (1,)."""
+    over_batch = array.ndim >= rank and array.shape[0] != 1
+    if over_batch or array.size not in (1, length):
+        raise refusal(
+            node,
+            f"has a constant of shape {array.shape}: expected one value, or {length} for the "
+            "channels of every image.",
+        )
+    return array.reshape(-1).astype(np.float64)
+
+
+RESHAPING: dict[str, Step] = {
+    "Identity": _reshape,
+    "Flatten": _reshape,
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "Unsqueeze": _reshape,
+    "Transpose": _transpose,
+    "Dropout": _dropout,
+    "Cast": _cast,
+}
+
+_COMPUTING: dict[str, Step] = {
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Conv": _conv,
+    "BatchNormalization": _batch_norm,
+    "Add": _add,
+    "Sub": _subtract,
+    "Mul": _multiply,
+    "Div": _divide,
+    "LayerNormalization": above_layer_norm,
+}

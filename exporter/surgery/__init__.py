@@ -1,0 +1,19 @@
+"""Change a classifier's graph, one transformation a file.
+
+Those that add something return a new model and leave the one they are given alone; those that
+edit change it in place and return whether they did.
+"""
+
+from exporter.surgery.add_prototypes import add_prototype_outputs
+from exporter.surgery.add_steering import add_steering
+from exporter.surgery.fix_input import fix_input_size
+from exporter.surgery.remove_prototypes import remove_prototype_outputs
+from exporter.surgery.tap_features import tap_features
+
+__all__ = [
+    "add_prototype_outputs",
+    "add_steering",
+    "fix_input_size",
+    "remove_prototype_outputs",
+    "tap_features",
+]

@@ -1,0 +1,216 @@
+"""Write nodes beside a classifier's own, in names and operators that stay apart from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.errors import SurgeryError
+from exporter.graph import opset
+
+PREFIX = "protohead/"
+ADDED_OUTPUTS = "protohead/added_outputs"
+ANNOTATED = "protohead/annotated"
+_MIN_OPSET = 11
+_MIN_IR = 4
+
+
+class NodeWriter:
+    """Appends nodes and constants named ``protohead/...`` to a graph, in the graph's own opset.
+
+    The opset is never converted: other operator versions may run other kernels and change bits.
+    Constants become initializers that are no graph inputs, so no caller can override them.
+
+    Args:
+        model: The model to extend in place.
+
+    Raises:
+        SurgeryError: The model is older than opset 11 or IR 4, or already has such names.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self.model = model
+        self.graph = model.graph
+        self._opset = opset(model.graph)
+        self._taken = _names(model)
+        _require_version(model, self._opset)
+        clash = sorted(name for name in self._taken if name.startswith(PREFIX))
+        if clash:
+            raise SurgeryError(
+                f"expected a graph without prototypes, found {clash[0]!r}: it was extended before. "
+                "Start from the classifier's own file."
+            )
+
+    def constant(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        """Store an array in the graph."""
+        tensor = ir.tensor(array, name=PREFIX + name)
+        value = ir.Value(
+            name=tensor.name,
+            shape=ir.Shape(array.shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
+        )
+        self.graph.register_initializer(value)
+        return value
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        name: str,
+        *,
+        position: int = 0,
+        outputs: int = 1,
+        **attributes: int | float | Sequence[int],
+    ) -> ir.Value:
+        """Append a node.
+
+        Args:
+            op_type: A standard operator.
+            inputs: What it reads.
+            name: Its name behind the prefix; also of the value it computes.
+            position: Which of its outputs to return.
+            outputs: How many outputs it has.
+            **attributes: Its attributes.
+
+        Returns:
+            The value at ``position`` of its outputs.
+        """
+        names = [PREFIX + name + (f".{i}" if outputs > 1 else "") for i in range(outputs)]
+        values = [ir.Value(name=value) for value in names]
+        node = ir.node(op_type, inputs, attributes, outputs=values, name=PREFIX + name)
+        self.graph.append(node)
+        return values[position]
+
+    def mean(self, value: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
+        """Append a ReduceMean that keeps the axes; they are an input since opset 18."""
+        return self._reduce("ReduceMean", value, axes, name, keepdims=1, since=18)
+
+    def total(self, value: ir.Value, axes: Sequence[int], name: str, *, keepdims: int) -> ir.Value:
+        """Append a ReduceSum; the axes are an input since opset 13."""
+        return self._reduce("ReduceSum", value, axes, name, keepdims=keepdims, since=13)
+
+    def reshape(self, value: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
+        """Append a Reshape; 0 keeps an axis, -1 takes what is left."""
+        target = self.constant(f"{name}.shape", np.array(shape, np.int64))
+        return self.node("Reshape", [value, target], name)
+
+    def output(
+        self, value: ir.Value, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]
+    ) -> None:
+        """Make a value that was appended here an output of the graph.
+
+        Raises:
+            SurgeryError: The source already has a value of this name.
+        """
+        if name in self._taken:
+            raise SurgeryError(
+                f"expected no value named {name!r} in the source graph, because an output gets "
+                "that name. Rename it there and export again."
+            )
+        value.name = name
+        value.type, value.shape = ir.TensorType(dtype), ir.Shape(shape)
+        append_output(self.model, value)
+
+    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> ir.Value:
+        """Add a required input.
+
+        Raises:
+            SurgeryError: The source already has a value of this name.
+        """
+        if name in self._taken:
+            raise SurgeryError(
+                f"expected no value named {name!r} in the source graph, because an input gets "
+                "that name. Rename it there and export again."
+            )
+        value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+        self.graph.inputs.append(value)
+        return value
+
+    def _reduce(
+        self,
+        op_type: str,
+        value: ir.Value,
+        axes: Sequence[int],
+        name: str,
+        *,
+        keepdims: int,
+        since: int,
+    ) -> ir.Value:
+        if self._opset < since:
+            return self.node(op_type, [value], name, axes=axes, keepdims=keepdims)
+        stored = self.constant(f"{name}.axes", np.array(axes, np.int64))
+        return self.node(op_type, [value, stored], name, keepdims=keepdims)
+
+
+def expose(model: ir.Model, value: ir.Value, rank: int) -> None:
+    """Make a float32 value of a graph an output, unless it is one; note what that changed.
+
+    Args:
+        model: The model, changed in place.
+        value: A value of its graph; its own name becomes the output's.
+        rank: Its rank, for a value whose shape the graph does not tell.
+    """
+    if value.is_graph_output():
+        return
+    if value.type is None or value.shape is None:
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+        value.shape = ir.Shape([None] * rank)
+        model.metadata_props[ANNOTATED] = value.name or ""
+    append_output(model, value)
+
+
+def append_output(model: ir.Model, value: ir.Value) -> None:
+    """Append an output, and note its name so that it can be taken away again."""
+    model.graph.outputs.append(value)
+    added = json.loads(model.metadata_props.get(ADDED_OUTPUTS, "[]"))
+    model.metadata_props[ADDED_OUTPUTS] = json.dumps([*added, value.name])
+
+
+def find_value(model: ir.Model, name: str) -> ir.Value:
+    """A value of the main graph by name.
+
+    Raises:
+        SurgeryError: There is none: the head was found in another graph.
+    """
+    for value in _values(model.graph):
+        if value.name == name:
+            return value
+    raise SurgeryError(
+        f"expected a value {name!r} in the graph, found none: the head belongs to another model."
+    )
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    yield from graph.initializers.values()
+    for node in graph:
+        yield from node.outputs
+
+
+def _names(model: ir.Model) -> set[str]:
+    """Every name of a node or value, those of subgraphs included."""
+    names: set[str | None] = set()
+    for graph in (model.graph, *model.graph.subgraphs()):
+        names.update(value.name for value in _values(graph))
+        names.update(node.name for node in graph)
+    return {name for name in names if name}
+
+
+def _require_version(model: ir.Model, version: int) -> None:
+    if version < _MIN_OPSET:
+        raise SurgeryError(
+            f"expected opset {_MIN_OPSET} or newer, got {version}. Convert the model with "
+            "onnx.version_converter.convert_version(model, 17) and check that it still predicts "
+            "the same."
+        )
+    if model.ir_version < _MIN_IR:
+        raise SurgeryError(
+            f"expected IR version {_MIN_IR} or newer, got {model.ir_version}, where every weight "
+            "is an input that a caller may override. Take the weights out of graph.input and set "
+            "ir_version to 8."
+        )

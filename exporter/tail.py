@@ -1,0 +1,121 @@
+"""The linear map between a pooled vector and the logits, built up on the way from the logits.
+
+    logits = weight @ z + bias,        z the value reached so far, one vector an image.
+
+Going above z = A @ y + t turns (weight, bias) into (weight @ A, weight @ t + bias).
+LayerNormalization is the one exception to linearity that can be carried along (design/method.md,
+"Exactness"): with scale gamma and shift beta
+
+    z = gamma * (y - mean(y)) / sigma(y) + beta,    sigma(y) = sqrt(var(y) + epsilon)
+    weight @ z + bias = (g @ y) / sigma(y) + (weight @ beta + bias),
+    g = gamma * weight - mean(gamma * weight) in each row,
+
+so above it nothing but reshaping may follow. Symbols: c classes, d channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.graph import dimensions, name_of, refusal, shown
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """A LayerNormalization between pooling and linear layer; its scale and shift are folded.
+
+    Attributes:
+        epsilon: Added to the variance of the pooled vector, above 0.
+    """
+
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Tail:
+    """logits = weight @ z + bias, or with ``layer_norm`` weight @ z / sigma(z) + bias.
+
+    Attributes:
+        weight: (c, d); while no matrix has been met a diagonal, (c,) or (1,).
+        bias: (c,) or (1,).
+        linear: Name of the linear layer nearest to the logits, None while there is none.
+        layer_norm: The normalisation that has been met, if any.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    linear: str | None = None
+    layer_norm: LayerNorm | None = None
+
+    def above_matrix(self, matrix: NDArray[Any], node: ir.Node) -> Tail:
+        """The tail above z = matrix @ y, matrix (m, d)."""
+        matrix = np.asarray(matrix, np.float64)
+        weight = self.weight[:, None] * matrix if self.weight.ndim == 1 else self.weight @ matrix
+        return replace(self, weight=weight, linear=self.linear or name_of(node))
+
+    def above_scale(self, scale: NDArray[Any]) -> Tail:
+        """The tail above z = scale * y, scale (d,) or (1,)."""
+        return replace(self, weight=self.weight * np.asarray(scale, np.float64))
+
+    def above_shift(self, shift: NDArray[Any]) -> Tail:
+        """The tail above z = y + shift, shift (d,) or (1,)."""
+        shift = np.asarray(shift, np.float64)
+        if self.weight.ndim == 1:
+            return replace(self, bias=self.bias + self.weight * shift)
+        shift = np.broadcast_to(shift, self.weight.shape[1:])
+        return replace(self, bias=self.bias + self.weight @ shift)
+
+    def above_normalisation(self, epsilon: float) -> Tail:
+        """The tail above z = (y - mean(y)) / sigma(y)."""
+        centred = self.weight - self.weight.mean(axis=1, keepdims=True)
+        return replace(self, weight=centred, layer_norm=LayerNorm(epsilon))
+
+
+IDENTITY = Tail(weight=np.ones(1), bias=np.zeros(1))
+
+
+def vector_length(value: ir.Value, node: ir.Node) -> int:
+    """The length of a value that holds one vector an image: (b, d), (b, d, 1, 1), (b, 1, d).
+
+    Args:
+        value: The value.
+        node: The node that reads it, for the error.
+
+    Raises:
+        HeadError: It holds more than one vector an image, or its shape is not known.
+    """
+    shape = dimensions(value)
+    if shape is None or len(shape) < 2 or None in shape[1:]:
+        raise refusal(
+            node,
+            f"reads {value.name!r} of shape {shown(shape)}: expected (batch, d) with d known. "
+            "Export the model with a fixed image size.",
+        )
+    sizes = [size for size in shape[1:] if size is not None and size != 1]
+    if len(sizes) > 1:
+        raise refusal(
+            node,
+            f"reads {value.name!r} of shape {shown(shape)}, so every position has weights of its "
+            "own: expected one pooled vector an image. A model that averages over all positions "
+            "before its linear layer would do.",
+        )
+    return sizes[0] if sizes else 1
+
+
+def require_linear(node: ir.Node, tail: Tail) -> None:
+    """Refuse a computation between the pooling and a LayerNormalization.
+
+    Raises:
+        HeadError: The tail already holds a LayerNormalization.
+    """
+    if tail.layer_norm is not None:
+        raise refusal(
+            node,
+            "lies between the pooling and a LayerNormalization: expected nothing but reshaping "
+            "there. Pooling, LayerNormalization, linear in this order can be decomposed.",
+        )
