@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -77,7 +78,8 @@ class FeatureReader:
     def __init__(
         self, source: Source, head: Head, preprocessing: Preprocessing, threads: int
     ) -> None:
-        self._session = make_session(tap_features(source.model, head), threads=threads)
+        tapped = ir.to_proto(tap_features(source.model, head))
+        self._session = make_session(tapped.SerializeToString(), threads=threads)
         self._head = head
         self._input = source.input.name
         self._fixed_batch = source.input.shape[0]

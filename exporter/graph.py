@@ -18,30 +18,18 @@ from onnx_ir.passes.common import ShapeInferencePass
 from exporter.errors import HeadError
 
 # Deterministic, and what exporters put between a stored weight and its use.
-_FOLDABLE = frozenset(
-    [
-        "Add",
-        "Cast",
-        "Concat",
-        "Constant",
-        "ConstantOfShape",
-        "Div",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Identity",
-        "Mul",
-        "Neg",
-        "Reciprocal",
-        "Reshape",
-        "Slice",
-        "Sqrt",
-        "Squeeze",
-        "Sub",
-        "Transpose",
-        "Unsqueeze",
-    ]
-)
+_ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "Reciprocal", "Sqrt"}
+_RESHAPING = {
+    "Concat",
+    "Expand",
+    "Flatten",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+_FOLDABLE = _ARITHMETIC | _RESHAPING | {"Cast", "Constant", "ConstantOfShape", "Gather", "Identity"}
 
 
 def with_shapes(model: ir.Model) -> ir.Model:
@@ -63,6 +51,20 @@ def dimensions(value: ir.Value) -> tuple[int | None, ...] | None:
     if value.shape is None:
         return None
     return tuple(size if isinstance(size, int) else None for size in value.shape)
+
+
+def image_input(graph: ir.Graph) -> tuple[ir.Value, tuple[int, int]] | None:
+    """The only 4-d input of a graph, with its height and width axes; None if there is not one.
+
+    The channels are last if only the last axis has the size of a picture's channels.
+    """
+    values = [value for value in graph.inputs if not value.is_initializer()]
+    images = [value for value in values if len(dimensions(value) or ()) == 4]
+    if len(images) != 1:
+        return None
+    shape = dimensions(images[0]) or ()
+    channels_last = shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4)
+    return images[0], (1, 2) if channels_last else (2, 3)
 
 
 def words(node: ir.Node) -> str:
@@ -173,13 +175,17 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
 
 def _evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
     """Run constant nodes on the tensors they read."""
-    sources = [source for node in nodes for source in node.inputs if source is not None]
-    feeds = {s.name: s.const_value.numpy() for s in sources if s.const_value is not None}
+    feeds = {
+        read.name or "": read.const_value.numpy()
+        for node in nodes
+        for read in node.inputs
+        if read is not None and read.const_value is not None
+    }
     function = onnx.helper.make_function(
         "protohead",
         "constant",
         inputs=list(feeds),
-        outputs=[value.name],
+        outputs=[value.name or ""],
         nodes=[ir.serde.serialize_node(node) for node in nodes],
         opset_imports=[onnx.helper.make_opsetid("", opset(value.graph))],
     )

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
-from exporter.graph import attribute, dimensions, refusal, shown, source, with_shapes
+from exporter.graph import attribute, dimensions, image_input, refusal, shown, source, with_shapes
 from exporter.linear import RESHAPING, step_up
 from exporter.obstacles import why_not
 from exporter.pooling import Grid, Layout, find_grid, is_pooling, read_pooling
@@ -196,11 +196,10 @@ def _width(logits: ir.Value) -> int | None:
 
 
 def _image_size(graph: ir.Graph | None) -> Grid | None:
-    """Height and width of the only 4-d input in pixels, None if they are not static."""
-    inputs = [] if graph is None else [v for v in graph.inputs if not v.is_initializer()]
-    shapes = [shape for v in inputs if (shape := dimensions(v)) is not None and len(shape) == 4]
-    if len(shapes) != 1:
+    """Height and width of the image input in pixels, None if they are not static."""
+    found = None if graph is None else image_input(graph)
+    if found is None:
         return None
-    (shape,) = shapes
-    height, width = shape[2:] if shape[1] in (1, 3, 4) else shape[1:3]
+    value, axes = found
+    height, width = ((dimensions(value) or ())[axis] for axis in axes)
     return None if height is None or width is None else (height, width)

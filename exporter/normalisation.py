@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from exporter.graph import (
@@ -105,7 +106,9 @@ def _is_square(value: ir.Value | None, centred: ir.Node) -> bool:
         return False
     if list(producer.inputs) != list(centred.inputs):
         return False
-    return factor is base if square.op_type == "Mul" else bool((exponent == 2).all())
+    if square.op_type == "Mul":
+        return factor is base
+    return exponent is not None and bool(np.all(exponent == 2))
 
 
 def _require_whole_vector(node: ir.Node, value: ir.Value, axes: Sequence[int]) -> None:

@@ -8,39 +8,14 @@ from exporter.errors import HeadError
 from exporter.graph import dimensions, refusal, source
 from exporter.tail import Tail
 
-_NONLINEAR = frozenset(
-    [
-        "Abs",
-        "Celu",
-        "Clip",
-        "Elu",
-        "Erf",
-        "Exp",
-        "Gelu",
-        "HardSigmoid",
-        "HardSwish",
-        "LeakyRelu",
-        "Log",
-        "Max",
-        "Min",
-        "Mish",
-        "Pow",
-        "PRelu",
-        "Relu",
-        "Selu",
-        "Sigmoid",
-        "Softmax",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Swish",
-        "Tanh",
-        "ThresholdedRelu",
-    ]
-)
-_MAXIMUM = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "GlobalLpPool", "LpPool"})
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-_PICKS = frozenset({"Gather", "GatherElements", "GatherND", "Slice", "Split"})
+_RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}
+_SMOOTH = {"Erf", "Exp", "Gelu", "Log", "Mish", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh"}
+_GATES = {"HardSigmoid", "HardSwish", "Sigmoid", "Softmax"}
+_POINTWISE = {"Abs", "Max", "Min", "Pow"}
+_NONLINEAR = _RECTIFIERS | _SMOOTH | _GATES | _POINTWISE
+_MAXIMUM = {"GlobalMaxPool", "MaxPool", "ReduceMax", "GlobalLpPool", "LpPool"}
+_CONTROL_FLOW = {"If", "Loop", "Scan"}
+_PICKS = {"Gather", "GatherElements", "GatherND", "Slice", "Split"}
 _EXPECTED = (
     "Expected: feature map -> mean over all positions [-> LayerNormalization] -> linear "
     "[-> Softmax or Sigmoid]."

@@ -6,7 +6,7 @@ Symbols: b images, d channels, h×w grid, l = h·w positions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import onnx_ir as ir
@@ -24,6 +24,12 @@ _LAYOUTS: dict[tuple[int, frozenset[int]], Layout] = {
     (3, frozenset({2})): "NCL",
 }
 _CHANNEL_AXIS = {"NCHW": 1, "NHWC": 3, "NLC": 2, "NCL": 1}
+_TRANSPOSED: dict[tuple[Layout, tuple[int, ...]], Layout] = {
+    ("NCHW", (0, 3, 1, 2)): "NHWC",
+    ("NHWC", (0, 2, 3, 1)): "NCHW",
+    ("NCL", (0, 2, 1)): "NLC",
+    ("NLC", (0, 2, 1)): "NCL",
+}
 _POOLS = frozenset({"GlobalAveragePool", "AveragePool", "ReduceMean"})
 # Operations that keep the positions in row-major order, so that a grid can be read above them.
 _KEEPS_ORDER = frozenset(
@@ -89,7 +95,22 @@ def read_pooling(node: ir.Node) -> Pooling:
             "all positions of a feature map (b, d, h, w), (b, h, w, d), (b, l, d) or (b, d, l).",
         )
     channels = shape[_CHANNEL_AXIS[layout]]
-    return Pooling(feature, name_of(means[0].node), layout, channels)
+    return _above_transpose(Pooling(feature, name_of(means[0].node), layout, channels))
+
+
+def _above_transpose(pooling: Pooling) -> Pooling:
+    """Take the feature map from above a Transpose that only moves the channels.
+
+    A runtime pulls such a Transpose through the mean if nothing else reads it; reading the
+    features behind it would prevent that, and change bits.
+    """
+    node = pooling.feature.producer()
+    if node is None or node.op_type != "Transpose":
+        return pooling
+    layout = _TRANSPOSED.get((pooling.layout, tuple(attribute(node, "perm", ()))))
+    if layout is None:
+        return pooling
+    return replace(pooling, feature=source(node), node=name_of(node), layout=layout)
 
 
 def _known(value: ir.Value, node: ir.Node) -> tuple[int | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.dataset import ClassImages, Dataset
-from exporter.decompose import Decomposition, Solve
+from exporter.decompose import Decomposition, Summary
 from exporter.evidence import Crop
 from exporter.features import ClassFeatures
 from serving.artifact import EVIDENCE, ClassRecord, EvidenceRecord, PrototypeRecord, SolveRecord
@@ -72,7 +72,9 @@ def _evidence(crop: Crop, file: str, dataset: Dataset) -> EvidenceRecord:
     return EvidenceRecord(file=file, image=image, value=crop.value, box=crop.box)
 
 
-def _solve(solve: Solve) -> SolveRecord:
+def _solve(summary: Summary) -> SolveRecord:
     return SolveRecord(
-        iterations=solve.iterations, objective=solve.objective, converged=solve.converged
+        iterations=summary.iterations,
+        objective=summary.objective,
+        converged=summary.converged,
     )

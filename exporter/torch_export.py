@@ -179,7 +179,8 @@ def _deterministic_bytes(model: ir.Model) -> bytes:
         for value in [*values, *(output for node in graph for output in node.outputs)]:
             value.doc_string = None
             value.metadata_props.clear()
-    return ir.to_proto(model).SerializeToString(deterministic=True)
+    data: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
+    return data
 
 
 def _check_agreement(network: nn.Module, data: bytes, shape: tuple[int, ...], where: str) -> None:

@@ -110,7 +110,8 @@ def _build_timm(name: str, state: Mapping[str, torch.Tensor] | None) -> nn.Modul
         timm: Any = importlib.import_module("timm")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{where}: needs {error.name}, which is not installed. Run: pip install timm"
+            f"{where}: needs {error.name}, which is not installed. Run: pip install timm "
+            "torchvision"
         ) from error
     try:
         network: nn.Module = timm.create_model(name, pretrained=False)

@@ -124,16 +124,15 @@ def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
 
 
 def _write_graphs(folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32]) -> None:
-    for name, transform in ((MODEL, add_prototype_outputs), (STEERABLE, add_steering)):
-        graph = transform(
-            parts.source.model,
-            parts.head,
-            prototypes,
-            reference=parts.rows.reference,
-            top=min(parts.config.top, len(prototypes)),
-            grid=parts.grid,
-        )
-        ir.save(graph, folder / name)
+    model, head, grid = parts.source.model, parts.head, parts.grid
+    reference = None if parts.rows.name == "none" else parts.rows.reference
+    top = min(parts.config.top, len(prototypes))
+    explained = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=top, grid=grid
+    )
+    ir.save(explained, folder / MODEL)
+    steerable = add_steering(model, head, prototypes, reference=reference, grid=grid)
+    ir.save(steerable, folder / STEERABLE)
 
 
 def _scales(scales: list[tuple[float, ...]], k: int) -> NDArray[np.float32]:

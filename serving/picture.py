@@ -43,6 +43,12 @@ CAPTION = 22
 CAPTION_GAP = 14
 LINE_HEIGHT = 42
 
+_WHOLE = "whole: too few training images"
+_HOW_TO_READ = (
+    "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale.",
+    "Contributions + bias + common = logit.",
+)
+
 
 def draw(
     explanation: Explanation,
@@ -118,15 +124,8 @@ class _Sheet:
     def foot(self) -> Image.Image:
         page = paper(self.width, 84)
         ImageDraw.Draw(page).rectangle((0, 0, self.width, 1), fill=LINE)
-        for y, text in (
-            (
-                44,
-                "Each colour is one prototype, a part that the class looks for; its heatmap is "
-                "drawn relative to its own peak.",
-            ),
-            (78, "All bars share one scale. Contributions + bias + common = logit."),
-        ):
-            self.small.write(page, (0, y), self.small.fit(text, self.width), SOFT)
+        for y, text in zip((44, 78), _HOW_TO_READ, strict=True):
+            self.small.write(page, (0, y), text, SOFT)
         return page
 
     def section(self, explained: ClassExplanation) -> Image.Image:
@@ -151,9 +150,7 @@ class _Sheet:
         logit = "logit " + signed(explained.logit, self.decimals)
         self.text.write(page, (right, 66), logit, SOFT, "r")
         right -= self.text.width(logit) + GUTTER
-        label = (
-            self.large.printable(explained.label.replace("_", " ")) or f"class {explained.class_id}"
-        )
+        label = _words(self.large, explained.label) or f"class {explained.class_id}"
         self.large.write(page, (0, 66), self.large.fit(label, right), INK)
         return page
 
@@ -179,15 +176,12 @@ class _Sheet:
         page.paste(heat, (0, (TILE - heat.height) // 2))
         x = TILE + GAP
         self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index)
-        name = (
-            self.text.printable(prototype.name.replace("_", " ")) or f"prototype {prototype.index}"
-        )
+        name = _words(self.text, prototype.name) or f"prototype {prototype.index}"
         room = FIGURES - TAG - GAP // 2
         self.text.write(page, (x + TAG + GAP // 2, 43), self.text.fit(name, room), INK)
         self._bar(page, (x, 78), prototype.contribution, colour)
         if whole:
-            note = self.small.fit("whole: too few training images", FIGURES)
-            self.small.write(page, (x, 146), note, SOFT)
+            self.small.write(page, (x, 146), _WHOLE, SOFT)
         x += FIGURES + GUTTER
         for evidence in prototype.evidence[:CROPS]:
             crop = ImageOps.fit(decode(evidence.path), (TILE, TILE), Image.Resampling.LANCZOS)
@@ -248,6 +242,11 @@ class _Sheet:
         self.small.write(page, (centre[0], centre[1] + 8), str(index), ink_on(colour), "m")
 
 
+def _words(letters: Lettering, name: str) -> str:
+    """A name as it is drawn: folder names write spaces as underscores."""
+    return letters.printable(name.replace("_", " "))
+
+
 def _strongest(explained: ClassExplanation) -> list[PrototypeExplanation]:
     return sorted(explained.prototypes, key=lambda p: (-abs(p.contribution), p.index))
 
@@ -255,23 +254,30 @@ def _strongest(explained: ClassExplanation) -> list[PrototypeExplanation]:
 def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[tuple[str, float]]:
     """What must be added to the drawn contributions to reach the logit."""
     hidden = [p.contribution for p in _strongest(explained)[rows:]]
-    terms = [(f"{len(hidden)} more prototypes", sum(hidden))] if hidden else []
+    plural = "" if len(hidden) == 1 else "s"
+    terms = [(f"{len(hidden)} more prototype{plural}", sum(hidden))] if hidden else []
     terms += [("bias", explained.bias), ("common to all classes", explained.common)]
     total = sum(p.contribution for p in explained.prototypes) + explained.bias + explained.common
     difference = explained.logit - total
-    # Muting changes the logit but not what a prototype would add; rounding stays invisible.
+    # A verified artifact has none beyond rounding, but a sum in print must add up.
     if round(abs(difference), decimals) > 0:
         terms.append(("difference", difference))
     return terms
 
 
 def _refuse_infinite(explained: ClassExplanation) -> None:
-    where = f"class {explained.label!r}"
-    numbers = [explained.logit, explained.probability, explained.bias, explained.common]
+    numbers = {
+        "logit": explained.logit,
+        "probability": explained.probability,
+        "bias": explained.bias,
+        "common": explained.common,
+    }
     for prototype in explained.prototypes:
-        numbers += [prototype.contribution, float(np.abs(prototype.heatmap).max())]
-    if not all(map(math.isfinite, numbers)):
-        raise ArtifactError(
-            f"{where}: expected finite numbers to draw, got {numbers}. The network overflows on "
-            "this image; check the preprocessing."
-        )
+        numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution
+        numbers[f"heatmap of prototype {prototype.index}"] = float(np.abs(prototype.heatmap).max())
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise ArtifactError(
+                f"class {explained.label!r}: expected finite numbers to draw, got {value} for the "
+                f"{name}. The network overflows on this image; check the preprocessing."
+            )

@@ -9,16 +9,13 @@ trained model, and a lost branch of the graph shows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import transformers
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 CLASSES = 10
 WIDTHS = [16, 32, 48, 64]
@@ -60,35 +57,35 @@ ARCHITECTURES = [
 ]
 
 
-def alive(model: nn.Module, size: int) -> nn.Module:
-    """Give a random model activations of ordinary size all the way to its logits."""
-    generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            fan_in = module.weight[0].numel()
-            noise = torch.randn(module.weight.shape, generator=generator)
-            module.weight.data = noise * (2 / fan_in) ** 0.5
-            if module.bias is not None:
-                module.bias.data = 0.1 * torch.randn(module.bias.shape, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.weight.data = 1 + 0.1 * torch.randn(module.weight.shape, generator=generator)
-            module.bias.data = 0.1 * torch.randn(module.bias.shape, generator=generator)
-            module.momentum = None  # the cumulative average: one batch sets the statistics
-    model.train()
-    with torch.no_grad():
-        model(torch.randn(8, 3, size, size, generator=generator))
+def alive(build: Callable[[], nn.Module], size: int) -> nn.Module:
+    """Build a module with activations of ordinary size all the way to its logits."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build().eval()
+        for module in model.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.normal_(module.bias, std=0.1)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, mean=1, std=0.1)
+                nn.init.normal_(module.bias, std=0.1)
+                module.momentum = None  # the cumulative average: one batch sets the statistics
+                module.train()
+        with torch.no_grad():
+            model(torch.randn(8, 3, size, size))
     return model.eval()
 
 
-def resnet() -> PreTrainedModel:
+def resnet() -> nn.Module:
     """The plain case: GlobalAveragePool, Flatten, Gemm."""
     config = transformers.ResNetConfig(
         embedding_size=16, hidden_sizes=WIDTHS, depths=DEPTHS, num_labels=CLASSES
     )
-    return alive(transformers.ResNetForImageClassification(config), 64)
+    return alive(lambda: transformers.ResNetForImageClassification(config), 64)
 
 
-def regnet() -> PreTrainedModel:
+def regnet() -> nn.Module:
     """Grouped convolutions and squeeze-and-excitation."""
     config = transformers.RegNetConfig(
         embedding_size=16,
@@ -97,26 +94,26 @@ def regnet() -> PreTrainedModel:
         groups_width=16,
         num_labels=CLASSES,
     )
-    return alive(transformers.RegNetForImageClassification(config), 64)
+    return alive(lambda: transformers.RegNetForImageClassification(config), 64)
 
 
-def mobilenet_v1() -> PreTrainedModel:
+def mobilenet_v1() -> nn.Module:
     """Depthwise convolutions with asymmetric padding."""
     config = transformers.MobileNetV1Config(
         depth_multiplier=0.25, image_size=64, num_labels=CLASSES
     )
-    return alive(transformers.MobileNetV1ForImageClassification(config), 64)
+    return alive(lambda: transformers.MobileNetV1ForImageClassification(config), 64)
 
 
-def mobilenet_v2() -> PreTrainedModel:
+def mobilenet_v2() -> nn.Module:
     """Inverted residuals."""
     config = transformers.MobileNetV2Config(
         depth_multiplier=0.35, image_size=64, num_labels=CLASSES
     )
-    return alive(transformers.MobileNetV2ForImageClassification(config), 64)
+    return alive(lambda: transformers.MobileNetV2ForImageClassification(config), 64)
 
 
-def efficientnet() -> PreTrainedModel:
+def efficientnet() -> nn.Module:
     """Pools with AvgPool2d(hidden_dim, ceil_mode), whose window is larger than the map."""
     config = transformers.EfficientNetConfig(
         image_size=64,
@@ -125,15 +122,15 @@ def efficientnet() -> PreTrainedModel:
         hidden_dim=640,
         num_labels=CLASSES,
     )
-    return alive(transformers.EfficientNetForImageClassification(config), 64)
+    return alive(lambda: transformers.EfficientNetForImageClassification(config), 64)
 
 
 def efficientnet_lite() -> nn.Module:
     """EfficientNet-Lite0 at its own size; its static padding fits 224 pixels only."""
-    return alive(EfficientNet.from_name("efficientnet-lite0", num_classes=CLASSES), 224)
+    return alive(lambda: EfficientNet.from_name("efficientnet-lite0", num_classes=CLASSES), 224)
 
 
-def bit() -> PreTrainedModel:
+def bit() -> nn.Module:
     """GroupNorm, weight-standardised convolutions, a norm before the pooling."""
     config = transformers.BitConfig(
         embedding_size=16,
@@ -142,32 +139,32 @@ def bit() -> PreTrainedModel:
         num_groups=8,
         num_labels=CLASSES,
     )
-    return alive(transformers.BitForImageClassification(config), 64)
+    return alive(lambda: transformers.BitForImageClassification(config), 64)
 
 
-def poolformer() -> PreTrainedModel:
+def poolformer() -> nn.Module:
     """GroupNorm before the pooling, which is a mean over two axes."""
     config = transformers.PoolFormerConfig(hidden_sizes=WIDTHS, depths=DEPTHS, num_labels=CLASSES)
-    return alive(transformers.PoolFormerForImageClassification(config), 64)
+    return alive(lambda: transformers.PoolFormerForImageClassification(config), 64)
 
 
-def convnext() -> PreTrainedModel:
+def convnext() -> nn.Module:
     """LayerNormalization between the pooling and the linear layer."""
     config = transformers.ConvNextConfig(
         hidden_sizes=WIDTHS, depths=DEPTHS, image_size=64, num_labels=CLASSES
     )
-    return alive(transformers.ConvNextForImageClassification(config), 64)
+    return alive(lambda: transformers.ConvNextForImageClassification(config), 64)
 
 
-def convnext_v2() -> PreTrainedModel:
+def convnext_v2() -> nn.Module:
     """ConvNeXt with global response normalisation in its blocks."""
     config = transformers.ConvNextV2Config(
         hidden_sizes=WIDTHS, depths=DEPTHS, image_size=64, num_labels=CLASSES
     )
-    return alive(transformers.ConvNextV2ForImageClassification(config), 64)
+    return alive(lambda: transformers.ConvNextV2ForImageClassification(config), 64)
 
 
-def pvt_v2() -> PreTrainedModel:
+def pvt_v2() -> nn.Module:
     """Tokens with a norm before their mean; no class token."""
     config = transformers.PvtV2Config(
         image_size=64,
@@ -176,10 +173,10 @@ def pvt_v2() -> PreTrainedModel:
         num_attention_heads=[1, 2, 5, 8],
         num_labels=CLASSES,
     )
-    return alive(transformers.PvtV2ForImageClassification(config), 64)
+    return alive(lambda: transformers.PvtV2ForImageClassification(config), 64)
 
 
-def swin() -> PreTrainedModel:
+def swin() -> nn.Module:
     """Shifted windows; LayerNormalization, then a mean over the tokens."""
     config = transformers.SwinConfig(
         image_size=64,
@@ -190,10 +187,10 @@ def swin() -> PreTrainedModel:
         window_size=4,
         num_labels=CLASSES,
     )
-    return alive(transformers.SwinForImageClassification(config), 64)
+    return alive(lambda: transformers.SwinForImageClassification(config), 64)
 
 
-def vit() -> PreTrainedModel:
+def vit() -> nn.Module:
     """Ends in a class token: no linear head on a pooled feature map."""
     config = transformers.ViTConfig(
         image_size=64,
@@ -204,10 +201,10 @@ def vit() -> PreTrainedModel:
         intermediate_size=96,
         num_labels=CLASSES,
     )
-    return alive(transformers.ViTForImageClassification(config), 64)
+    return alive(lambda: transformers.ViTForImageClassification(config), 64)
 
 
-def dinov2() -> PreTrainedModel:
+def dinov2() -> nn.Module:
     """Ends in the class token beside the mean of the others: not decomposable either."""
     config = transformers.Dinov2Config(
         image_size=56,
@@ -217,4 +214,4 @@ def dinov2() -> PreTrainedModel:
         num_attention_heads=4,
         num_labels=CLASSES,
     )
-    return alive(transformers.Dinov2ForImageClassification(config), 56)
+    return alive(lambda: transformers.Dinov2ForImageClassification(config), 56)

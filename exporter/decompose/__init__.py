@@ -1,0 +1,24 @@
+"""The decomposition of a head row into part-prototypes, one step a file.
+
+discovery    nmf.py (fast), multiplicative.py (the paper's)     eq. 2
+scaling      scaling.py                                         eq. 3
+refinement   regression.py (part evidence), refinement.py       eq. 6 and 7
+             (the paper's Nelder-Mead and naive split)
+"""
+
+from exporter.decompose.decomposition import (
+    MINIMUM_IMAGES,
+    Decomposition,
+    Method,
+    decompose,
+)
+from exporter.decompose.solution import Solution, Summary
+
+__all__ = [
+    "MINIMUM_IMAGES",
+    "Decomposition",
+    "Method",
+    "Solution",
+    "Summary",
+    "decompose",
+]

@@ -9,6 +9,7 @@ both are divided by the deviation sigma of the pooled vector (design/method.md, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from exporter.errors import SurgeryError
 from exporter.graph import dimensions
 from exporter.head import Head
-from exporter.surgery.nodes import NodeWriter
+from exporter.surgery.nodes import NodeWriter, find_value
 
-_SPATIAL_AXES = {"NHWC": (1, 2), "NLC": (1,), "NCL": (2,)}
-_CHANNELS_FIRST = {"NHWC": (0, 3, 1, 2), "NLC": (0, 2, 1)}
+_POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,), "NCL": (2,)}
+_CHANNELS_FIRST = frozenset({"NCHW", "NCL"})
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Explanation:
 
     Attributes:
         pooled: (b, d, 1), divided by sigma if the head normalises.
-        features: (b, d, l).
+        features: (b, d, l) or, channels last, (b, l, d).
+        channels_first: Which of the two.
         sigma: (b, 1, 1), None without LayerNormalization.
         table: Prototypes (c, k * d), a row a class.
         shape: c, k, d.
@@ -39,41 +41,176 @@ class Explanation:
 
     pooled: ir.Value
     features: ir.Value
+    channels_first: bool
     sigma: ir.Value | None
     table: ir.Value
     shape: tuple[int, int, int]
     grid: tuple[int, int]
 
 
-def begin(
+def write_explanation(
     write: NodeWriter,
     head: Head,
-    feature: ir.Value,
     prototypes: NDArray[np.float32],
     grid: tuple[int, int],
 ) -> Explanation:
-    """Write pooled features, feature matrix and the table of prototypes.
+    """Write the pooled features, the feature matrix and the table of prototypes.
 
     Args:
         write: Writer on the graph.
         head: The head.
-        feature: The value that ``head.feature`` names.
-        prototypes: (c, k, d) float32.
+        prototypes: (c, k, d).
         grid: (h, w).
 
     Raises:
         SurgeryError: The prototypes or the grid do not fit the head.
     """
-    _require_fit(head, feature, prototypes, grid)
+    feature = find_value(write.model, head.feature)
+    _require_fit(head, dimensions(feature), prototypes, grid)
     count, k, channels = prototypes.shape
     positions = grid[0] * grid[1]
-    if head.layout == "NCHW":
+    channels_first = head.layout in _CHANNELS_FIRST
+    if channels_first:
+        features = write.reshape(feature, [0, channels, positions], "features")
         pooled = write.node("GlobalAveragePool", [feature], "mean")
     else:
-        pooled = write.mean(feature, _SPATIAL_AXES[head.layout], "mean")
-        if head.layout in _CHANNELS_FIRST:
-            feature = write.node(
-                "Transpose", [feature], "channels_first", perm=_CHANNELS_FIRST[head.layout]
-            )
-    pooled = write.reshape(pooled, [0, channels, 1] if head.layout == "NCHW" else [0, -1, 1], "pooled")
-    ...
+        features = write.reshape(feature, [0, positions, channels], "features")
+        pooled = _write_mean(write, features, positions, "mean")
+    pooled = write.reshape(pooled, [0, channels, 1], "pooled")
+    sigma = None
+    if head.layer_norm is not None:
+        sigma = _write_deviation(write, pooled, channels, head.layer_norm.epsilon)
+        pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
+    table = write.constant("prototypes", prototypes.reshape(count, k * channels))
+    shape = (count, k, channels)
+    return Explanation(pooled, features, channels_first, sigma, table, shape, grid)
+
+
+def write_contributions(
+    write: NodeWriter, parts: Explanation, class_ids: ir.Value
+) -> tuple[ir.Value, ir.Value]:
+    """Write the contributions and the heatmaps of the classes asked for.
+
+    Only the prototypes of these classes are read.
+
+    Args:
+        write: Writer on the graph.
+        parts: What was written before.
+        class_ids: (b, t) int64.
+
+    Returns:
+        contributions (b, t, k) and heatmaps (b, t, k, h, w), logit units.
+    """
+    _, k, channels = parts.shape
+    chosen = write.node("Gather", [parts.table, class_ids], "chosen", axis=0)
+    rows = write.reshape(chosen, [0, -1, channels], "chosen_rows")  # (b, t * k, d)
+    products = write.node("MatMul", [rows, parts.pooled], "products")
+    contributions = write.reshape(products, [0, -1, k], "contributions")
+    maps = _write_maps(write, parts, rows)
+    if parts.sigma is not None:
+        maps = write.node("Div", [maps, parts.sigma], "maps_over_sigma")
+    return contributions, write.reshape(maps, [0, -1, k, *parts.grid], "heatmaps")
+
+
+def write_common(
+    write: NodeWriter, parts: Explanation, reference: NDArray[np.float32] | None
+) -> ir.Value:
+    """Write the share of the logits that is the same for every class, (b, 1), logit units."""
+    channels = parts.shape[2]
+    row = np.zeros(channels, np.float32) if reference is None else reference
+    if row.shape != (channels,) or row.dtype != np.float32:
+        raise SurgeryError(
+            f"expected a reference of shape ({channels},) and float32, got {row.shape} and "
+            f"{row.dtype}."
+        )
+    stored = write.constant("reference", row[None])
+    product = write.node("MatMul", [stored, parts.pooled], "reference_product")  # (b, 1, 1)
+    return write.reshape(product, [0, 1], "common")
+
+
+def write_outputs(
+    write: NodeWriter,
+    parts: Explanation,
+    batch: int | str | None,
+    top: int | str,
+    values: tuple[ir.Value, ir.Value, ir.Value, ir.Value],
+) -> None:
+    """Make the explanation outputs of the graph.
+
+    Args:
+        write: Writer on the graph.
+        parts: What was written before.
+        batch: The batch axis as the source names it.
+        top: The axis of the explained classes, a number or a name.
+        values: contributions, common, class_ids and heatmaps.
+    """
+    k = parts.shape[1]
+    contributions, common, class_ids, heatmaps = values
+    write.output(contributions, "contributions", ir.DataType.FLOAT, [batch, top, k])
+    write.output(common, "common", ir.DataType.FLOAT, [batch, 1])
+    write.output(class_ids, "class_ids", ir.DataType.INT64, [batch, top])
+    write.output(heatmaps, "heatmaps", ir.DataType.FLOAT, [batch, top, k, *parts.grid])
+
+
+def batch_axis(value: ir.Value) -> int | str | None:
+    """The first axis of a value as its graph declares it: a size, a name, or neither."""
+    if not value.shape:
+        return None
+    size = value.shape[0]
+    return size if isinstance(size, int) else size.value
+
+
+def _write_maps(write: NodeWriter, parts: Explanation, rows: ir.Value) -> ir.Value:
+    """Write prototypes @ features, (b, t * k, l).
+
+    Channels last, the small factors are transposed and never the features: a runtime would merge
+    that node with one of the source's, and no longer optimise the source as it did before.
+    """
+    if parts.channels_first:
+        return write.node("MatMul", [rows, parts.features], "maps")
+    columns = write.node("Transpose", [rows], "chosen_columns", perm=(0, 2, 1))
+    maps = write.node("MatMul", [parts.features, columns], "maps_by_position")
+    return write.node("Transpose", [maps], "maps", perm=(0, 2, 1))
+
+
+def _write_mean(write: NodeWriter, rows: ir.Value, count: int, name: str) -> ir.Value:
+    """Write the mean over axis 1 of (b, count, m), (b, 1, m).
+
+    A matrix product for each image: a ReduceMean may add up in another order for another batch.
+    """
+    weights = write.constant(f"{name}.weights", np.full((1, count), 1 / count, np.float32))
+    return write.node("MatMul", [weights, rows], name)
+
+
+def _write_deviation(
+    write: NodeWriter, pooled: ir.Value, channels: int, epsilon: float
+) -> ir.Value:
+    """Write the deviation sqrt(mean((z - mean(z))²) + epsilon) of the pooled vector, (b, 1, 1)."""
+    mean = _write_mean(write, pooled, channels, "pooled_mean")
+    centred = write.node("Sub", [pooled, mean], "centred")
+    square = write.node("Mul", [centred, centred], "square")
+    variance = _write_mean(write, square, channels, "variance")
+    shift = write.constant("epsilon", np.array(epsilon, np.float32))
+    return write.node("Sqrt", [write.node("Add", [variance, shift], "shifted")], "sigma")
+
+
+def _require_fit(
+    head: Head,
+    shape: tuple[int | None, ...] | None,
+    prototypes: NDArray[np.float32],
+    grid: tuple[int, int],
+) -> None:
+    classes, channels = head.weight.shape
+    fits = prototypes.ndim == 3 and (prototypes.shape[0], prototypes.shape[2]) == head.weight.shape
+    if not fits or prototypes.dtype != np.float32:
+        raise SurgeryError(
+            f"expected prototypes ({classes}, k, {channels}) in float32 for the head "
+            f"{head.linear!r}, got {prototypes.shape} in {prototypes.dtype}."
+        )
+    sizes = [shape[axis] for axis in _POSITIONS[head.layout]] if shape else [None]
+    static = [size for size in sizes if size is not None]
+    if len(static) == len(sizes) and math.prod(static) != grid[0] * grid[1]:
+        raise SurgeryError(
+            f"expected a grid of {math.prod(static)} positions for {head.feature!r}, got "
+            f"{grid[0]} x {grid[1]}."
+        )

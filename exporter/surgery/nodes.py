@@ -62,10 +62,7 @@ class NodeWriter:
         op_type: str,
         inputs: Sequence[ir.Value],
         name: str,
-        *,
-        position: int = 0,
-        outputs: int = 1,
-        **attributes: int | float | Sequence[int],
+        **attributes: int | Sequence[int],
     ) -> ir.Value:
         """Append a node.
 
@@ -73,18 +70,27 @@ class NodeWriter:
             op_type: A standard operator.
             inputs: What it reads.
             name: Its name behind the prefix; also of the value it computes.
-            position: Which of its outputs to return.
-            outputs: How many outputs it has.
             **attributes: Its attributes.
 
         Returns:
-            The value at ``position`` of its outputs.
+            The value it computes.
         """
-        names = [PREFIX + name + (f".{i}" if outputs > 1 else "") for i in range(outputs)]
-        values = [ir.Value(name=value) for value in names]
-        node = ir.node(op_type, inputs, attributes, outputs=values, name=PREFIX + name)
+        value = ir.Value(name=PREFIX + name)
+        node = ir.node(op_type, inputs, attributes, outputs=[value], name=value.name)
         self.graph.append(node)
-        return values[position]
+        return value
+
+    def top_indices(self, value: ir.Value, count: int, name: str) -> ir.Value:
+        """Append a TopK over axis 1: (b, count) int64, largest first, then lowest index first."""
+        many = self.constant(f"{name}.k", np.array([count], np.int64))
+        outputs = [ir.Value(name=f"{PREFIX}{name}.values"), ir.Value(name=PREFIX + name)]
+        node = ir.node("TopK", [value, many], {"axis": 1}, outputs=outputs, name=PREFIX + name)
+        self.graph.append(node)
+        return outputs[1]
+
+    def cast(self, value: ir.Value, dtype: ir.DataType, name: str) -> ir.Value:
+        """Append a Cast."""
+        return self.node("Cast", [value], name, to=int(dtype))
 
     def mean(self, value: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
         """Append a ReduceMean that keeps the axes; they are an input since opset 18."""

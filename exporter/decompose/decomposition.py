@@ -1,0 +1,200 @@
+"""From the features of one class and its head row to k part-prototypes.
+
+features (n, p, D) of n images on p positions, row (D,) of the head less the reference; the
+prototypes (k, D) sum to the row, so that for any features x the heatmaps x @ prototypes_i sum
+to the evidence x @ row (paper, eq. 7 and 8).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.decompose import multiplicative, nmf
+from exporter.decompose.refinement import (
+    Heatmaps,
+    equal_split,
+    naive_split,
+    nelder_mead_split,
+)
+from exporter.decompose.regression import discovery_weights, regress
+from exporter.decompose.scaling import scale
+from exporter.decompose.solution import Solution, Summary
+from exporter.errors import DecompositionError
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Method = Literal["evidence", "paper", "naive"]
+
+MINIMUM_IMAGES = 2  # one to fit and one to look at unseen
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The part-prototypes of one class.
+
+    Attributes:
+        prototypes: (k, D) float64; their sum is the row up to float64 rounding.
+        scale: alpha of eq. 3, (k,) float64.
+        residual_ratio: |R| / |row| after scaling; 0 for a row of zeros.
+        regularization: the lambda chosen; None where nothing is regressed.
+        discovery: how the factorisation went.
+        scaling: how eq. 3 went.
+        refinement: how the split of the residual went; the objective is that of the method:
+            of the regression for "evidence", of eq. 6 for "paper" and "naive".
+        warnings: one sentence for each step that did not go as it should.
+    """
+
+    prototypes: Doubles
+    scale: Doubles
+    residual_ratio: float
+    regularization: float | None
+    discovery: Summary
+    scaling: Summary
+    refinement: Summary
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """Refined prototypes, (k, D), before their sum is made exact."""
+
+    prototypes: Doubles
+    regularization: float | None
+    summary: Summary
+    warnings: tuple[str, ...] = ()
+
+
+def decompose(
+    features: Floats, row: Doubles, *, method: Method, prototypes: int, seed: int
+) -> Decomposition:
+    """Splits the head row of one class into part-prototypes.
+
+    Args:
+        features: (n, p, D) float32, the feature maps of n images of the class with the p = h * w
+            positions in one axis; of any sign, negative values count as zero in discovery.
+        row: (D,) float64, the head row less the reference.
+        method: "evidence", "paper" or "naive".
+        prototypes: k, 1 to D.
+        seed: of discovery.
+
+    Returns:
+        The decomposition. The same arguments give the same bytes on one BLAS thread.
+
+    Raises:
+        DecompositionError: too few images for k, features that are not finite or never
+            positive, shapes that do not fit, or a problem too large for the paper's solver.
+    """
+    _check(features, row, prototypes)
+    discovery = _discover(features, row, method, prototypes, seed)
+    basis = discovery.value.prototypes
+    scaling, size = scale(basis, row), float(np.linalg.norm(row))
+    if method == "evidence":
+        refined = _refine_by_evidence(features, row, discovery.value.presence)
+    else:
+        refined = _refine_residual(features, row, basis, scaling.value, method)
+    return Decomposition(
+        prototypes=_complete(refined.prototypes, row),
+        scale=scaling.value,
+        residual_ratio=np.sqrt(scaling.objective) / size if size > 0 else 0.0,
+        regularization=refined.regularization,
+        discovery=discovery.summary(),
+        scaling=scaling.summary(),
+        refinement=refined.summary,
+        warnings=(
+            *_unconverged("discovery", discovery),
+            *_unconverged("scaling", scaling),
+            *_unconverged("refinement", refined.summary),
+            *refined.warnings,
+        ),
+    )
+
+
+def _discover(
+    features: Floats, row: Doubles, method: Method, prototypes: int, seed: int
+) -> Solution[nmf.Factors]:
+    """Factorises the clamped features, weighted by evidence and fast for that method only."""
+    flat = features.reshape(-1, features.shape[2])
+    clamped = np.maximum(flat, 0)
+    if not np.vdot(clamped, clamped) > 0:
+        raise DecompositionError(
+            f"expected some positive features, but all of the {flat.shape} features of this "
+            f"class are zero or negative. Check the preprocessing and the feature map chosen."
+        )
+    if method != "evidence":
+        return multiplicative.factorize(clamped, prototypes, seed)
+    weights = discovery_weights(flat, row)[:, None]
+    solution = nmf.factorize(clamped * weights, prototypes, seed)
+    factors = nmf.Factors(solution.value.presence / weights, solution.value.prototypes)
+    return replace(solution, value=factors)
+
+
+def _refine_by_evidence(features: Floats, row: Doubles, presence: Floats) -> _Refined:
+    """Regresses the part evidence; a single prototype is the row itself."""
+    if presence.shape[1] == 1:
+        done = Summary(iterations=0, objective=0.0, converged=True)
+        return _Refined(row[None], None, done)
+    solution = regress(features, row, presence)
+    found = solution.value
+    return _Refined(found.prototypes, found.regularization, solution.summary())
+
+
+def _refine_residual(
+    features: Floats, row: Doubles, basis: Floats, alpha: Doubles, method: Method
+) -> _Refined:
+    """Adds to each scaled prototype its share of the residual (eq. 7)."""
+    scaled = alpha[:, None] * basis
+    residual = row - scaled.sum(axis=0)
+    if method == "paper":
+        solution = nelder_mead_split(features, basis, residual)
+        return _Refined(scaled + solution.value, None, solution.summary())
+    shares, warnings = naive_split(alpha, residual), []
+    if shares is None:
+        shares = equal_split(len(alpha), residual)
+        warnings.append("refinement: the scales cancel, so the residual was split evenly")
+    objective = Heatmaps(features, basis).mismatch(shares)
+    done = Summary(iterations=0, objective=objective, converged=True)
+    return _Refined(scaled + shares, None, done, tuple(warnings))
+
+
+def _complete(prototypes: Doubles, row: Doubles) -> Doubles:
+    """Sets the last prototype to what the others leave of the row."""
+    others = prototypes[:-1]
+    return np.vstack([others, row - others.sum(axis=0)])
+
+
+def _unconverged(step: str, summary: Summary) -> tuple[str, ...]:
+    """Returns a warning when a step reached its limit before it converged."""
+    if summary.converged:
+        return ()
+    return (
+        f"{step}: not converged after {summary.iterations} iterations, "
+        f"objective {summary.objective:.6g}",
+    )
+
+
+def _check(features: Floats, row: Doubles, prototypes: int) -> None:
+    """Refuses features and rows that cannot be decomposed."""
+    if features.ndim != 3 or row.shape != features.shape[2:]:
+        raise DecompositionError(
+            f"expected features (n, p, d) and a row (d,), got {features.shape} and {row.shape}. "
+            f"Move the channels last and join the axes of the grid."
+        )
+    images, positions, channels = features.shape
+    if not 1 <= prototypes <= channels:
+        raise DecompositionError(
+            f"expected 1 to {channels} prototypes, one channel each at least, got {prototypes}."
+        )
+    if images < MINIMUM_IMAGES or images * positions < prototypes:
+        raise DecompositionError(
+            f"{prototypes} prototypes need at least {MINIMUM_IMAGES} images and as many "
+            f"positions as prototypes, got {images} images of {positions} positions. Add "
+            f"images of this class, or keep its head row whole."
+        )
+    # One pass: a square that overflows is as unusable as a value that is not finite.
+    if not (np.isfinite(np.vdot(features, features)) and np.isfinite(row).all()):
+        raise DecompositionError(
+            "expected finite features and a finite head row, got NaN, infinity or values above "
+            "1e19. Check that the model is sound on these images."
+        )

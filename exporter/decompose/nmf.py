@@ -1,0 +1,241 @@
+"""Discovery (paper, eq. 2), fast: hierarchical ALS on a compressed matrix, then on all of it.
+
+    minimise over E >= 0, P >= 0:   |F - E P|^2
+
+F (N, D) nonnegative features, E (N, k) presence, P (k, D) prototypes; N = images * positions.
+
+1. A randomized range finder with one power step (Halko, Martinsson, Tropp 2011, alg. 4.3)
+   gives F ~ A Z', with A (N, l), Z (D, l) orthonormal and l = k + 10: three passes over F.
+2. The leading singular triplets of A Z' are those of a small matrix, so NNDSVD starting
+   factors (Boutsidis and Gallopoulos 2008) cost nothing more.
+3. Hierarchical ALS (Cichocki and Phan 2009) on A Z', whose products cost l(N + D)k, not NDk.
+4. The same on F itself, two passes an iteration, until it stops improving.
+
+Each update minimises over one row of E' or P exactly, so 3 never raises |A Z' - E P|^2 and 4
+never raises |F - E P|^2. One seed gives one answer; only step 1 draws random numbers, over
+channels, so that the order of the rows does not matter.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import qr
+
+from exporter.decompose.solution import Solution
+
+Floats = npt.NDArray[np.float32]
+
+OVERSAMPLING = 10  # columns of the compressed matrix beyond k
+COMPRESSED_TOLERANCE = 1e-5
+COMPRESSED_LIMIT = 80
+COMPRESSED_SWEEPS = 1
+TOLERANCE = 2e-4
+LIMIT = 200
+SWEEPS = 3  # each costs (N + D)k^2, little beside the pass over F that it makes the most of
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A nonnegative factorisation.
+
+    Attributes:
+        presence: (N, k) float32, how much of each prototype a position holds.
+        prototypes: (k, D) float32.
+    """
+
+    presence: Floats
+    prototypes: Floats
+
+
+class Matrix(Protocol):
+    """What hierarchical ALS needs to know of the matrix that it factorises."""
+
+    @property
+    def squared_norm(self) -> float:
+        """The sum of the squared entries."""
+
+    def onto(self, prototypes: Floats) -> Floats:
+        """Returns prototypes @ matrix.T, (k, N)."""
+
+    def back(self, presence: Floats) -> Floats:
+        """Returns presence @ matrix, (k, D), for a presence of shape (k, N)."""
+
+
+class Dense:
+    """The features themselves, (N, D)."""
+
+    def __init__(self, features: Floats) -> None:
+        self._features = features
+        self.squared_norm = float(np.vdot(features, features))
+
+    def onto(self, prototypes: Floats) -> Floats:
+        """Returns prototypes @ features.T, (k, N)."""
+        # As features @ prototypes.T this is twice as fast: BLAS reads the features in order.
+        return np.ascontiguousarray((self._features @ prototypes.T).T)
+
+    def back(self, presence: Floats) -> Floats:
+        """Returns presence @ features, (k, D)."""
+        return presence @ self._features
+
+
+class LowRank:
+    """A matrix given by its singular triplets: left' diag(values) right.
+
+    Attributes:
+        scaled_left: (l, N) float32, the left singular vectors times the singular values.
+        values: (l,) float32, falling.
+        right: (l, D) float32, orthonormal rows.
+    """
+
+    def __init__(self, scaled_left: Floats, values: Floats, right: Floats) -> None:
+        self.scaled_left = scaled_left
+        self.values = values
+        self.right = right
+        self.squared_norm = float(np.vdot(values, values))
+
+    def onto(self, prototypes: Floats) -> Floats:
+        """Returns prototypes @ matrix.T, (k, N)."""
+        product: Floats = (prototypes @ self.right.T) @ self.scaled_left
+        return product
+
+    def back(self, presence: Floats) -> Floats:
+        """Returns presence @ matrix, (k, D)."""
+        product: Floats = (presence @ self.scaled_left.T) @ self.right
+        return product
+
+
+def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]:
+    """Factorises nonnegative features fast (see the module's docstring).
+
+    Args:
+        features: (N, D) float32, nonnegative, finite, not all zero.
+        prototypes: k, at most min(N, D).
+        seed: of the range finder.
+
+    Returns:
+        The factors. One iteration is two passes over the features; the objective is
+        |F - E P|^2 / |F|^2, and the trace holds it for each iteration.
+    """
+    compressed = compress(features, prototypes + OVERSAMPLING, seed)
+    presence, rows = starting_factors(compressed, prototypes, float(features.mean()))
+    descend(compressed, presence, rows, COMPRESSED_TOLERANCE, COMPRESSED_LIMIT, COMPRESSED_SWEEPS)
+    return descend(Dense(features), presence, rows, TOLERANCE, LIMIT, SWEEPS)
+
+
+def compress(features: Floats, rank: int, seed: int) -> LowRank:
+    """Finds the leading singular triplets of the features (step 1 and half of step 2).
+
+    Args:
+        features: (N, D) float32.
+        rank: l, columns to keep; cut to min(N, D).
+        seed: of the random start.
+
+    Returns:
+        The features projected on l directions; exact where their rank is at most l.
+    """
+    channels = features.shape[1]
+    rank = min(rank, *features.shape)
+    start = np.random.default_rng(seed).standard_normal((channels, rank), dtype=np.float32)
+    basis, _ = qr(((features @ start).T @ features).T, mode="economic", check_finite=False)
+    projected = np.ascontiguousarray((features @ basis).T)  # (l, N)
+    squares, rotation = np.linalg.eigh((projected @ projected.T).astype(np.float64))
+    rows: Floats = rotation[:, ::-1].T.astype(np.float32)  # eigh sorts upwards
+    values = np.sqrt(np.maximum(squares[::-1], 0)).astype(np.float32)
+    return LowRank(rows @ projected, values, rows @ basis.T)
+
+
+def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Floats, Floats]:
+    """Builds NNDSVD starting factors, with small values in place of zeros (NNDSVDa).
+
+    Of each singular pair the positive or the negative half is kept, whichever is larger. A zero
+    would be no obstacle to hierarchical ALS, but a whole row of them would.
+
+    Args:
+        matrix: singular triplets of the features.
+        prototypes: k, at most the rank of the matrix's form.
+        mean: of the features; sets the small value.
+
+    Returns:
+        Presence (k, N) and prototypes (k, D), float32, positive.
+    """
+    left, right = matrix.scaled_left[:prototypes], matrix.right[:prototypes]
+    positive = _norms(left, right, 1) >= _norms(left, right, -1)
+    sign = np.where(positive, 1, -1).astype(np.float32)[:, None]
+    presence, rows = np.maximum(sign * left, 0), np.maximum(sign * right, 0)
+    small = np.float32(0.1 * np.sqrt(mean / prototypes))
+    # The scale shared by the two factors is split evenly, so that `small` suits both.
+    balance = np.sqrt(_row_norms(presence) / np.maximum(_row_norms(rows), small))[:, None]
+    balance = np.where(balance > 0, balance, 1)
+    return np.maximum(presence / balance, small), np.maximum(rows * balance, small)
+
+
+def descend(
+    matrix: Matrix,
+    presence: Floats,
+    prototypes: Floats,
+    tolerance: float,
+    limit: int,
+    sweeps: int,
+) -> Solution[Factors]:
+    """Improves the factors in place by hierarchical ALS until an iteration gains too little.
+
+    Args:
+        matrix: what to factorise, (N, D).
+        presence: (k, N) float32, nonnegative; overwritten.
+        prototypes: (k, D) float32, nonnegative; overwritten.
+        tolerance: least fall of the objective that is worth another iteration.
+        limit: most iterations.
+        sweeps: rounds over the k rows for each product with the matrix.
+
+    Returns:
+        The factors; the objective is |matrix - E P|^2 / |matrix|^2 and never rises.
+    """
+    trace: list[float] = []
+    converged = False
+    while not converged and len(trace) < limit:
+        sweep(presence, matrix.onto(prototypes), prototypes @ prototypes.T, sweeps)
+        product, gram = matrix.back(presence), presence @ presence.T
+        sweep(prototypes, product, gram, sweeps)
+        explained = 2 * float(np.vdot(product, prototypes)) - float(
+            np.vdot(gram, prototypes @ prototypes.T)
+        )
+        trace.append(max(0.0, 1 - explained / matrix.squared_norm))
+        converged = len(trace) > 1 and trace[-2] - trace[-1] < tolerance
+    return Solution(
+        value=Factors(presence.T, prototypes),
+        iterations=len(trace),
+        objective=trace[-1],
+        converged=converged,
+        trace=tuple(trace),
+    )
+
+
+def sweep(rows: Floats, product: Floats, gram: Floats, rounds: int = 1) -> None:
+    """Sets each row to its exact nonnegative minimiser with the others fixed, in place.
+
+    The objective is |M - X rows|^2 with M and the other factor X fixed.
+
+    Args:
+        rows: (k, m) float32; overwritten.
+        product: (k, m), X' M.
+        gram: (k, k), X' X. A row whose diagonal entry is zero has no say and stays.
+        rounds: times to go over all rows.
+    """
+    for _ in range(rounds):
+        for index in np.flatnonzero(gram.diagonal() > 0):
+            row = rows[index]
+            row += (product[index] - gram[index] @ rows) / gram[index, index]
+            np.maximum(row, 0, out=row)
+
+
+def _norms(left: Floats, right: Floats, sign: int) -> Floats:
+    """Returns the size of each pair's half of the given sign, (k,)."""
+    return _row_norms(np.maximum(sign * left, 0)) * _row_norms(np.maximum(sign * right, 0))
+
+
+def _row_norms(rows: Floats) -> Floats:
+    """Returns the Euclidean norm of each row, (k,)."""
+    norms: Floats = np.linalg.norm(rows, axis=1)
+    return norms

@@ -1,0 +1,34 @@
+"""Norm of the paper's eq. 6, as this project fixes it: the z-score over an image's positions."""
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+
+def z_score(heatmaps: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    """Normalises each heatmap to mean 0 and deviation 1; a flat one becomes 0.
+
+    Args:
+        heatmaps: (n, p, k), of n images on p positions for k prototypes.
+
+    Returns:
+        An array of the same shape and dtype.
+    """
+    centred = heatmaps - heatmaps.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
+    # What remains of a constant after subtracting its mean is rounding, not a pattern.
+    floor = 4 * np.finfo(heatmaps.dtype).eps * np.abs(heatmaps).max(axis=1, keepdims=True)
+    normal: npt.NDArray[Real] = np.zeros_like(centred)
+    np.divide(centred, deviation, out=normal, where=deviation > floor)
+    return normal
+
+
+def mean_correlation(first: npt.NDArray[Real], second: npt.NDArray[Real]) -> float:
+    """Returns the correlation of two stacks of heatmaps, (n, p, k), averaged over n and k.
+
+    It is 1 - |Norm(a) - Norm(b)|^2 / 2p, so it ranks as eq. 6 does; a flat heatmap counts 0.
+    """
+    return float((z_score(first) * z_score(second)).mean())

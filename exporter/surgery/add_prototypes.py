@@ -1,0 +1,71 @@
+"""Add the prototype outputs to a classifier (design/artifact.md, "Outputs of model.onnx")."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.errors import SurgeryError
+from exporter.head import Head
+from exporter.surgery.explanation import (
+    batch_axis,
+    write_common,
+    write_contributions,
+    write_explanation,
+    write_outputs,
+)
+from exporter.surgery.nodes import NodeWriter, expose, find_value
+
+
+def add_prototype_outputs(
+    model: ir.Model,
+    head: Head,
+    prototypes: NDArray[np.float32],
+    *,
+    reference: NDArray[np.float32] | None,
+    top: int,
+    grid: tuple[int, int],
+) -> ir.Model:
+    """Add contributions, common, class_ids and heatmaps beside a classifier's own outputs.
+
+    1. The classifier's own nodes and outputs stay as they are; new nodes read the value that
+       feeds its pooling, and its logits.
+    2. The ``top`` classes with the largest logits are explained, and only their prototypes read.
+    3. A classifier that gives probabilities alone gets its logits as an output too.
+
+    Precondition: opset 11 and IR 4 or newer. Both are kept as they are, because converting may
+    change kernels, and with them bits. Postcondition: the source's outputs come first, with the
+    same bits as before; every new node and constant is named ``protohead/...``.
+
+    Args:
+        model: The classifier; it is not changed.
+        head: Its head, found in this graph.
+        prototypes: (c, k, d) float32; over k they sum to ``head.weight`` minus the reference.
+        reference: (d,) float32, or None for no reference.
+        top: Classes to explain, at least 1; no more than c are.
+        grid: (h, w) of the feature map.
+
+    Returns:
+        A copy with the outputs contributions (b, t, k), common (b, 1), class_ids (b, t) and
+        heatmaps (b, t, k, h, w); weights are shared.
+
+    Raises:
+        SurgeryError: The graph is too old or was extended before, a name is taken, or the
+            prototypes do not fit the head.
+    """
+    if top < 1:
+        raise SurgeryError(f"expected at least 1 class to explain, got top={top}.")
+    explained = model.clone()
+    write = NodeWriter(explained)
+    parts = write_explanation(write, head, prototypes, grid)
+    logits = find_value(explained, head.logits)
+    count = min(top, len(prototypes))
+    class_ids = write.top_indices(logits, count, "class_ids")
+    contributions, heatmaps = write_contributions(write, parts, class_ids)
+    common = write_common(write, parts, reference)
+    expose(explained, logits, rank=2)
+    write_outputs(
+        write, parts, batch_axis(logits), count, (contributions, common, class_ids, heatmaps)
+    )
+    return explained

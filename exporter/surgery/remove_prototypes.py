@@ -1,0 +1,37 @@
+"""Take the prototype outputs out of a graph again."""
+
+from __future__ import annotations
+
+import json
+
+import onnx_ir as ir
+
+from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX
+
+
+def remove_prototype_outputs(model: ir.Model) -> bool:
+    """Undo ``add_prototype_outputs`` exactly.
+
+    Postcondition: the model serialises to the bytes of the classifier that was extended, if that
+    was read from a file which onnx-ir writes unchanged.
+
+    Args:
+        model: An explained graph; changed in place.
+
+    Returns:
+        Whether there was something to remove.
+    """
+    graph, notes = model.graph, model.metadata_props
+    if ADDED_OUTPUTS not in notes:
+        return False
+    added = set(json.loads(notes.pop(ADDED_OUTPUTS)))
+    annotated = notes.pop(ANNOTATED, None)
+    for value in graph.outputs:
+        if value.name == annotated:
+            value.type = value.shape = None
+    graph.outputs[:] = [value for value in graph.outputs if value.name not in added]
+    nodes = [node for node in graph if (node.name or "").startswith(PREFIX)]
+    graph.remove(nodes, safe=True)
+    for name in [name for name in graph.initializers if name.startswith(PREFIX)]:
+        del graph.initializers[name]
+    return True

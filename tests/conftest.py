@@ -1,0 +1,20 @@
+"""What several test files share."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+TOYBIRDS = Path(__file__).parents[1] / "models" / "toybirds"
+
+
+@pytest.fixture(scope="session")
+def toybirds() -> ModuleType:
+    """The toybirds generator, models/toybirds/generate.py, as a module."""
+    sys.path.insert(0, str(TOYBIRDS))  # as when the script is run, so that it finds `birds`
+    spec = importlib.util.spec_from_file_location("toybirds", TOYBIRDS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
