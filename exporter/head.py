@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from exporter.errors import HeadError
 from exporter.graph import attribute, dimensions, image_input, refusal, shown, source, with_shapes
+from exporter.grid import Grid, find_grid
 from exporter.linear import RESHAPING, step_up
 from exporter.obstacles import why_not
-from exporter.pooling import Grid, Layout, find_grid, is_pooling, read_pooling
+from exporter.pooling import Layout, is_pooling, read_pooling
 from exporter.tail import IDENTITY, LayerNorm, Tail
 
 __all__ = ["Head", "LayerNorm", "find_head"]
@@ -40,11 +41,11 @@ class Head:
     Attributes:
         output: The graph output that was traced.
         logits: Name of the logits (b, c); the output itself unless an activation lies behind it.
-        feature: Name of the value that the pooling averages; the one to read features from,
-            because a runtime that fuses operations keeps it.
-        pooling: Name of the node that reads it.
+        feature: Name of the value that is averaged; the one to read features from, because a
+            runtime that fuses operations keeps it.
+        pooling: Name of the node that averages, the first of several in a row.
         linear: Name of the linear layer nearest to the logits.
-        layout: (b, d, h, w), (b, h, w, d), or tokens (b, l, d) or (b, d, l).
+        layout: (b, d, h, w), (b, h, w, d), or tokens (b, l, d).
         activation: What turns the logits into the output.
         layer_norm: The LayerNormalization between pooling and linear layer, if any.
         weight: Effective rows (c, d), float64.

@@ -34,7 +34,7 @@ def class_record(
     """
     prototypes = tuple(
         PrototypeRecord(
-            name=f"prototype {number + 1}" if decomposition else "whole",
+            name=f"prototype {number}" if decomposition else "whole",
             evidence=tuple(
                 _evidence(crop, crop_file(entry.index, number, rank), dataset)
                 for rank, crop in enumerate(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from exporter.config import ExportConfig
 from exporter.dataset import Dataset
@@ -76,15 +76,14 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
     classes = [staging.read(entry.index) for entry in parts.dataset.classes]
     prototypes = np.stack([found for _, found in classes])  # (c, k, d)
     _write_graphs(folder, parts, prototypes)
-    save_file(
-        {
-            "prototypes": prototypes,
-            "scale": _scales([record.scale for record, _ in classes], prototypes.shape[1]),
-            "bias": parts.head.bias.astype(np.float32),
-            "reference": parts.rows.reference,
-        },
-        folder / PROTOTYPES,
-    )
+    tensors = {
+        "prototypes": prototypes,
+        "scale": _scales([record.scale for record, _ in classes], prototypes.shape[1]),
+        "bias": parts.head.bias.astype(np.float32),
+        "reference": parts.rows.reference,
+    }
+    # Not save_file, which makes a file that only its owner may read.
+    (folder / PROTOTYPES).write_bytes(save(tensors))
     _write_golden(folder, parts)
     names = sorted(
         path.relative_to(folder).as_posix()

@@ -50,8 +50,8 @@ ARCHITECTURES = [
     Architecture("poolformer", 64, "classifier", "NCHW"),
     Architecture("convnext", 64, "classifier", "NCHW"),
     Architecture("convnext_v2", 64, "classifier", "NCHW"),
-    Architecture("pvt_v2", 64, "classifier", "BLD"),
-    Architecture("swin", 64, "classifier", "BLD"),
+    Architecture("pvt_v2", 64, "classifier", "NLC"),
+    Architecture("swin", 64, "classifier", "NLC"),
     Architecture("vit", 64, "classifier", None),
     Architecture("dinov2", 56, "classifier", None),
 ]

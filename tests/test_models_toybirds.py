@@ -61,7 +61,7 @@ def test_no_shape_of_a_part_names_its_species(toybirds):
 def test_a_visible_keypoint_lies_on_its_part_and_a_hidden_one_nowhere(toybirds):
     visible = hidden = 0
     for scene in held_out(toybirds, 3):
-        sample = toybirds.draw(scene)
+        sample = toybirds.draw(scene, size=64)
         for part, (x, y, shown) in sample.keypoints.items():
             if shown:
                 assert sample.masks[part][int(y), int(x)]
@@ -76,7 +76,7 @@ def test_a_visible_keypoint_lies_on_its_part_and_a_hidden_one_nowhere(toybirds):
 def test_lost_parts_have_no_pixels(toybirds):
     lost = 0
     for scene in held_out(toybirds, 2):
-        sample = toybirds.draw(scene)
+        sample = toybirds.draw(scene, size=64)
         for part in scene.missing:
             assert not sample.masks[part].any()
             lost += 1
@@ -86,9 +86,9 @@ def test_lost_parts_have_no_pixels(toybirds):
 def test_leaving_a_part_out_changes_its_own_pixels_and_no_others(toybirds):
     # No tolerance: a mask holds every pixel with a sub-pixel of the part, antialiased edges too.
     for scene in held_out(toybirds, 1):
-        whole = toybirds.draw(scene)
+        whole = toybirds.draw(scene, size=64)
         for part in toybirds.PARTS:
-            lacking = toybirds.draw(scene, without={part})
+            lacking = toybirds.draw(scene, without={part}, size=64)
             changed = (whole.image != lacking.image).any(axis=2)
             assert not (changed & ~whole.masks[part]).any()
             assert not lacking.masks[part].any()
@@ -98,7 +98,7 @@ def test_leaving_a_part_out_changes_its_own_pixels_and_no_others(toybirds):
 
 def test_masks_lie_within_the_bird(toybirds):
     for scene in held_out(toybirds, 1):
-        sample = toybirds.draw(scene)
+        sample = toybirds.draw(scene, size=64)
         for mask in sample.masks.values():
             assert not (mask & ~sample.bird).any()
 
@@ -160,7 +160,7 @@ def inputs(images):
 
 def test_the_committed_model_recognises_95_percent_of_fresh_pictures(toybirds, session):
     labels = json.loads((FOLDER / "labels.json").read_text())
-    samples = [toybirds.draw(scene) for scene in held_out(toybirds, 10)]
+    samples = [toybirds.draw(scene) for scene in held_out(toybirds, 8)]
     (logits,) = session.run(["logits"], {"image": inputs(np.stack([s.image for s in samples]))})
     right = [labels[i] == s.label for i, s in zip(logits.argmax(1), samples, strict=True)]
     assert np.mean(right) >= 0.95

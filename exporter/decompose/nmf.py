@@ -28,7 +28,7 @@ from exporter.decompose.solution import Solution
 Floats = npt.NDArray[np.float32]
 
 OVERSAMPLING = 10  # columns of the compressed matrix beyond k
-COMPRESSED_TOLERANCE = 1e-5
+COMPRESSED_TOLERANCE = 3e-5
 COMPRESSED_LIMIT = 80
 COMPRESSED_SWEEPS = 1
 TOLERANCE = 2e-4
@@ -97,13 +97,13 @@ class LowRank:
 
     def onto(self, prototypes: Floats) -> Floats:
         """Returns prototypes @ matrix.T, (k, N)."""
-        product: Floats = (prototypes @ self.right.T) @ self.scaled_left
-        return product
+        coordinates: Floats = prototypes @ self.right.T  # (k, l)
+        return coordinates @ self.scaled_left
 
     def back(self, presence: Floats) -> Floats:
         """Returns presence @ matrix, (k, D)."""
-        product: Floats = (presence @ self.scaled_left.T) @ self.right
-        return product
+        coordinates: Floats = presence @ self.scaled_left.T  # (k, l)
+        return coordinates @ self.right
 
 
 def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]:
@@ -139,11 +139,12 @@ def compress(features: Floats, rank: int, seed: int) -> LowRank:
     rank = min(rank, *features.shape)
     start = np.random.default_rng(seed).standard_normal((channels, rank), dtype=np.float32)
     basis, _ = qr(((features @ start).T @ features).T, mode="economic", check_finite=False)
-    projected = np.ascontiguousarray((features @ basis).T)  # (l, N)
+    directions: Floats = basis.T.astype(np.float32, copy=False)  # (l, D)
+    projected: Floats = np.ascontiguousarray((features @ directions.T).T)  # (l, N)
     squares, rotation = np.linalg.eigh((projected @ projected.T).astype(np.float64))
     rows: Floats = rotation[:, ::-1].T.astype(np.float32)  # eigh sorts upwards
     values = np.sqrt(np.maximum(squares[::-1], 0)).astype(np.float32)
-    return LowRank(rows @ projected, values, rows @ basis.T)
+    return LowRank(rows @ projected, values, rows @ directions)
 
 
 def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Floats, Floats]:
@@ -166,8 +167,10 @@ def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Flo
     presence, rows = np.maximum(sign * left, 0), np.maximum(sign * right, 0)
     small = np.float32(0.1 * np.sqrt(mean / prototypes))
     # The scale shared by the two factors is split evenly, so that `small` suits both.
-    balance = np.sqrt(_row_norms(presence) / np.maximum(_row_norms(rows), small))[:, None]
-    balance = np.where(balance > 0, balance, 1)
+    of_presence, of_rows = _row_norms(presence), _row_norms(rows)
+    ratio = np.ones_like(of_rows)  # where nothing is left of a pair
+    np.divide(of_presence, of_rows, out=ratio, where=of_presence * of_rows > 0)
+    balance = np.sqrt(ratio)[:, None]
     return np.maximum(presence / balance, small), np.maximum(rows * balance, small)
 
 

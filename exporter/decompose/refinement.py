@@ -51,8 +51,12 @@ def nelder_mead_split(
         return Solution(
             value=start, iterations=0, objective=heatmaps.mismatch(start), converged=True
         )
+
+    def objective(free: Doubles) -> float:
+        return heatmaps.mismatch(_complete(free, residual))
+
     result = minimize(
-        lambda free: heatmaps.mismatch(_complete(free, residual)),
+        objective,
         start[:-1].ravel(),
         method="Nelder-Mead",
         options={"xatol": TOLERANCE, "fatol": TOLERANCE, "maxiter": LIMIT},

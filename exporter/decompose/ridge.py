@@ -77,7 +77,7 @@ class Dual:
     def __init__(self, features: Floats, targets: Floats, cut: int) -> None:
         self._features, self._targets = features, targets
         self._halves = (slice(None, cut), slice(cut, None))
-        self._gram = features @ features.T
+        self._gram: Floats = features @ features.T
 
     def coefficients(self, regularization: float) -> Floats:
         """Returns C fitted on all rows, (k, D) float32."""
@@ -93,8 +93,8 @@ class Dual:
     def _predict(self, half: slice, regularization: float) -> Floats:
         block, channels = self._gram[half, half], self._features.shape[1]
         weights = _solve(block, self._targets[half], regularization, channels)
-        predictions: Floats = self._gram[:, half] @ weights
-        return predictions
+        columns: Floats = self._gram[:, half]
+        return columns @ weights
 
 
 def _solve(gram: Floats, right: Floats, regularization: float, channels: int) -> Floats:
@@ -104,6 +104,8 @@ def _solve(gram: Floats, right: Floats, regularization: float, channels: int) ->
         return np.zeros_like(right)
     shifted = gram.copy(order="F")
     shifted[np.diag_indices_from(shifted)] += regularization * trace / channels
-    factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-    solution: Floats = cho_solve((factor, True), right, check_finite=False)
-    return solution
+    # SciPy keeps float32 through both steps; its stubs promise less.
+    factor: npt.NDArray[np.floating] = cholesky(
+        shifted, lower=True, overwrite_a=True, check_finite=False
+    )
+    return cho_solve((factor, True), right, check_finite=False).astype(np.float32, copy=False)

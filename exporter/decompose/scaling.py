@@ -62,7 +62,8 @@ class _LeastSquares:
         """Solves for one (k, k) triangle and one (k,) target."""
         with self._lock:
             self._triangle.value, self._target.value = triangle, target
-            self._problem.solve(solver=cp.CLARABEL)  # type: ignore[no-untyped-call]
+            # A warm start would make the last bits depend on the class solved before.
+            self._problem.solve(solver=cp.CLARABEL, warm_start=False)  # type: ignore[no-untyped-call]
             return Solution(
                 value=np.array(self._alpha.value, dtype=np.float64),
                 iterations=self._problem.solver_stats.num_iters or 0,

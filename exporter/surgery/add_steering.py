@@ -88,7 +88,7 @@ def _steer(write: NodeWriter, parts: Explanation, logits: ir.Value, mask: ir.Val
     contributions = write.reshape(products, [0, count, k], "all_contributions")
     muted = write.node("Sub", [write.constant("one", np.ones(1, np.float32)), mask], "muted")
     removed = write.node("Mul", [contributions, muted], "removed_contributions")
-    removed = write.total(removed, [2], "removed", keepdims=0)  # (b, c)
+    removed = write.total(removed, 2, "removed")  # (b, c)
     name, readers = logits.name, list(logits.uses())
     logits.name = PREFIX + "source_logits"
     steered = write.node("Sub", [logits, removed], "steered_logits")
@@ -112,7 +112,7 @@ def _choose(write: NodeWriter, parts: Explanation, logits: ir.Value, classes: ir
     numbers = write.constant("class_numbers", np.arange(count, dtype=np.float32))
     asked = write.cast(classes, ir.DataType.FLOAT, "asked")
     matches = _one_hot(write, asked, numbers, "matches")  # (b, t, c)
-    times = write.total(matches, [1], "times_asked", keepdims=0)  # (b, c)
+    times = write.total(matches, 1, "times_asked")  # (b, c)
     zero = write.constant("zero", np.zeros(1, np.float32))
     is_asked = write.node("Greater", [times, zero], "is_asked")
     last = write.constant("last", np.array([-np.inf], np.float32))

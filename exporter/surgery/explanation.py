@@ -21,8 +21,7 @@ from exporter.graph import dimensions
 from exporter.head import Head
 from exporter.surgery.nodes import NodeWriter, find_value
 
-_POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,), "NCL": (2,)}
-_CHANNELS_FIRST = frozenset({"NCHW", "NCL"})
+_POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def write_explanation(
     _require_fit(head, dimensions(feature), prototypes, grid)
     count, k, channels = prototypes.shape
     positions = grid[0] * grid[1]
-    channels_first = head.layout in _CHANNELS_FIRST
+    channels_first = head.layout == "NCHW"
     if channels_first:
         features = write.reshape(feature, [0, channels, positions], "features")
         pooled = write.node("GlobalAveragePool", [feature], "mean")

@@ -92,13 +92,12 @@ class NodeWriter:
         """Append a Cast."""
         return self.node("Cast", [value], name, to=int(dtype))
 
-    def mean(self, value: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
-        """Append a ReduceMean that keeps the axes; they are an input since opset 18."""
-        return self._reduce("ReduceMean", value, axes, name, keepdims=1, since=18)
-
-    def total(self, value: ir.Value, axes: Sequence[int], name: str, *, keepdims: int) -> ir.Value:
-        """Append a ReduceSum; the axes are an input since opset 13."""
-        return self._reduce("ReduceSum", value, axes, name, keepdims=keepdims, since=13)
+    def total(self, value: ir.Value, axis: int, name: str) -> ir.Value:
+        """Append a ReduceSum that drops one axis; the axis is an input since opset 13."""
+        if self._opset < 13:
+            return self.node("ReduceSum", [value], name, axes=[axis], keepdims=0)
+        stored = self.constant(f"{name}.axes", np.array([axis], np.int64))
+        return self.node("ReduceSum", [value, stored], name, keepdims=0)
 
     def reshape(self, value: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
         """Append a Reshape; 0 keeps an axis, -1 takes what is left."""
@@ -136,21 +135,6 @@ class NodeWriter:
         value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
         self.graph.inputs.append(value)
         return value
-
-    def _reduce(
-        self,
-        op_type: str,
-        value: ir.Value,
-        axes: Sequence[int],
-        name: str,
-        *,
-        keepdims: int,
-        since: int,
-    ) -> ir.Value:
-        if self._opset < since:
-            return self.node(op_type, [value], name, axes=axes, keepdims=keepdims)
-        stored = self.constant(f"{name}.axes", np.array(axes, np.int64))
-        return self.node(op_type, [value, stored], name, keepdims=keepdims)
 
 
 def expose(model: ir.Model, value: ir.Value, rank: int) -> None:

@@ -1,0 +1,185 @@
+"""Our NMF beside the paper's updates and scikit-learn's, on the features of a real network.
+
+    python benchmarks/nmf.py MODEL.onnx PREPROCESS.json IMAGES [--classes 5]
+
+MODEL ends in a global mean and a linear layer; IMAGES holds one folder of photographs a class.
+Everything runs on one thread. The solvers take turns in every round, so that a busy machine
+slows all of them alike; the tables show the median over rounds and over classes.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from exporter.decompose import decompose, multiplicative, nmf
+from exporter.presets import read_preprocessing
+from serving.artifact import Preprocessing
+from serving.preprocess import decode, preprocess
+
+Floats = npt.NDArray[np.float32]
+Result = TypeVar("Result")
+
+BATCH = 8
+PAPER = "paper's updates"
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class ClassFeatures:
+    """One class: features (n, p, D), its head row less the mean row, seconds in the network."""
+
+    maps: Floats
+    row: npt.NDArray[np.float64]
+    seconds: float
+
+
+class Network:
+    """A classifier whose pooled tensor can be read."""
+
+    def __init__(self, path: Path) -> None:
+        model = onnx.load(path)
+        nodes = list(model.graph.node)
+        pool = [n for n in nodes if n.op_type in ("GlobalAveragePool", "ReduceMean")][-1]
+        linear = [n for n in nodes if n.op_type in ("Gemm", "MatMul")][-1]
+        constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
+        weight = constants[linear.input[1]].astype(np.float64)
+        stored_by_class = any(a.name == "transB" and a.i for a in linear.attribute)
+        head = weight if stored_by_class else weight.T  # (c, D)
+        self._rows = head - head.mean(axis=0)
+        self._outputs = [pool.input[0], model.graph.output[0].name]
+        self._input = model.graph.input[0].name
+        model.graph.output.append(onnx.ValueInfoProto(name=pool.input[0]))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def read(self, folder: Path, preprocessing: Preprocessing) -> ClassFeatures:
+        """Runs the images of one class; the row is that of the class they are taken for."""
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+        images = np.stack([preprocess(decode(path), preprocessing) for path in paths])
+        seconds, (maps, logits) = timed(lambda: self._run(images))
+        count, channels = maps.shape[:2]
+        maps = np.ascontiguousarray(maps.reshape(count, channels, -1).transpose(0, 2, 1))
+        return ClassFeatures(maps, self._rows[logits.sum(axis=0).argmax()], seconds)
+
+    def _run(self, images: Floats) -> list[Floats]:
+        batches = np.split(images, range(BATCH, len(images), BATCH))
+        results = [self._session.run(self._outputs, {self._input: batch}) for batch in batches]
+        return [np.concatenate(parts) for parts in zip(*results, strict=True)]
+
+
+def timed(call: Callable[[], Result]) -> tuple[float, Result]:
+    """Returns the seconds that a call took, and its result."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def scikit_learn(features: Floats, prototypes: int) -> nmf.Factors:
+    """Factorises by scikit-learn's coordinate descent, its fastest solver."""
+    model = NMF(prototypes, init="nndsvda", solver="cd", max_iter=200, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return nmf.Factors(model.fit_transform(features), model.components_)
+
+
+SOLVERS: dict[str, Callable[[Floats, int], nmf.Factors]] = {
+    PAPER: lambda features, k: multiplicative.factorize(features, k, seed=0).value,
+    "scikit-learn (cd, nndsvda)": scikit_learn,
+    OURS: lambda features, k: nmf.factorize(features, k, seed=0).value,
+}
+
+
+def relative_error(features: Floats, factors: nmf.Factors) -> float:
+    """Returns |F - E P| / |F|, in float64."""
+    residual = features - factors.presence.astype(np.float64) @ factors.prototypes
+    return float(np.linalg.norm(residual) / np.linalg.norm(features.astype(np.float64)))
+
+
+def compare(features: Floats, prototypes: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Returns error and median seconds of every solver on one class."""
+    seconds: dict[str, list[float]] = {name: [] for name in SOLVERS}
+    errors = {}
+    for _ in range(rounds):
+        for name, solve in SOLVERS.items():
+            taken, factors = timed(lambda solve=solve: solve(features, prototypes))
+            seconds[name].append(taken)
+            errors[name] = relative_error(features, factors)
+    return {name: (errors[name], float(np.median(seconds[name]))) for name in SOLVERS}
+
+
+def print_solvers(classes: list[ClassFeatures], counts: list[int], rounds: int) -> None:
+    """Prints the solvers side by side."""
+    print("| k | solver | relative error | worse than the paper's in | seconds | times as fast |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for k in counts:
+        flat = [entry.maps.reshape(-1, entry.maps.shape[2]) for entry in classes]
+        results = [compare(np.maximum(features, 0), k, rounds) for features in flat]
+        for name in SOLVERS:
+            error, seconds = np.median([result[name] for result in results], axis=0)
+            # A difference in the fourth digit is that of two random starts.
+            worse = sum(result[name][0] > result[PAPER][0] + 1e-4 for result in results)
+            gain = np.median([result[PAPER][1] / result[name][1] for result in results])
+            print(
+                f"| {k} | {name} | {error:.4f} | {worse} of {len(results)} classes "
+                f"| {seconds:.4f} | {gain:.1f} |"
+            )
+
+
+def print_shares(classes: list[ClassFeatures], counts: list[int], rounds: int) -> None:
+    """Prints what decomposing a class costs beside running the network over its images."""
+    print("| k | images | network, seconds | whole decomposition, seconds | share |")
+    print("| --- | --- | --- | --- | --- |")
+    images = np.median([len(entry.maps) for entry in classes])
+    network = np.median([entry.seconds for entry in classes])
+    for k in counts:
+        taken = [
+            np.median([timed(lambda e=entry: split(e, k))[0] for _ in range(rounds)])
+            for entry in classes
+        ]
+        share = np.median([t / entry.seconds for t, entry in zip(taken, classes, strict=True)])
+        print(f"| {k} | {images:.0f} | {network:.3f} | {np.median(taken):.3f} | {share:.0%} |")
+
+
+def split(entry: ClassFeatures, prototypes: int) -> None:
+    """Decomposes one class by the default method."""
+    decompose(entry.maps, entry.row, method="evidence", prototypes=prototypes, seed=0)
+
+
+def main() -> None:
+    """Measures and prints two Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="ONNX classifier: ..., global mean, linear")
+    parser.add_argument("preprocess", type=Path, help="its preprocessing, as for export")
+    parser.add_argument("images", type=Path, help="one folder of photographs a class")
+    parser.add_argument("--classes", type=int, default=5, help="folders to use, spread evenly")
+    parser.add_argument("--rounds", type=int, default=5, help="times every solver runs")
+    parser.add_argument("-k", type=int, nargs="+", default=[3, 10], help="prototypes")
+    options = parser.parse_args()
+    folders = sorted(path for path in options.images.iterdir() if path.is_dir())
+    chosen = folders[:: max(1, len(folders) // options.classes)][: options.classes]
+    network, preprocessing = Network(options.model), read_preprocessing(options.preprocess)
+    with threadpool_limits(1):
+        classes = [network.read(folder, preprocessing) for folder in chosen]
+        print(f"{len(classes)} classes, features {classes[0].maps.shape}\n")
+        print_solvers(classes, options.k, options.rounds)
+        print()
+        print_shares(classes, options.k, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
