@@ -17,7 +17,7 @@ from exporter.errors import ExporterError
 if TYPE_CHECKING:
     from exporter.inspection import inspect_model
     from exporter.pipeline import export
-    from exporter.verify import verify
+    from exporter.verification import verify
 
 __all__ = ["ExportConfig", "ExporterError", "export", "inspect_model", "verify"]
 
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
 
         return inspect_model
     if name == "verify":
-        from exporter.verify import verify
+        from exporter.verification import verify
 
         return verify
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

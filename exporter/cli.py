@@ -289,9 +289,9 @@ def verify(
     _need_export_extra()
     from exporter.dataset import find_images
     from exporter.source import load_source
+    from exporter.verification import passed
+    from exporter.verification import verify as run_verify
     from exporter.verification_report import to_junit, to_markdown
-    from exporter.verify import passed
-    from exporter.verify import verify as run_verify
 
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()
@@ -301,7 +301,7 @@ def verify(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress("verify", min(done, len(images)), len(images))
+        progress("verify", done, total)
 
     gates = run_verify(artifact, source=source, images=images, progress=advance)
     progress.close()

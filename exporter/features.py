@@ -24,7 +24,7 @@ from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
 from serving.preprocess import decode, preprocess, to_tensor
-from serving.runtime import make_session
+from serving.runtime import make_session, run
 
 _BATCH = 8
 Decoded = NDArray[np.float32] | ImageError
@@ -72,7 +72,7 @@ class FeatureReader:
 
     Raises:
         RuntimeSetupError: onnxruntime cannot load the graph.
-        SourceError: The network cannot run on the preprocessing's size.
+        InferenceError: The network cannot run on images of the preprocessing's size.
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class FeatureReader:
             The feature maps of the images that could be decoded.
 
         Raises:
-            SourceError: The network fails on these inputs or gives values that are not finite.
+            InferenceError: The network fails on these inputs.
+            SourceError: It gives values that are not finite.
         """
         kept: list[Path] = []
         skipped: list[str] = []
@@ -163,16 +164,15 @@ class FeatureReader:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
         count = len(batch)
         size = self._fixed_batch or count
-        names = [self._head.feature, self._head.logits]
+        names = (self._head.feature, self._head.logits)
         parts = []
         for start in range(0, count, size):
             feed = batch[start : start + size]
             short = size - len(feed)
             if short:  # a graph of fixed batch size: fill up with the last image, then cut
                 feed = np.concatenate([feed, np.repeat(feed[-1:], short, axis=0)])
-            parts.append(self._call(names, feed))
-        features = np.concatenate([part[0] for part in parts])[:count]
-        logits = np.concatenate([part[1] for part in parts])[:count]
+            parts.append(run(self._session, names, {self._input: feed}))
+        features, logits = (np.concatenate([part[n] for part in parts])[:count] for n in names)
         if not np.isfinite(features).all():
             raise SourceError(
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "
@@ -180,15 +180,6 @@ class FeatureReader:
             )
         rows, grid = self._rows(features)
         return rows, logits, grid
-
-    def _call(self, names: list[str], feed: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        try:
-            values: list[NDArray[np.float32]] = self._session.run(names, {self._input: feed})
-        except Exception as error:  # onnxruntime raises its own untyped exceptions
-            raise SourceError(
-                f"the network fails on an input of shape {feed.shape}: {error}"
-            ) from error
-        return values
 
     def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[int, int]]:
         """Feature map of any layout -> (n, p, d), and its grid."""

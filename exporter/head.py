@@ -183,7 +183,7 @@ def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
 def _require_float(value: ir.Value, what: str) -> None:
     if value.dtype not in (None, ir.DataType.FLOAT):
         raise HeadError(
-            f"{what}, {value.name!r}, are {value.dtype.name.lower()}: expected float32, because "
+            f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
             "contributions cannot add up to a rounded logit. Export the model in float32."
         )
 

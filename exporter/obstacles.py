@@ -42,11 +42,7 @@ def _reason(node: ir.Node) -> str:
             f"it is an operation of the domain {node.domain!r}, not of ONNX. If it is a function "
             "of the model, inline it with onnx.inliner.inline_local_functions."
         )
-    if (
-        "Quantize" in node.op_type
-        or node.op_type.startswith("QLinear")
-        or "Integer" in node.op_type
-    ):
+    if any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer")):
         return "the head is quantised. Export the float model, and quantise it afterwards."
     if node.op_type in _PICKS:
         return _picked(node)

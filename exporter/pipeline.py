@@ -32,7 +32,7 @@ from exporter.reference import HeadRows, round_exactly, split_reference
 from exporter.source import Source, load_source
 from exporter.staging import Fingerprint, Staging
 from exporter.surgery import fix_input_size
-from exporter.verify import verify
+from exporter.verification import verify
 from exporter.write import ArtifactParts, add_verification, write_artifact
 from serving.artifact import Artifact, Preprocessing, load_artifact
 

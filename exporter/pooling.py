@@ -5,6 +5,7 @@ Symbols: b images, d channels, h×w grid, l = h·w positions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -175,19 +176,15 @@ def _uncovered(node: ir.Node) -> str | None:
     """
     shape = _known(source(node), node)
     kernel = tuple(attribute(node, "kernel_shape", ()))
-    told = f"has a window of {kernel} on a map of shape {shown(shape)}"
-    if None in shape[2:]:
-        return (
-            f"{told}, so whether it covers the map is not known. Export the model with a fixed "
-            "image size."
-        )
-    covers = all(window >= (size or 0) for window, size in zip(kernel, shape[2:], strict=True))
+    covers = all(
+        window >= (size or math.inf) for window, size in zip(kernel, shape[2:], strict=True)
+    )
     padding = attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
     if covers and not padding and not any(attribute(node, "pads", ())):
         return None
     return (
-        f"{told}: expected one window, without padding, over the whole map. GlobalAveragePool "
-        "would do."
+        f"has a window of {kernel} on a map of shape {shown(shape)}: expected one window, without "
+        "padding, over the whole map. GlobalAveragePool would do."
     )
 
 

@@ -40,7 +40,7 @@ from serving.artifact import (
 )
 from serving.errors import ImageError
 from serving.preprocess import decode, preprocess
-from serving.runtime import make_session
+from serving.runtime import make_session, output_names, run
 
 _GOLDEN_IMAGES = 4
 
@@ -169,9 +169,8 @@ def _write_golden(folder: Path, parts: ArtifactParts) -> None:
     size = parts.source.input.shape[0] or _GOLDEN_IMAGES
     inputs = np.stack(_golden_tensors(parts, size))
     session = make_session(folder / MODEL, threads=1)
-    names = [output.name for output in session.get_outputs()]
-    values = session.run(names, {parts.source.input.name: inputs})
-    arrays = {f"outputs/{name}": value for name, value in zip(names, values, strict=True)}
+    values = run(session, output_names(session), {parts.source.input.name: inputs})
+    arrays = {f"outputs/{name}": value for name, value in values.items()}
     arrays[f"inputs/{parts.source.input.name}"] = inputs
     np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
 

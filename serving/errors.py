@@ -5,6 +5,7 @@ ArtifactError
 ├── IntegrityError   a file is missing, changed, or would leave the artifact's folder
 ├── ImageError       the bytes are not an image that can be decoded, or it is too large
 ├── RequestError     a class or prototype was asked for that the artifact does not have
+├── InferenceError   onnxruntime fails on an input
 └── RuntimeSetupError  onnxruntime is missing, installed twice, or lacks the provider asked for
 
 Every message says what was expected, what was found, where, and what to do.
@@ -29,6 +30,10 @@ class ImageError(ArtifactError):
 
 class RequestError(ArtifactError):
     """A class or prototype was asked for that the artifact does not have."""
+
+
+class InferenceError(ArtifactError):
+    """onnxruntime fails on an input, or the graph lacks an output."""
 
 
 class RuntimeSetupError(ArtifactError):

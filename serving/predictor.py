@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, load_artifact
-from serving.errors import RequestError
+from serving.errors import InferenceError, IntegrityError, RequestError
 from serving.preprocess import decode, make_view, to_tensor
-from serving.runtime import Provider, Session, make_session
+from serving.runtime import Provider, Session, make_session, output_names, run
 
 ImageLike = Image.Image | Path | str | bytes
 ClassKey = int | str
@@ -165,7 +166,7 @@ class Predictor:
         self.manifest = loaded.manifest
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
-        self.bias = load_file(loaded.path(PROTOTYPES))["bias"]
+        self.bias = _read_bias(loaded)
 
     @cached_property
     def _steerable(self) -> Session:
@@ -213,6 +214,9 @@ class Predictor:
         Returns:
             Every output of the graph. Without mask and classes the source's own outputs are
             bit-identical to the source model's.
+
+        Raises:
+            InferenceError: The batch does not fit the graph.
         """
         feeds: dict[str, NDArray[np.generic]] = {self.manifest.input.name: batch}
         session = self._session
@@ -225,10 +229,12 @@ class Predictor:
             feeds["classes"] = (
                 np.full((len(batch), top), -1, dtype=np.int64) if classes is None else classes
             )
-        names = [output.name for output in session.get_outputs()]
-        values = dict(zip(names, session.run(names, feeds), strict=True))
+        values = run(session, output_names(session), feeds)
+        missing = {*_EXPLAINED, self.manifest.head.logits} - values.keys()
+        if missing:
+            raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
         return Outputs(
-            source={name: values[name] for name in names if name not in _EXPLAINED},
+            source={name: value for name, value in values.items() if name not in _EXPLAINED},
             logits=values[self.manifest.head.logits],
             **{name: values[name] for name in _EXPLAINED},
         )
@@ -250,9 +256,8 @@ class Predictor:
             return np.empty((0, len(self.manifest.classes)), dtype=np.float32)
         name = self.manifest.head.logits
         batches = self._batches(tensors)
-        return np.concatenate(
-            [self._session.run([name], {self.manifest.input.name: b})[0] for b in batches]
-        )
+        feeds = [{self.manifest.input.name: batch} for batch in batches]
+        return np.concatenate([run(self._session, [name], feed)[name] for feed in feeds])
 
     def _batches(self, tensors: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         fixed = self.manifest.input.shape[0]
@@ -373,6 +378,21 @@ class Predictor:
                 )
             )
         return tuple(explained)
+
+
+def _read_bias(artifact: Artifact) -> NDArray[np.float32]:
+    path = artifact.path(PROTOTYPES)
+    count = len(artifact.manifest.classes)
+    try:
+        bias = load_file(path)["bias"]
+    except (SafetensorError, KeyError) as error:
+        raise IntegrityError(f"{path}: expected a safetensors file with a bias: {error}") from error
+    if bias.shape != (count,) or bias.dtype != np.float32:
+        raise IntegrityError(
+            f"{path}: expected a bias of shape ({count},) in float32, got {bias.shape} in "
+            f"{bias.dtype}."
+        )
+    return np.asarray(bias)
 
 
 def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from serving.errors import RuntimeSetupError
+from serving.errors import InferenceError, RuntimeSetupError
 
 
 def _installed(distribution: str) -> bool:
@@ -96,3 +96,33 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
             "CUDA libraries, or ask for provider cpu."
         )
     return session
+
+
+def run(
+    session: Session, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Run a session.
+
+    Args:
+        session: The session.
+        names: Outputs to compute.
+        feeds: Every input by name.
+
+    Returns:
+        The outputs by name.
+
+    Raises:
+        InferenceError: An input is missing or does not fit, an output does not exist, or an
+            operator fails.
+    """
+    try:
+        values = session.run(list(names), feeds)
+    except Exception as error:  # onnxruntime raises its own untyped exceptions
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
+        raise InferenceError(f"onnxruntime fails on the inputs {shapes}: {error}") from error
+    return dict(zip(names, values, strict=True))
+
+
+def output_names(session: Session) -> list[str]:
+    """The names of a graph's outputs in order."""
+    return [output.name for output in session.get_outputs()]

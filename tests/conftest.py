@@ -6,6 +6,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import tiny
+
+from exporter import ExportConfig, export
+from serving import Artifact
 
 TOYBIRDS = Path(__file__).parents[1] / "models" / "toybirds"
 
@@ -18,3 +22,10 @@ def toybirds() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig, Artifact]:
+    """The tiny classifier's export: its config and its artifact. Copy before you change it."""
+    config = tiny.write(tmp_path_factory.mktemp("tiny"))
+    return config, export(config)

@@ -30,10 +30,9 @@ def tree(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    config = tiny.write(tmp_path_factory.mktemp("tiny"))
-    return config, export(config)
+@pytest.fixture
+def made(tiny_export):
+    return tiny_export
 
 
 def changed(config, tmp_path, **changes):

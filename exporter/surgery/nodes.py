@@ -36,9 +36,10 @@ class NodeWriter:
         self.model = model
         self.graph = model.graph
         self._opset = opset(model.graph)
-        self._taken = _names(model)
+        self._taken = {value.name for graph in _graphs(model) for value in _values(graph)}
         _require_version(model, self._opset)
-        clash = sorted(name for name in self._taken if name.startswith(PREFIX))
+        names = self._taken | {node.name for graph in _graphs(model) for node in graph}
+        clash = sorted(name for name in names if name and name.startswith(PREFIX))
         if clash:
             raise SurgeryError(
                 f"expected a graph without prototypes, found {clash[0]!r}: it was extended before. "
@@ -147,10 +148,11 @@ def expose(model: ir.Model, value: ir.Value, rank: int) -> None:
     """
     if value.is_graph_output():
         return
-    if value.type is None or value.shape is None:
-        value.type = ir.TensorType(ir.DataType.FLOAT)
-        value.shape = ir.Shape([None] * rank)
-        model.metadata_props[ANNOTATED] = value.name or ""
+    missing = [field for field in ("type", "shape") if getattr(value, field) is None]
+    if missing:  # every output has to tell both
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        value.shape = value.shape or ir.Shape([None] * rank)
+        model.metadata_props[ANNOTATED] = json.dumps([value.name, *missing])
     append_output(model, value)
 
 
@@ -182,13 +184,8 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _names(model: ir.Model) -> set[str]:
-    """Every name of a node or value, those of subgraphs included."""
-    names: set[str | None] = set()
-    for graph in (model.graph, *model.graph.subgraphs()):
-        names.update(value.name for value in _values(graph))
-        names.update(node.name for node in graph)
-    return {name for name in names if name}
+def _graphs(model: ir.Model) -> tuple[ir.Graph, ...]:
+    return model.graph, *model.graph.subgraphs()
 
 
 def _require_version(model: ir.Model, version: int) -> None:

@@ -6,7 +6,7 @@ import json
 
 import onnx_ir as ir
 
-from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX
+from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
 
 
 def remove_prototype_outputs(model: ir.Model) -> bool:
@@ -25,10 +25,9 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
     if ADDED_OUTPUTS not in notes:
         return False
     added = set(json.loads(notes.pop(ADDED_OUTPUTS)))
-    annotated = notes.pop(ANNOTATED, None)
-    for value in graph.outputs:
-        if value.name == annotated:
-            value.type = value.shape = None
+    annotated, *fields = json.loads(notes.pop(ANNOTATED, "[null]"))
+    for field in fields:
+        setattr(find_value(model, annotated), field, None)
     graph.outputs[:] = [value for value in graph.outputs if value.name not in added]
     nodes = [node for node in graph if (node.name or "").startswith(PREFIX)]
     graph.remove(nodes, safe=True)

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.numpy import load_file
 
 from exporter.head import find_head
@@ -33,7 +35,7 @@ from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError
 from serving.predictor import Outputs, Predictor
-from serving.runtime import Session, make_session
+from serving.runtime import Session, make_session, output_names, run
 
 COMPLETENESS = 1e-5
 GOLDEN_TOLERANCE = 1e-4
@@ -55,13 +57,16 @@ def verify(
     Args:
         folder: The artifact.
         source: The source graph; None takes it out of ``model.onnx`` by undoing the surgery.
-        images: Images to compare on, beside the golden batch and seeded noise.
+        images: Images to compare on, beside pictures of seeded noise.
         threads: Threads inside an operator; 0 takes all cores.
         progress: Called with the number of images done since the last call.
 
     Returns:
         Every gate, in the order of the table above. After a failed integrity gate nothing else
-        is opened.
+        is opened; a graph that does not run fails the gate ``runs``.
+
+    Raises:
+        SourceError, HeadError: The source is not one that could have been exported.
     """
     try:
         artifact = load_artifact(folder)
@@ -69,17 +74,22 @@ def verify(
     except ArtifactError as error:
         return (GateRecord(name="integrity", state="failed", detail=str(error)),)
     detail = f"{len(artifact.manifest.files)} files"
-    gates = [GateRecord(name="integrity", state="passed", detail=detail)]
+    integrity = GateRecord(name="integrity", state="passed", detail=detail)
     graph = source if source is not None else _embedded_source(artifact)
     session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
     comparison = _Comparison(predictor, session)
-    for tensors in _inputs(predictor, images):
-        comparison.add(tensors)
-        progress(len(tensors))
-    gates += comparison.gates()
-    gates.append(_sum_gate(artifact, graph))
-    gates.append(_golden_gate(predictor))
-    return tuple(gates)
+    try:
+        for tensors in _inputs(predictor, images):
+            comparison.add(tensors)
+            progress(len(tensors))
+    except ArtifactError as error:
+        return integrity, GateRecord(name="runs", state="failed", detail=str(error))
+    return (
+        integrity,
+        *comparison.gates(),
+        _sum_gate(artifact, graph),
+        _golden_gate(predictor),
+    )
 
 
 def passed(gates: Sequence[GateRecord]) -> bool:
@@ -94,12 +104,9 @@ def _embedded_source(artifact: Artifact) -> ir.Model:
 
 
 def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
-    """Batches of input tensors: golden, noise of the golden batch's range, images."""
-    golden = _golden(predictor)[0]
-    generator = np.random.default_rng(0)
-    noise = generator.uniform(golden.min(), golden.max(), (_BATCH, *golden.shape[1:]))
+    """Batches of input tensors: noise pictures and the images, each prepared as in production."""
     size = predictor.manifest.input.shape[0] or _BATCH
-    pending = [*golden, *noise.astype(np.float32)]
+    pending = [predictor.preprocess(picture)[1] for picture in _noise(predictor, size)]
     for path in images:
         try:
             pending.append(predictor.preprocess(path)[1])
@@ -113,6 +120,16 @@ def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np
         pending = pending[size:]
         if len(batch) == size or predictor.manifest.input.shape[0] is None:
             yield np.stack(batch)
+
+
+def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
+    """Pictures of seeded noise, coarse to fine, of the size that the network sees."""
+    height, width = predictor.manifest.input.preprocessing.size
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        cells = 2 ** (number % 8 + 1)
+        pixels = generator.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+        yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _golden(predictor: Predictor) -> tuple[NDArray[np.float32], dict[str, Array]]:
@@ -141,43 +158,43 @@ class _Comparison:
     compared: dict[str, int] = field(default_factory=dict)
 
     def add(self, batch: NDArray[np.float32]) -> None:
-        name = self.predictor.manifest.input.name
-        names = [output.name for output in self.session.get_outputs()]
-        expected = dict(zip(names, self.session.run(names, {name: batch}), strict=True))
+        expected = self._source(batch)
         outputs = self.predictor.run(batch)
         self._bits("batch", len(batch), expected, outputs)
         if self.images == 0:
-            self._first(batch, names)
+            self._first(batch, expected)
         # The source may give probabilities only; they rank the classes as its logits do.
         ranked = expected[self.predictor.manifest.head.output]
         self.images += len(batch)
         self.agreeing += int((ranked.argmax(1) == outputs.logits.argmax(1)).sum())
-        self.residual = max(self.residual, _residual(outputs, self.predictor))
+        self.residual = _worst(self.residual, _residual(outputs, self.predictor))
         means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
         largest = np.abs(outputs.logits).max(axis=1)[:, None, None]
-        self.heatmap = max(
-            self.heatmap, float((np.abs(means - outputs.contributions) / largest).max())
-        )
+        error = np.abs(means - outputs.contributions) / largest
+        self.heatmap = _worst(self.heatmap, float(error.max()))
 
-    def _first(self, batch: NDArray[np.float32], names: list[str]) -> None:
-        """The costlier checks, on the first batch: one by one, the neutral mask, all classes."""
-        feed = self.predictor.manifest.input.name
+    def _source(self, batch: NDArray[np.float32]) -> dict[str, Array]:
+        feeds = {self.predictor.manifest.input.name: batch}
+        return run(self.session, output_names(self.session), feeds)
+
+    def _first(self, batch: NDArray[np.float32], expected: dict[str, Array]) -> None:
+        """The costlier checks, on the first batch: the neutral mask, one by one, all classes."""
         count = len(self.predictor.manifest.classes)
         ones = np.ones((count, self.predictor.manifest.prototypes), dtype=np.float32)
-        expected = dict(zip(names, self.session.run(names, {feed: batch}), strict=True))
         self._bits("mask", len(batch), expected, self.predictor.run(batch, mask=ones))
         if self.predictor.manifest.input.shape[0] is None:
             for image in batch:
-                single = dict(zip(names, self.session.run(names, {feed: image[None]}), strict=True))
-                self._bits("single", 1, single, self.predictor.run(image[None]))
+                single = image[None]
+                self._bits("single", 1, self._source(single), self.predictor.run(single))
         for start in range(0, count, _SLICE):
             ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
             outputs = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
-            self.residual_all = max(self.residual_all, _residual(outputs, self.predictor))
+            self.residual_all = _worst(self.residual_all, _residual(outputs, self.predictor))
 
     def _bits(self, gate: str, count: int, expected: dict[str, Array], outputs: Outputs) -> None:
         same = all(
-            value.tobytes() == outputs.source[name].tobytes() for name, value in expected.items()
+            name in outputs.source and value.tobytes() == outputs.source[name].tobytes()
+            for name, value in expected.items()
         )
         self.compared[gate] = self.compared.get(gate, 0) + count
         self.differing[gate] = self.differing.get(gate, 0) + (0 if same else count)
@@ -220,6 +237,11 @@ class _Comparison:
         )
 
 
+def _worst(first: float, second: float) -> float:
+    """The larger one; unlike max, NaN wins and stays."""
+    return float(np.maximum(first, second))
+
+
 def _residual(outputs: Outputs, predictor: Predictor) -> float:
     """Completeness residual over the largest |logit| of the image, equation (8)."""
     bias = predictor.bias[outputs.class_ids]  # (b, t)
@@ -254,8 +276,11 @@ def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
 
 
 def _golden_gate(predictor: Predictor) -> GateRecord:
-    inputs, recorded = _golden(predictor)
-    outputs = predictor.run(inputs)
+    try:
+        inputs, recorded = _golden(predictor)
+        outputs = predictor.run(inputs)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ArtifactError) as error:
+        return GateRecord(name="golden batch", state="failed", detail=f"{GOLDEN}: {error}")
     found: dict[str, Array] = {
         **outputs.source,
         "contributions": outputs.contributions,
@@ -263,8 +288,13 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
         "class_ids": outputs.class_ids,
         "heatmaps": outputs.heatmaps,
     }
+    if {name: value.shape for name, value in found.items()} != {
+        name: value.shape for name, value in recorded.items()
+    }:
+        detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
+        return GateRecord(name="golden batch", state="failed", detail=detail)
     worst = 0.0
     for name, expected in recorded.items():
-        scale = max(float(np.abs(expected).max()), 1e-12)
-        worst = max(worst, float(np.abs(found[name] - expected).max()) / scale)
+        scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+        worst = _worst(worst, float(np.abs(found[name] - expected).max()) / scale)
     return _limit("golden batch", worst, GOLDEN_TOLERANCE, "of the largest value")

@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from exporter.errors import HeadError
+from exporter.head import Head, find_head
+from exporter.surgery import fix_input_size, tap_features
+from tests.graphs import (
+    GEMM,
+    GRID,
+    LINEAR,
+    POOLED,
+    Weights,
+    classifier,
+    images,
+    ints,
+    run,
+    serialised,
+)
+from tests.head_forms import ACTIVATIONS, FORMS, NORMALISED
+
+
+def linear_map(head: Head, features: np.ndarray) -> np.ndarray:
+    """The logits (b, c) that a head promises for a feature map, in float64."""
+    axes = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}[head.layout]
+    z = features.astype(np.float64).mean(axis=axes)  # (b, d)
+    products = z @ head.weight.T
+    if head.layer_norm is not None:
+        products /= np.sqrt(z.var(axis=1, keepdims=True) + head.layer_norm.epsilon)
+    return products + head.bias
+
+
+def assert_head_computes_the_logits(model: ir.Model, head: Head) -> None:
+    found = run(tap_features(model, head), {"image": images(4)})
+    logits = found[head.logits]
+    # The graph computes in float32: 1e-5 of the largest logit is about 100 roundings.
+    np.testing.assert_allclose(
+        linear_map(head, found[head.feature]), logits, rtol=0, atol=1e-5 * np.abs(logits).max()
+    )
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_head_found_computes_the_logits_from_the_feature_map(name: str) -> None:
+    model = FORMS[name].model()
+    assert_head_computes_the_logits(model, find_head(model))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_feature_layout_and_activation_are_found(name: str) -> None:
+    form = FORMS[name]
+    head = find_head(form.model())
+    assert (head.feature, head.layout) == (form.feature, form.layout)
+    assert (head.linear, head.pooling, head.activation) == ("linear", "pool", form.activation)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_grid_is_the_feature_maps(name: str) -> None:
+    grid = (4, 2) if FORMS[name].feature == "q" else GRID
+    assert find_head(FORMS[name].model()).grid == grid
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_finding_the_head_changes_no_byte_of_the_model(name: str) -> None:
+    model = FORMS[name].model()
+    before = serialised(model)
+    find_head(model)
+    assert serialised(model) == before
+
+
+def test_only_a_layer_normalization_behind_the_pooling_is_reported() -> None:
+    normalised = {name for name, form in FORMS.items() if find_head(form.model()).layer_norm}
+    assert normalised == set(NORMALISED)
+
+
+@pytest.mark.parametrize("name", ["Softmax", "Sigmoid"])
+def test_the_logits_lie_before_the_activation(name: str) -> None:
+    head = find_head(ACTIVATIONS[name].model())
+    assert (head.output, head.logits) == ("probabilities", "logits")
+
+
+def test_a_node_without_a_name_is_named_by_what_it_computes() -> None:
+    head = find_head(classifier("p = GlobalAveragePool (map) z = Flatten (p) " + GEMM[9:]))
+    assert (head.pooling, head.linear) == ("-> p", "-> logits")
+
+
+def test_a_weight_that_is_an_input_with_a_default_counts_as_a_constant() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    model.graph.inputs.append(model.graph.initializers["weight"])
+    assert_head_computes_the_logits(model, find_head(model))
+
+
+def test_an_open_image_size_leaves_the_grid_open_until_it_is_fixed() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    image = model.graph.inputs[0]
+    image.shape = ir.Shape(["b", 3, "height", "width"])
+    assert find_head(model).grid is None
+    fix_input_size(model, (8, 6))
+    assert find_head(model).grid == GRID
+
+
+# Several outputs
+
+
+TWO_HEADS = f"{POOLED} {GEMM} [other] extra = Gemm <transB = 1> (z, weight)"
+
+
+def test_the_only_output_with_a_head_is_taken() -> None:
+    model = classifier(
+        f"{POOLED} {GEMM} m = GlobalMaxPool (map) extra = Flatten (m)",
+        outputs="float[b, 6] extra, float[b, 5] logits",
+    )
+    assert find_head(model).output == "logits"
+
+
+def test_several_heads_are_refused_until_one_is_chosen() -> None:
+    model = classifier(TWO_HEADS, outputs="float[b, 5] logits, float[b, 5] extra")
+    with pytest.raises(HeadError, match=r"'logits', 'extra' have a head each.*--output"):
+        find_head(model)
+    assert find_head(model, output="extra").linear == "other"
+
+
+def test_an_output_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(HeadError, match=r"got 'score': it has 'logits'"):
+        find_head(classifier(f"{POOLED} {GEMM}"), output="score")
+
+
+def test_outputs_without_a_head_are_refused_with_a_reason_each() -> None:
+    model = classifier(
+        "[max] m = GlobalMaxPool (map) extra = Flatten (m) [r] logits = Relu (extra)",
+        outputs="float[b, 6] extra, float[b, 6] logits",
+    )
+    with pytest.raises(HeadError) as error:
+        find_head(model)
+    assert "'extra': GlobalMaxPool ('max')" in str(error.value)
+    assert "'logits': Relu ('r')" in str(error.value)
+
+
+# Refusals: tail, weights, what the message has to say
+
+NLC = "fl = Reshape (map, to_bdl) tokens = Transpose <perm = [0, 2, 1]> (fl)"
+TO_TOKENS = {"to_bdl": ints(0, 6, 12)}
+HALF = "float16[b, 5] logits"
+
+REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
+    "class token by Gather": (
+        f"{NLC} [pick] z = Gather <axis = 1> (tokens, first) {GEMM}",
+        {**TO_TOKENS, "first": np.array(0)},
+        ("Gather ('pick')", "before 'linear'", "class token", "averages its patch tokens"),
+    ),
+    "class token by Slice": (
+        f"{NLC} [pick] s = Slice (tokens, a, b, axis) z = Flatten (s) {GEMM}",
+        {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
+        ("Slice ('pick')", "class token"),
+    ),
+    "a part of the channels": (
+        f"{POOLED} [pick] s = Slice (z, a, b, axis) [linear] logits = MatMul (s, w)",
+        {"a": ints(0), "b": ints(3), "axis": ints(1), "w": (3, 5)},
+        ("Slice ('pick')", "part of a tensor"),
+    ),
+    "mean over tokens with a class token among them": (
+        f"{NLC} s = Slice (tokens, a, b, axis) all = Concat <axis = 1> (s, tokens) "
+        f"[pool] z = ReduceMean <axes = [1], keepdims = 0> (all) {GEMM}",
+        {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
+        ("'pool'", "13 tokens", "do not fill a grid", "class token"),
+    ),
+    "GlobalMaxPool": (
+        f"[pool] p = GlobalMaxPool (map) z = Flatten (p) {GEMM}",
+        {},
+        ("GlobalMaxPool ('pool')", "maximum", "average pooling would do"),
+    ),
+    "ReduceMax": (
+        f"[pool] z = ReduceMax <axes = [2, 3], keepdims = 0> (map) {GEMM}",
+        {},
+        ("ReduceMax ('pool')", "maximum"),
+    ),
+    "HardSwish between pooling and linear, as in MobileNetV3": (
+        f"{POOLED} h = Gemm <transB = 1> (z, w1) [act] a = HardSwish (h) "
+        + GEMM.replace("(z", "(a"),
+        {"w1": (6, 6)},
+        ("HardSwish ('act')", "before 'linear'", "non-linearity", "single linear layer"),
+    ),
+    "ReLU between linear layers, as in VGG": (
+        "z0 = Flatten (map) h = Gemm <transB = 1> (z0, w1) [act] a = Relu (h) "
+        + GEMM.replace("(z", "(a"),
+        {"w1": (6, 72)},
+        ("Relu ('act')", "non-linearity"),
+    ),
+    "a non-linearity behind the linear layer": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [act] logits = Tanh (y)",
+        {},
+        ("Tanh ('act')", "behind the linear layer", "non-linearity"),
+    ),
+    "two pooled branches": (
+        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Concat <axis = 1> (z, mz) "
+        "[linear] logits = MatMul (a, w)",
+        {"w": (12, 5)},
+        ("Concat ('join')", "several branches"),
+    ),
+    "two added branches": (
+        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Add (z, mz) "
+        + GEMM.replace("(z", "(a"),
+        {},
+        ("Add ('join')", "'z' and 'mz'", "expected one of them to be a constant"),
+    ),
+    "attention pooling": (
+        f"{NLC} s = MatMul (tokens, q) w = Softmax <axis = 1> (s) "
+        "wt = Transpose <perm = [0, 2, 1]> (w) [pool] p = MatMul (wt, tokens) z = Flatten (p) "
+        + GEMM,
+        {**TO_TOKENS, "q": (6, 1)},
+        ("MatMul ('pool')", "Attention pooling"),
+    ),
+    "no pooling": (
+        "[flat] z = Flatten (map) [linear] logits = MatMul (z, w)",
+        {"w": (72, 5)},
+        ("Flatten ('flat')", "(?, 6, 4, 3)", "every position has weights of its own"),
+    ),
+    "linear layer before the pooling": (
+        "c = Conv (map, w, bias) [pool] p = GlobalAveragePool (c) logits = Flatten (p)",
+        {"w": (5, 6, 1, 1)},
+        ("GlobalAveragePool ('pool')", "without a linear layer behind it"),
+    ),
+    "pooling of one axis": (
+        "[pool] q = ReduceMean <axes = [3]> (map) s = Squeeze (q, axes) [linear] z = Flatten (s) "
+        "logits = MatMul (z, w)",
+        {"axes": ints(3), "w": (24, 5)},
+        ("Flatten", "every position"),
+    ),
+    "pooling of the channels": (
+        "[pool] q = ReduceMean <axes = [1, 3], keepdims = 0> (map) [linear] logits = MatMul (q, w)",
+        {"w": (4, 5)},
+        ("ReduceMean ('pool')", "averages axes [1, 3] of 'map'", "expected all positions"),
+    ),
+    "AveragePool that does not cover the map": (
+        "[pool] p = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (map) "
+        f"z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "(4, 2)", "(?, 6, 4, 3)", "GlobalAveragePool would do"),
+    ),
+    "AveragePool with padding": (
+        "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1]> (map) "
+        f"z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "without padding"),
+    ),
+    "Dropout in training mode": (
+        f"{POOLED} [drop] d = Dropout (z, ratio, training) " + GEMM.replace("(z", "(d"),
+        {"ratio": np.float32(0.5), "training": np.array(True)},
+        ("Dropout ('drop')", "training mode", "model.eval()"),
+    ),
+    "BatchNormalization in training mode": (
+        f"{POOLED} [norm] n, m1, v1 = BatchNormalization <training_mode = 1> (z, g, g, g, v) "
+        + GEMM.replace("(z", "(n"),
+        {"g": (6,), "v": np.ones(6, np.float32)},
+        ("BatchNormalization ('norm')", "training mode"),
+    ),
+    "the batch is not first": (
+        f"{POOLED} t = Transpose <perm = [1, 0]> (z) [linear] m = MatMul (weight, t) "
+        "logits = Transpose <perm = [1, 0]> (m)",
+        {},
+        ("Transpose", "batch"),
+    ),
+    "Gemm with transA on a value that is not transposed": (
+        f"{POOLED} [linear] logits = Gemm <transA = 1> (z, w)",
+        {"w": (1, 5)},
+        ("Gemm ('linear')", "batch axis is not first"),
+    ),
+    "one bias an image": (
+        f"{POOLED} [linear] logits = Gemm <transB = 1> (z, weight, per_image)",
+        {"per_image": (2, 1)},
+        ("Gemm ('linear')", "(2, 1)", "for the channels of every image"),
+    ),
+    "LogSoftmax": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [log] logits = LogSoftmax (y)",
+        {},
+        ("LogSoftmax ('log')", "Export the model without it"),
+    ),
+    "Softmax over the batch": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [soft] logits = Softmax <axis = 0> (y)",
+        {},
+        ("Softmax ('soft')", "axis 0"),
+    ),
+    "division by something that depends on the image": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [div] logits = Div (bias, y)",
+        {},
+        ("Div ('div')", "depends on the image"),
+    ),
+    "a computation between pooling and LayerNormalization": (
+        f"{POOLED} [add] a = Add (z, beta) n = LayerNormalization (a, beta, beta) "
+        + GEMM.replace("(z", "(n"),
+        {"beta": (6,)},
+        ("Add ('add')", "between the pooling and a LayerNormalization"),
+    ),
+    "LayerNormalization of the logits": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [norm] logits = LayerNormalization (y, bias)",
+        {},
+        ("LayerNormalization ('norm')", "normalises the logits"),
+    ),
+    "LayerNormalization without pooling": (
+        "[norm] n = LayerNormalization <axis = 1> (map, g) z = Flatten (n) "
+        "[linear] logits = MatMul (z, w)",
+        {"g": (6, 4, 3), "w": (72, 5)},
+        ("every position has weights",),
+    ),
+    "grouped 1x1 Conv": (
+        f"{POOLED} [linear] c = Conv <group = 2> (p, w) logits = Flatten (c)",
+        {"w": (4, 3, 1, 1)},
+        ("Conv ('linear')", "group 2"),
+    ),
+    "control flow": (
+        f"{POOLED} yes = Constant <value_ints = [1]> () ok = Cast <to = 9> (yes) "
+        "s = Squeeze (ok) [branch] y = If (s) <then_branch = a () => (float[b, 6] t) "
+        "{ t = Relu (z) }, else_branch = c () => (float[b, 6] e) { e = Abs (z) }> "
+        + GEMM.replace("(z", "(y"),
+        {},
+        ("If ('branch')", "control flow"),
+    ),
+    "class numbers": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [best] i = ArgMax <axis = 1> (y) "
+        "logits = Cast <to = 1> (i)",
+        {},
+        ("ArgMax ('best')", "class numbers are not logits"),
+    ),
+    "quantised weight": (
+        f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = MatMul (z, w)",
+        {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
+        ("MatMul ('linear')", "'z' and 'w'", "constant of the graph"),
+    ),
+    "quantised Gemm weight": (
+        f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = Gemm (z, w)",
+        {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
+        ("Gemm ('linear')", "'w'", "dequantise"),
+    ),
+    "quantised features": (
+        f"{POOLED} q = QuantizeLinear (z, scale, zero) [deq] x = DequantizeLinear (q, scale, zero) "
+        + GEMM.replace("(z", "(x"),
+        {"scale": np.float32(0.1), "zero": np.uint8(0)},
+        ("DequantizeLinear ('deq')", "quantised", "float model"),
+    ),
+    "half precision between": (
+        f"{POOLED} h = Cast <to = 10> (z) [back] f = Identity (h) c = Cast <to = 1> (f) "
+        + GEMM.replace("(z", "(c"),
+        {},
+        ("Cast", "FLOAT16", "Export the model in float32"),
+    ),
+    "an unknown operator": (
+        f"{POOLED} [odd] n = LpNormalization (z) " + GEMM.replace("(z", "(n"),
+        {},
+        ("LpNormalization ('odd')", "not linear"),
+    ),
+    "half precision from the feature map on": (
+        "h = Cast <to = 10> (map) p = GlobalAveragePool (h) z = Flatten (p) "
+        "c = Cast <to = 1> (z) " + GEMM.replace("(z", "(c"),
+        {},
+        ("the feature map, 'h', is float16", "Export the model in float32"),
+    ),
+    "mean over everything": (
+        "[pool] p = ReduceMean (map) z = Flatten (p) [linear] logits = MatMul (z, w)",
+        {"w": (1, 5)},
+        ("ReduceMean ('pool')", "averages over every axis"),
+    ),
+    "constant logits": (
+        "logits = Identity (bias)",
+        {"bias": (1, 5)},
+        ("without a pooling",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_a_head_is_refused_by_name_and_with_advice(name: str) -> None:
+    tail, weights, expected = REFUSED[name]
+    with pytest.raises(HeadError) as error:
+        find_head(classifier(tail, {**LINEAR, **weights}))
+    assert [part for part in expected if part not in str(error.value)] == [], error.value
+
+
+def test_half_precision_logits_are_refused() -> None:
+    model = classifier(
+        f"{POOLED} {GEMM.replace('logits', 'y')} logits = Cast <to = 10> (y)",
+        outputs="float16[b, 5] logits",
+    )
+    with pytest.raises(HeadError, match=r"the logits, 'logits', is float16.*in float32"):
+        find_head(model)
+
+
+def test_a_weight_that_is_a_graph_input_is_refused() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    weight = model.graph.initializers.pop("weight")
+    model.graph.inputs.append(ir.Value(name="weight", type=weight.type, shape=weight.shape))
+    gemm = model.graph.node("linear")
+    gemm.replace_input_with(1, model.graph.inputs[-1])
+    with pytest.raises(HeadError, match=r"Gemm \('linear'\) takes its matrix from 'weight'"):
+        find_head(model)
+
+
+def test_a_function_of_another_domain_is_refused_with_how_to_inline_it() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    model.graph.node("flat").domain = "my.functions"
+    with pytest.raises(HeadError, match=r"'my\.functions'.*inline_local_functions"):
+        find_head(model)
+
+
+def test_an_average_pool_on_a_map_of_open_size_is_refused_until_the_size_is_fixed() -> None:
+    model = classifier(
+        f"[pool] p = AveragePool <kernel_shape = [4, 3]> (map) z = Flatten (p) {GEMM}"
+    )
+    model.graph.inputs[0].shape = ir.Shape(["b", 3, None, None])
+    with pytest.raises(HeadError, match=r"shape \(\?, 6, \?, \?\).*a fixed image size"):
+        find_head(model)
+    fix_input_size(model, (8, 6))
+    assert_head_computes_the_logits(model, find_head(model))
+
+
+def test_a_linear_layer_that_does_not_fit_the_pooled_map_is_refused() -> None:
+    model = classifier(f"{POOLED} [linear] logits = MatMul (z, w)", {"w": (7, 5)})
+    with pytest.raises(HeadError, match="maps 7 channels to 5 classes"):
+        find_head(model)
