@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -296,14 +297,7 @@ def verify(
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()
     progress = _Progress()
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("verify", done, total)
-
-    gates = run_verify(artifact, source=source, images=images, progress=advance)
+    gates = run_verify(artifact, source=source, images=images, progress=partial(progress, "verify"))
     progress.close()
     markdown = to_markdown(gates, artifact.name)
     if junit:

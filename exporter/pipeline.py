@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -189,19 +190,12 @@ def _decompose(
 
 def _verify(job: _Job, source: Source) -> None:
     images = _spread([path for entry in job.dataset.classes for path in entry.paths])
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done = min(done + count, len(images))
-        job.progress("verify", done, len(images))
-
     gates = verify(
         job.staging.artifact,
         source=source.model,
         images=images,
         threads=1,  # what is measured goes into the manifest, whatever the number of cores
-        progress=advance,
+        progress=partial(job.progress, "verify"),
     )
     failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
     if failed:

@@ -50,7 +50,7 @@ def verify(
     source: ir.Model | None = None,
     images: Sequence[Path] = (),
     threads: int = 0,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[GateRecord, ...]:
     """Check an artifact against its source model.
 
@@ -59,7 +59,7 @@ def verify(
         source: The source graph; None takes it out of ``model.onnx`` by undoing the surgery.
         images: Images to compare on, beside pictures of seeded noise.
         threads: Threads inside an operator; 0 takes all cores.
-        progress: Called with the number of images done since the last call.
+        progress: Called with the images done and the images in all.
 
     Returns:
         Every gate, in the order of the table above. After a failed integrity gate nothing else
@@ -81,7 +81,7 @@ def verify(
     try:
         for tensors in _inputs(predictor, images):
             comparison.add(tensors)
-            progress(len(tensors))
+            progress(comparison.images, _batch_size(predictor) + len(images))
     except ArtifactError as error:
         return integrity, GateRecord(name="runs", state="failed", detail=str(error))
     return (
@@ -105,7 +105,7 @@ def _embedded_source(artifact: Artifact) -> ir.Model:
 
 def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
     """Batches of input tensors: noise pictures and the images, each prepared as in production."""
-    size = predictor.manifest.input.shape[0] or _BATCH
+    size = _batch_size(predictor)
     pending = [predictor.preprocess(picture)[1] for picture in _noise(predictor, size)]
     for path in images:
         try:
@@ -120,6 +120,10 @@ def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np
         pending = pending[size:]
         if len(batch) == size or predictor.manifest.input.shape[0] is None:
             yield np.stack(batch)
+
+
+def _batch_size(predictor: Predictor) -> int:
+    return predictor.manifest.input.shape[0] or _BATCH
 
 
 def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
@@ -201,7 +205,6 @@ class _Comparison:
 
     def gates(self) -> list[GateRecord]:
         fixed = self.predictor.manifest.input.shape[0]
-        size = fixed or _BATCH
         single = (
             self._bit_gate("logits, batch 1", "single")
             if fixed is None
@@ -213,7 +216,7 @@ class _Comparison:
         )
         return [
             single,
-            self._bit_gate(f"logits, batch {size}", "batch"),
+            self._bit_gate(f"logits, batch {_batch_size(self.predictor)}", "batch"),
             self._bit_gate("neutral mask", "mask"),
             _limit("completeness", self.residual, COMPLETENESS, "of the largest logit"),
             _limit("completeness, all", self.residual_all, COMPLETENESS, "of the largest logit"),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import architectures
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
+from architectures import ARCHITECTURES, CLASSES, Architecture
 
 from exporter.errors import HeadError
 from exporter.head import find_head
 from exporter.source import load_source
 from exporter.surgery import tap_features
 from serving.runtime import make_session
-from tests import architectures
-from tests.architectures import ARCHITECTURES, CLASSES, Architecture
 
 DECOMPOSABLE = [architecture for architecture in ARCHITECTURES if architecture.layout]
 REFUSED = [architecture for architecture in ARCHITECTURES if not architecture.layout]
@@ -28,7 +28,7 @@ def name(architecture: Architecture) -> str:
 
 def export(architecture: Architecture) -> ir.Model:
     size = (architecture.size, architecture.size)
-    return load_source(f"tests.architectures:{architecture.name}", input_size=size).model
+    return load_source(f"architectures:{architecture.name}", input_size=size).model
 
 
 @pytest.fixture(scope="module", params=DECOMPOSABLE, ids=name)

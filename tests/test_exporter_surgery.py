@@ -120,7 +120,7 @@ def test_an_image_is_explained_with_the_same_bits_in_any_batch(name: str, optimi
 )
 def test_the_graph_is_valid_and_the_reference_evaluator_agrees(name: str) -> None:
     # The form left out: ONNX's reference evaluator divides by the window, runtimes by the map.
-    explained, head = explain(FORMS[name].model())
+    explained, _ = explain(FORMS[name].model())
     proto = ir.to_proto(explained)
     onnx.checker.check_model(proto, full_check=True)
     outputs = run(explained, {"image": images(2)})

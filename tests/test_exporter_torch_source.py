@@ -89,6 +89,11 @@ class ChannelsLast(Tiny):
         norm = nn.functional.layer_norm(self.features(image).permute(0, 2, 3, 1), (8,))
         return nn.functional.adaptive_avg_pool2d(norm.permute(0, 3, 1, 2), 1).flatten(1)
 
+class TooLarge(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.zeros(1).expand(2**29))  # 2 GiB that take no memory
+
 class Group:
     tiny = Tiny
 
@@ -314,6 +319,7 @@ def test_damaged_weights_are_refused(classifiers: str, tmp_path: Path, suffix: s
         ("needs_an_argument", "without arguments failed: TypeError"),
         ("no_module", r"returns a torch\.nn\.Module, got int"),
         ("PlainTuple", "expected logits .* got <class 'tuple'>"),
+        ("TooLarge", r"2\.0 GiB of weights"),
         ("NotFinite", "expected finite logits"),
         ("OneSize", "failed on random images .* --input-size"),
         ("Branching", "torch.export cannot trace it"),

@@ -27,6 +27,7 @@ from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
 
+POWER=True
 OVERSAMPLING = 10  # columns of the compressed matrix beyond k
 COMPRESSED_TOLERANCE = 3e-5
 COMPRESSED_LIMIT = 80
@@ -119,7 +120,7 @@ def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]
         |F - E P|^2 / |F|^2, and the trace holds it for each iteration.
     """
     compressed = compress(features, prototypes + OVERSAMPLING, seed)
-    presence, rows = starting_factors(compressed, prototypes, float(features.mean()))
+    presence, rows = starting_factors(compressed, prototypes)
     descend(compressed, presence, rows, COMPRESSED_TOLERANCE, COMPRESSED_LIMIT, COMPRESSED_SWEEPS)
     return descend(Dense(features), presence, rows, TOLERANCE, LIMIT, SWEEPS)
 
@@ -138,7 +139,9 @@ def compress(features: Floats, rank: int, seed: int) -> LowRank:
     channels = features.shape[1]
     rank = min(rank, *features.shape)
     start = np.random.default_rng(seed).standard_normal((channels, rank), dtype=np.float32)
-    basis, _ = qr(((features @ start).T @ features).T, mode="economic", check_finite=False)
+    if POWER: Z=((features @ start).T @ features).T
+    else: Z=(np.random.default_rng(seed).standard_normal((rank,len(features)), dtype=np.float32)@features).T
+    basis, _ = qr(Z, mode="economic", check_finite=False)
     directions: Floats = basis.T.astype(np.float32, copy=False)  # (l, D)
     projected: Floats = np.ascontiguousarray((features @ directions.T).T)  # (l, N)
     squares, rotation = np.linalg.eigh((projected @ projected.T).astype(np.float64))
@@ -147,7 +150,7 @@ def compress(features: Floats, rank: int, seed: int) -> LowRank:
     return LowRank(rows @ projected, values, rows @ directions)
 
 
-def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Floats, Floats]:
+def starting_factors(matrix: LowRank, prototypes: int) -> tuple[Floats, Floats]:
     """Builds NNDSVD starting factors, with small values in place of zeros (NNDSVDa).
 
     Of each singular pair the positive or the negative half is kept, whichever is larger. A zero
@@ -156,7 +159,6 @@ def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Flo
     Args:
         matrix: singular triplets of the features.
         prototypes: k, at most the rank of the matrix's form.
-        mean: of the features; sets the small value.
 
     Returns:
         Presence (k, N) and prototypes (k, D), float32, positive.
@@ -165,7 +167,8 @@ def starting_factors(matrix: LowRank, prototypes: int, mean: float) -> tuple[Flo
     positive = _norms(left, right, 1) >= _norms(left, right, -1)
     sign = np.where(positive, 1, -1).astype(np.float32)[:, None]
     presence, rows = np.maximum(sign * left, 0), np.maximum(sign * right, 0)
-    small = np.float32(0.1 * np.sqrt(mean / prototypes))
+    size = np.sqrt(matrix.squared_norm / (left.shape[1] * right.shape[1]))  # of one feature
+    small = np.float32(0.03 * np.sqrt(size / prototypes))
     # The scale shared by the two factors is split evenly, so that `small` suits both.
     of_presence, of_rows = _row_norms(presence), _row_norms(rows)
     ratio = np.ones_like(of_rows)  # where nothing is left of a pair

@@ -85,13 +85,13 @@ def augmented(images: Tensor, random: torch.Generator) -> Tensor:
     images = images * uniform(n, 1, 1, 1, low=0.75, high=1.25)
     images = images + 0.02 * torch.randn(images.shape, generator=random)
     y, x = torch.arange(h)[:, None], torch.arange(w)
-    cy, cx = (uniform(n, 1, 1, 1, high=128.0) for _ in range(2))
+    cy, cx = uniform(n, 1, 1, 1, high=float(h)), uniform(n, 1, 1, 1, high=float(w))
     hole = ((y - cy).abs() < 14) & ((x - cx).abs() < 14)
     return torch.where(hole, uniform(n, 3, 1, 1), images).clamp(0, 1)
 
 
 def train(images: Tensor, labels: Tensor, classes: int, epochs: int, seed: int) -> Classifier:
-    """Fit a classifier to pictures (n, 3, h, w) uint8; the same seed gives the same weights."""
+    """Fit a classifier to pictures (n, 3, h, w) uint8 and their labels (n,)."""
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     model = Classifier(classes).to(memory_format=torch.channels_last)
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the toybirds classifier.")
     parser.add_argument("--data", type=Path, required=True, help="folder of generate.py")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the model")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -160,10 +160,11 @@ def main() -> None:
     images, labels, names = read_folder(args.data / "train")
     model = train(images, labels, len(names), args.epochs, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    export(model, images.shape[-1], args.out / "toybirds.onnx")
+    size = images.shape[-1]
+    export(model, size, args.out / "toybirds.onnx")
     preprocess = {
-        "resize": None,
-        "crop": None,
+        "resize": size,
+        "crop": size,
         "interpolation": "bilinear",
         "scale": 1 / 255,
         "mean": [MEAN] * 3,

@@ -2,7 +2,7 @@
 
 A species is nothing but its seven parts. The mantle (back, neck and head) takes one of four
 colours at random, whatever the species, and every palette colour is worn by several species on
-several parts: neither a colour nor one part alone tells what a bird is.
+several parts, every shape by at least two: no single colour or shape tells what a bird is.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,188 @@
+"""The command line as a person and as a script meet it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+from xml.etree import ElementTree
+
+import pytest
+import tiny
+
+from exporter.cli import main
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A tiny model with its data, and preprocess.json beside it; labels are the folder names."""
+    config = tiny.write(tmp_path)
+    (tmp_path / "preprocess.json").write_text(config.preprocessing.model_dump_json())
+    (tmp_path / "labels.json").write_text(json.dumps(tiny.LABELS))
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the program in this process: exit code, stdout, stderr."""
+
+    def run_(*arguments):
+        monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return stopped.value.code, out, err
+
+    return run_
+
+
+def export(files, *more):
+    return ("export", files / "tiny.onnx", "--data", files / "data", "--out", files / "artifact",
+            "-k", "2", *more)  # fmt: skip
+
+
+def test_inspect_names_the_parts_of_the_head(run, files):
+    code, out, err = run("inspect", files / "tiny.onnx")
+    assert (code, err) == (0, "")
+    assert "D = 16, C = 3" in out
+    assert "grid 12 x 12" in out
+    code, out, _ = run("inspect", files / "tiny.onnx", "--json")
+    assert json.loads(out)["feature"] == "feature"
+
+
+def test_export_verify_and_explain_in_a_row(run, files):
+    code, out, err = run(*export(files))
+    assert code == 0
+    assert out.startswith(f"{files / 'artifact'}\n  3 classes decomposed into 2 prototypes")
+    assert "export: 24 of 24 images" in err
+    assert f"using {files / 'labels.json'}" in err
+    code, out, _ = run(
+        "verify", files / "artifact", "--model", files / "tiny.onnx", "--data", files / "data",
+        "--junit", files / "reports" / "verify.xml", "--summary", files / "summary.md",
+    )  # fmt: skip
+    assert code == 0
+    assert out.startswith("### artifact: every gate passed")
+    assert ElementTree.parse(files / "reports" / "verify.xml").getroot().attrib["failures"] == "0"
+    assert (files / "summary.md").read_text().rstrip() == out.rstrip()
+    images = [files / "data" / label / "000.png" for label in ("red", "blue")]
+    code, out, _ = run("explain", files / "artifact", *images, "--out", files / "pictures")
+    assert code == 0
+    assert out.split() == [str(files / "pictures" / name) for name in ("000.png", "000-2.png")]
+    assert all((files / "pictures" / name).stat().st_size for name in ("000.png", "000-2.png"))
+
+
+def test_json_is_all_that_stdout_holds(run, files):
+    code, out, _ = run(*export(files, "--json"))
+    assert (code, json.loads(out)["format"]) == (0, "protohead/1")
+    code, out, _ = run("verify", files / "artifact", "--json")
+    assert {gate["state"] for gate in json.loads(out)} == {"passed"}
+    image = files / "data" / "red" / "000.png"
+    code, out, _ = run(
+        "explain", files / "artifact", image, "--out", files / "p", "--class", "blue", "--json"
+    )
+    answer = json.loads(out)[0]["classes"][0]
+    total = sum(answer["contributions"].values()) + answer["bias"] + answer["common"]
+    assert answer["label"] == "blue"
+    # Sums of float32 values below 10.
+    assert total == pytest.approx(answer["logit"], abs=1e-5)
+
+
+def test_a_failed_gate_is_exit_code_one(run, files):
+    run(*export(files))
+    (files / "artifact" / "golden.npz").write_bytes(b"")
+    code, out, _ = run("verify", files / "artifact", "--junit", files / "verify.xml")
+    assert code == 1
+    assert "golden.npz has changed" in out
+    assert ElementTree.parse(files / "verify.xml").getroot().attrib["failures"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("inspect", "none.onnx"), "expected an ONNX file, found nothing"),
+        (("verify", "none"), None),
+        (("explain", "none", "a.jpg", "--out", "p"), "expected an artifact"),
+    ],
+)
+def test_expected_failures_are_one_line_and_exit_code_one(
+    run, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments)
+    assert code == 1
+    if message:
+        assert message in err
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "model.onnx"),
+        ("export", "model.onnx", "--data", ".", "--out", "o", "-k", "0"),
+        ("export", "model.onnx", "--data", ".", "--out", "o", "-k", "33"),
+        ("export", "model.onnx", "--data", ".", "--out", "o", "--preset", "unit", "--method", "x"),
+        ("verify",),
+        ("nothing",),
+    ],
+)
+def test_wrong_usage_is_exit_code_two(run, arguments):
+    assert run(*arguments)[0] == 2
+
+
+def test_export_asks_how_images_become_tensors(run, files):
+    (files / "preprocess.json").unlink()
+    code, _, err = run(*export(files))
+    assert code == 2
+    assert "Pass --preprocess FILE, or --preset" in err
+
+
+def test_preset_and_file_exclude_each_other(run, files):
+    more = ("--preset", "unit", "--preprocess", files / "preprocess.json")
+    assert run(*export(files, *more))[0] == 2
+
+
+def test_a_second_export_does_not_replace_the_first_unasked(run, files):
+    run(*export(files))
+    code, _, err = run(*export(files))
+    assert code == 1
+    assert "--overwrite" in err
+    assert run(*export(files, "--overwrite"))[0] == 0
+
+
+def test_explain_refuses_what_it_cannot_explain(run, files):
+    run(*export(files))
+    bad = files / "bad.jpg"
+    bad.write_bytes(b"no image")
+    code, _, err = run("explain", files / "artifact", bad, "--out", files / "p")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "could not decode" in err
+    image = files / "data" / "red" / "000.png"
+    code, _, err = run("explain", files / "artifact", image, "--out", files / "p", "--class", "owl")
+    assert code == 1
+    assert "'owl'" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo terminals are POSIX")
+def test_a_terminal_gets_one_bar_with_rate_and_time_left(files):
+    control, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, "-m", "exporter.cli", *map(str, export(files))]
+    with subprocess.Popen(command, stderr=terminal, stdout=subprocess.PIPE, text=True) as process:
+        os.close(terminal)
+        shown = b"".join(iter(lambda: read_terminal(control), b""))
+        assert process.wait() == 0
+        assert process.stdout.read().startswith(str(files / "artifact"))
+    os.close(control)
+    assert "image/s" in shown.decode()
+    assert "export:" in shown.decode()
+    assert "of 24 images" not in shown.decode()
+
+
+def read_terminal(control):
+    try:
+        return os.read(control, 4096)
+    except OSError:  # the other side has closed
+        return b""
