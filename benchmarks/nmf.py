@@ -23,7 +23,7 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from exporter.decompose import decompose, multiplicative, nmf
+from exporter.decompose import Decomposition, decompose, multiplicative, nmf
 from exporter.presets import read_preprocessing
 from serving.artifact import Preprocessing
 from serving.preprocess import decode, preprocess
@@ -147,17 +147,18 @@ def print_shares(classes: list[ClassFeatures], counts: list[int], rounds: int) -
     images = np.median([len(entry.maps) for entry in classes])
     network = np.median([entry.seconds for entry in classes])
     for k in counts:
-        taken = [
-            np.median([timed(lambda e=entry: split(e, k))[0] for _ in range(rounds)])
-            for entry in classes
-        ]
+        taken = [median_seconds(entry, k, rounds) for entry in classes]
         share = np.median([t / entry.seconds for t, entry in zip(taken, classes, strict=True)])
         print(f"| {k} | {images:.0f} | {network:.3f} | {np.median(taken):.3f} | {share:.0%} |")
 
 
-def split(entry: ClassFeatures, prototypes: int) -> None:
-    """Decomposes one class by the default method."""
-    decompose(entry.maps, entry.row, method="evidence", prototypes=prototypes, seed=0)
+def median_seconds(entry: ClassFeatures, prototypes: int, rounds: int) -> float:
+    """Returns the median seconds of decomposing one class by the default method."""
+
+    def split() -> Decomposition:
+        return decompose(entry.maps, entry.row, method="evidence", prototypes=prototypes, seed=0)
+
+    return float(np.median([timed(split)[0] for _ in range(rounds)]))
 
 
 def main() -> None:

@@ -214,10 +214,13 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
                 f"{list(tensor.dims)} and type ask for: {error}. Export the model again."
             ) from error
     try:
+        # onnx-ir makes up values that no node computes; the checker names them.
+        onnx.checker.check_model(proto)
         return ir.from_proto(proto)
     except Exception as error:  # a damaged file fails anywhere in the deserialisation
+        reason = " ".join(str(error).split())  # the checker prints nodes over several lines
         raise SourceError(
-            f"{where}: not a valid ONNX graph: {error}. Run onnx.checker on it, export it again."
+            f"{where}: not a valid ONNX graph: {reason} Export the model again."
         ) from error
 
 

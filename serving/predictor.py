@@ -399,6 +399,6 @@ def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64
     """Probabilities of logits (..., c): softmax over the last axis, or sigmoid of each."""
     values = logits.astype(np.float64)
     if activation == "sigmoid":
-        return np.asarray(1.0 / (1.0 + np.exp(-values)))
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values))  # the form that cannot overflow
     exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))

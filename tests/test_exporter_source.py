@@ -185,6 +185,20 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(model: Path) -> Non
     assert 0 < refused < 500
 
 
+def test_a_value_that_nothing_computes_is_named(model: Path) -> None:
+    text = CLASSIFIER.replace("Flatten(pooled)", "Flatten(lost)")
+    with pytest.raises(SourceError, match=r"not a valid ONNX graph.*'lost'"):
+        load_source(str(save(model, text)))
+
+
+def test_operators_of_other_domains_are_left_to_the_runtime(model: Path) -> None:
+    text = CLASSIFIER.replace('"" : 17', '"" : 17, "com.microsoft" : 1').replace(
+        "logits = Gemm", "unused = com.microsoft.Gelu (features)\n        logits = Gemm"
+    )
+    operators = {node.op_type for node in load_source(str(save(model, text))).model.graph}
+    assert "Gelu" in operators
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="found nothing"):
         load_source(str(tmp_path / "absent.onnx"))
@@ -209,7 +223,6 @@ def test_more_than_two_gibibytes_are_refused_unread(model: Path) -> None:
     ("old", "new", "reason"),
     [
         ("8] image)", "8] image, float[n] other)", "found 2: image, other"),
-        ("(float[n, 3, 8, 8] image)", "()", "found 0: none"),
         ("float[n, 3, 8, 8] image", "uint8[n, 3, 8, 8] image", "found UINT8 .*--preprocess"),
         ("float[n, 3, 8, 8] image", "float16[n, 3, 8, 8] image", "found FLOAT16"),
         ("float[n, 3, 8, 8] image", "float[n, 192] image", "four-dimensional"),
@@ -219,6 +232,14 @@ def test_more_than_two_gibibytes_are_refused_unread(model: Path) -> None:
 def test_an_input_that_is_no_image_is_refused(model: Path, old: str, new: str, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         load_source(str(save(model, CLASSIFIER.replace(old, new))))
+
+
+def test_a_graph_without_an_input_is_refused(model: Path) -> None:
+    text = CLASSIFIER.replace("(float[n, 3, 8, 8] image)", "()").replace(
+        "<float[2, 3]", "<float[1, 3, 1, 1] image = {1, 2, 3}, float[2, 3]"
+    )
+    with pytest.raises(SourceError, match="found 0: none"):
+        load_source(str(save(model, text)))
 
 
 def test_options_of_torch_models_are_refused_with_a_file(model: Path) -> None:

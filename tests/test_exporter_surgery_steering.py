@@ -148,7 +148,8 @@ def test_probabilities_follow_the_steered_logits(name: str, activation: object) 
     graph, _ = steerable(ACTIVATIONS[name].model())
     outputs = steer(graph, mask=random_mask())
     expected = activation(outputs["logits"].astype(np.float64))  # type: ignore[operator]
-    np.testing.assert_allclose(outputs["probabilities"], expected, rtol=1e-5)  # float32
+    # onnxruntime's exponential is good to a few float32 roundings of 1, not of small values.
+    np.testing.assert_allclose(outputs["probabilities"], expected, rtol=0, atol=1e-6)
     assert (outputs["probabilities"] != steer(graph)["probabilities"]).any()
 
 

@@ -27,9 +27,8 @@ from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
 
-POWER=True
 OVERSAMPLING = 10  # columns of the compressed matrix beyond k
-COMPRESSED_TOLERANCE = 3e-5
+COMPRESSED_TOLERANCE = 1e-4
 COMPRESSED_LIMIT = 80
 COMPRESSED_SWEEPS = 1
 TOLERANCE = 2e-4
@@ -139,9 +138,7 @@ def compress(features: Floats, rank: int, seed: int) -> LowRank:
     channels = features.shape[1]
     rank = min(rank, *features.shape)
     start = np.random.default_rng(seed).standard_normal((channels, rank), dtype=np.float32)
-    if POWER: Z=((features @ start).T @ features).T
-    else: Z=(np.random.default_rng(seed).standard_normal((rank,len(features)), dtype=np.float32)@features).T
-    basis, _ = qr(Z, mode="economic", check_finite=False)
+    basis, _ = qr(((features @ start).T @ features).T, mode="economic", check_finite=False)
     directions: Floats = basis.T.astype(np.float32, copy=False)  # (l, D)
     projected: Floats = np.ascontiguousarray((features @ directions.T).T)  # (l, N)
     squares, rotation = np.linalg.eigh((projected @ projected.T).astype(np.float64))
