@@ -117,6 +117,12 @@ def _trace(output: ir.Value) -> Head:
     """Walk from an output up to its pooling."""
     logits, activation = _before_activation(output)
     _require_float(logits, "the logits")
+    shape = dimensions(logits)
+    if shape is not None and len(shape) != 2:
+        raise HeadError(
+            f"the logits, {logits.name!r}, have the shape {shown(shape)}: expected (batch, "
+            "classes). Flatten them in the model."
+        )
     value, tail = logits, IDENTITY
     while (node := value.producer()) is not None and not is_pooling(node):
         step = step_up(node, tail)
@@ -143,12 +149,11 @@ def _head(
     pooling = read_pooling(node)
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
-    if pooling.channels not in (None, channels) or _width(logits) not in (None, classes):
+    if pooling.channels not in (None, channels):
         raise refusal(
             node,
-            f"averages {pooling.feature.name!r} of shape {shown(dimensions(pooling.feature))}, "
-            f"but the linear layer {tail.linear!r} maps {channels} channels to {classes} classes "
-            f"and the logits are {shown(dimensions(logits))}: expected (batch, {classes}).",
+            f"averages {pooling.feature.name!r} of shape {shown(dimensions(pooling.feature))}, but "
+            f"the linear layer {tail.linear!r} maps {channels} channels to {classes} classes.",
         )
     return Head(
         output=output.name or "",
@@ -186,14 +191,6 @@ def _require_float(value: ir.Value, what: str) -> None:
             f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
             "contributions cannot add up to a rounded logit. Export the model in float32."
         )
-
-
-def _width(logits: ir.Value) -> int | None:
-    """The number of classes that a (b, c) value shows; -1 if it has another rank."""
-    shape = dimensions(logits)
-    if shape is None:
-        return None
-    return shape[1] if len(shape) == 2 else -1
 
 
 def _image_size(graph: ir.Graph | None) -> Grid | None:

@@ -41,9 +41,7 @@ def test_factors_are_nonnegative_and_the_objective_is_theirs(solver, size, k, se
     assert (factors.presence >= 0).all()
     assert (factors.prototypes >= 0).all()
     assert solution.objective == solution.trace[-1]
-    assert solution.objective == pytest.approx(
-        relative_error(features, factors) ** 2, abs=ROUNDING
-    )
+    assert solution.objective == pytest.approx(relative_error(features, factors) ** 2, abs=ROUNDING)
 
 
 @pytest.mark.parametrize("solver", [nmf, multiplicative])
@@ -146,9 +144,7 @@ def test_scaling_the_features_by_a_power_of_two_scales_the_reconstruction(solver
     larger = solver.factorize(16 * features, 4, seed=0)
     expected = 16 * plain.value.presence @ plain.value.prototypes
     # Powers of two are exact, but square roots of the scale are not always: last digits differ.
-    np.testing.assert_allclose(
-        larger.value.presence @ larger.value.prototypes, expected, atol=1e-3
-    )
+    np.testing.assert_allclose(larger.value.presence @ larger.value.prototypes, expected, atol=1e-3)
     assert larger.objective == pytest.approx(plain.objective, abs=ROUNDING)
 
 

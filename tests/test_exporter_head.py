@@ -308,6 +308,23 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"w": (4, 3, 1, 1)},
         ("Conv ('linear')", "group 2"),
     ),
+    "a Conv of the pooled map that is not 1x1": (
+        f"{POOLED} [linear] c = Conv <pads = [1, 1, 1, 1]> (p, w) logits = Flatten (c)",
+        {"w": (5, 6, 3, 3)},
+        ("Conv ('linear')", "(5, 6, 3, 3)", "1x1"),
+    ),
+    "a constant that tells images apart": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [add] logits = Add (y, per_image)",
+        {"per_image": (5, 1)},
+        ("Add ('add')", "(5, 1)"),
+    ),
+    "a division that only looks like LayerNormalization": (
+        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Pow (c, four) "
+        "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) [div] n = Div (c, s) "
+        + GEMM.replace("(z", "(n"),
+        {"four": np.float32(4), "epsilon": np.float32(1e-5)},
+        ("Div ('div')", "'c' and 's'"),
+    ),
     "control flow": (
         f"{POOLED} yes = Constant <value_ints = [1]> () ok = Cast <to = 9> (yes) "
         "s = Squeeze (ok) [branch] y = If (s) <then_branch = a () => (float[b, 6] t) "
@@ -382,6 +399,16 @@ def test_half_precision_logits_are_refused() -> None:
         outputs="float16[b, 5] logits",
     )
     with pytest.raises(HeadError, match=r"the logits, 'logits', is float16.*in float32"):
+        find_head(model)
+
+
+def test_logits_of_another_rank_are_refused() -> None:
+    model = classifier(
+        f"{POOLED} u = Unsqueeze (z, one) [linear] logits = MatMul (u, w)",
+        {"one": ints(1), "w": (6, 5)},
+        outputs="float[b, 1, 5] logits",
+    )
+    with pytest.raises(HeadError, match=r"\(\?, 1, 5\): expected \(batch, classes\)"):
         find_head(model)
 
 

@@ -19,8 +19,9 @@ def z_score(heatmaps: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """
     centred = heatmaps - heatmaps.mean(axis=1, keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
-    # What remains of a constant after subtracting its mean is rounding, not a pattern.
-    floor = 4 * np.finfo(heatmaps.dtype).eps * np.abs(heatmaps).max(axis=1, keepdims=True)
+    # A mean of p values is off by up to p rounding errors; a constant then seems to vary.
+    rounding = heatmaps.shape[1] * np.finfo(heatmaps.dtype).eps
+    floor = rounding * np.abs(heatmaps).max(axis=1, keepdims=True)
     normal: npt.NDArray[Real] = np.zeros_like(centred)
     np.divide(centred, deviation, out=normal, where=deviation > floor)
     return normal

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.decompose import decompose
+from exporter.decompose.decomposition import MINIMUM_IMAGES
+from exporter.errors import DecompositionError
+from tests.planted import plant
+
+METHODS = ("evidence", "paper", "naive")
+FAST = ("evidence", "naive")  # without Nelder-Mead, for larger problems
+
+methods = pytest.mark.parametrize("method", METHODS)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_class(seed, images=6, positions=9, channels=20):
+    """Sparse features of any sign (n, p, D) and a head row (D,)."""
+    random = np.random.default_rng(seed)
+    features = random.normal(-0.2, 1, (images, positions, channels))
+    features[features < 0] *= 0.1  # as behind a smooth activation
+    return features.astype(np.float32), random.normal(size=channels)
+
+
+@settings(max_examples=25)
+@given(seed=seeds, k=st.integers(1, 8), method=st.sampled_from(FAST))
+def test_the_prototypes_sum_to_the_row(seed, k, method):
+    features, row = random_class(seed)
+    found = decompose(features, row, method=method, prototypes=k, seed=0).prototypes
+    assert found.shape == (k, 20)
+    assert found.dtype == np.float64
+    # The last prototype is the row less the others: rounding of the largest of them.
+    atol = 1e-15 * k * np.abs(found).max()
+    np.testing.assert_allclose(found.sum(axis=0), row, rtol=0, atol=atol)
+
+
+def test_the_prototypes_of_the_paper_sum_to_the_row():
+    features, row = random_class(0)
+    found = decompose(features, row, method="paper", prototypes=3, seed=0).prototypes
+    np.testing.assert_allclose(found.sum(axis=0), row, rtol=0, atol=1e-14)
+
+
+@methods
+def test_the_same_arguments_give_the_same_bytes(method):
+    features, row = random_class(0)
+    first, second = (
+        decompose(features, row, method=method, prototypes=3, seed=5) for _ in range(2)
+    )
+    assert first.prototypes.tobytes() == second.prototypes.tobytes()
+    assert first.scale.tobytes() == second.scale.tobytes()
+    assert first.warnings == second.warnings
+
+
+@methods
+def test_the_arguments_are_left_as_they_were(method):
+    features, row = random_class(0)
+    before = features.copy(), row.copy()
+    decompose(features, row, method=method, prototypes=3, seed=0)
+    np.testing.assert_array_equal(features, before[0])
+    np.testing.assert_array_equal(row, before[1])
+
+
+@methods
+def test_one_prototype_is_the_row(method):
+    features, row = random_class(0)
+    found = decompose(features, row, method=method, prototypes=1, seed=0)
+    np.testing.assert_array_equal(found.prototypes, row[None])
+    assert found.refinement.converged
+
+
+@methods
+def test_the_scale_of_the_row_is_the_scale_of_the_prototypes(method):
+    features, row = random_class(0)
+    plain = decompose(features, row, method=method, prototypes=3, seed=0)
+    larger = decompose(features, 1024 * row, method=method, prototypes=3, seed=0)
+    # A power of two changes no digit of a product; only the scaling's solver sees tolerances,
+    # and Nelder-Mead compares differences with an absolute 1e-6.
+    np.testing.assert_allclose(larger.prototypes / 1024, plain.prototypes, atol=1e-4)
+    assert larger.residual_ratio == pytest.approx(plain.residual_ratio, abs=1e-6)
+
+
+def test_the_scale_of_the_features_does_not_matter():
+    planted = plant()
+    plain, larger = (
+        decompose(factor * planted.features, planted.row, method="evidence", prototypes=3, seed=0)
+        for factor in (np.float32(1), np.float32(64))
+    )
+    np.testing.assert_allclose(larger.prototypes, plain.prototypes, atol=1e-4)
+    assert larger.regularization == plain.regularization
+
+
+def test_planted_parts_get_a_prototype_each():
+    planted = plant()
+    found = decompose(planted.features, planted.row, method="evidence", prototypes=3, seed=0)
+    heatmaps = planted.features @ found.prototypes.T
+    strongest = heatmaps.argmax(axis=2)
+    seen = [np.unique(strongest[planted.part == part]) for part in range(3)]
+    assert [len(values) for values in seen] == [1, 1, 1]
+    assert len(np.unique(seen)) == 3
+
+
+def test_the_order_of_the_images_does_not_matter_to_planted_parts():
+    planted = plant()
+    order = np.random.default_rng(0).permutation(len(planted.features))
+    first = decompose(planted.features, planted.row, method="evidence", prototypes=3, seed=0)
+    second = decompose(
+        planted.features[order], planted.row, method="evidence", prototypes=3, seed=0
+    )
+    # Sums in another order, and other halves for lambda.
+    assert second.regularization == first.regularization
+    np.testing.assert_allclose(second.prototypes, first.prototypes, atol=1e-3)
+
+
+@methods
+def test_what_the_prototypes_leave_of_the_row_is_reported(method):
+    features, row = random_class(0)
+    found = decompose(features, row, method=method, prototypes=3, seed=0)
+    assert found.scale.shape == (3,)
+    assert 0 < found.residual_ratio <= 1
+    assert (found.regularization is not None) == (method == "evidence")
+
+
+def test_a_solver_at_its_limit_is_a_warning():
+    features, row = random_class(0)
+    found = decompose(features, row, method="paper", prototypes=3, seed=0)
+    assert not found.refinement.converged
+    assert any(
+        warning.startswith("refinement: not converged after 100 iterations")
+        for warning in found.warnings
+    )
+
+
+def test_scales_that_cancel_are_a_warning_and_an_even_split():
+    features, _ = random_class(0)
+    found = decompose(features, np.zeros(20), method="naive", prototypes=3, seed=0)
+    assert found.warnings == ("refinement: the scales cancel, so the residual was split evenly",)
+    np.testing.assert_array_equal(found.prototypes, 0)
+
+
+@methods
+def test_a_row_of_zeros_has_prototypes_of_zeros(method):
+    features, _ = random_class(0)
+    found = decompose(features, np.zeros(20), method=method, prototypes=3, seed=0)
+    np.testing.assert_allclose(found.prototypes, 0, atol=1e-12)
+    assert found.residual_ratio == 0
+
+
+@methods
+def test_constant_features_can_be_decomposed(method):
+    features = np.full((5, 9, 12), 0.5, dtype=np.float32)
+    row = np.random.default_rng(0).normal(size=12)
+    found = decompose(features, row, method=method, prototypes=3, seed=0)
+    np.testing.assert_allclose(found.prototypes.sum(axis=0), row, atol=1e-12)
+
+
+@pytest.mark.parametrize("images", [MINIMUM_IMAGES, 3])
+def test_the_fewest_images_can_be_decomposed(images):
+    features, row = random_class(0, images=images)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    np.testing.assert_allclose(found.prototypes.sum(axis=0), row, atol=1e-14)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_features_that_are_not_finite_are_refused(value):
+    features, row = random_class(0)
+    features[1, 2, 3] = value
+    with pytest.raises(DecompositionError, match="expected finite features"):
+        decompose(features, row, method="evidence", prototypes=3, seed=0)
+
+
+def test_a_row_that_is_not_finite_is_refused():
+    features, row = random_class(0)
+    row[0] = np.nan
+    with pytest.raises(DecompositionError, match="finite head row"):
+        decompose(features, row, method="evidence", prototypes=3, seed=0)
+
+
+@methods
+@pytest.mark.parametrize("value", [0, -1])
+def test_features_that_are_never_positive_are_refused(method, value):
+    features = np.full((5, 9, 12), value, dtype=np.float32)
+    with pytest.raises(DecompositionError, match="zero or negative"):
+        decompose(features, np.ones(12), method=method, prototypes=3, seed=0)
+
+
+def test_one_image_is_refused():
+    features, row = random_class(0, images=1)
+    with pytest.raises(DecompositionError, match="at least 2 images"):
+        decompose(features, row, method="evidence", prototypes=3, seed=0)
+
+
+def test_more_prototypes_than_positions_are_refused():
+    features, row = random_class(0, images=2, positions=1)
+    with pytest.raises(DecompositionError, match="got 2 images of 1 positions"):
+        decompose(features, row, method="evidence", prototypes=3, seed=0)
+
+
+@pytest.mark.parametrize("k", [0, 21])
+def test_a_number_of_prototypes_that_the_channels_cannot_hold_is_refused(k):
+    features, row = random_class(0)
+    with pytest.raises(DecompositionError, match=f"expected 1 to 20 prototypes.* got {k}"):
+        decompose(features, row, method="evidence", prototypes=k, seed=0)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    features, row = random_class(0)
+    with pytest.raises(DecompositionError, match=r"got \(6, 9, 20\) and \(19,\)"):
+        decompose(features, row[:-1], method="evidence", prototypes=3, seed=0)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.decompose.norm import mean_correlation, z_score
+from exporter.decompose.refinement import (
+    Heatmaps,
+    equal_split,
+    naive_split,
+    nelder_mead_split,
+)
+from exporter.errors import DecompositionError
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_problem(seed, k=3, channels=4):
+    random = np.random.default_rng(seed)
+    features = random.random((5, 9, channels)).astype(np.float32)
+    return features, random.random((k, channels)), random.normal(size=channels)
+
+
+@settings(max_examples=20)
+@given(seed=seeds, k=st.integers(2, 4))
+def test_nelder_mead_is_never_worse_than_its_start(seed, k):
+    features, prototypes, residual = random_problem(seed, k)
+    start = Heatmaps(features, prototypes).mismatch(equal_split(k, residual))
+    solution = nelder_mead_split(features, prototypes, residual)
+    assert solution.objective <= start
+    assert Heatmaps(features, prototypes).mismatch(solution.value) == solution.objective
+
+
+@settings(max_examples=20)
+@given(seed=seeds, k=st.integers(1, 4))
+def test_the_shares_sum_to_the_residual(seed, k):
+    features, prototypes, residual = random_problem(seed, k)
+    found = nelder_mead_split(features, prototypes, residual).value
+    for shares in (found, equal_split(k, residual), naive_split(np.arange(1.0, k + 1), residual)):
+        # Rounding of the largest share: Norm forgets scale, so Nelder-Mead may let two shares
+        # grow against each other without bound.
+        atol = 1e-15 * k * np.abs(shares).max()
+        np.testing.assert_allclose(shares.sum(axis=0), residual, rtol=1e-14, atol=atol)
+
+
+def test_nelder_mead_improves_a_problem_that_is_small_enough():
+    # Two channels, two prototypes: two unknowns, which 100 iterations do solve.
+    features, prototypes, residual = random_problem(0, k=2, channels=2)
+    start = Heatmaps(features, prototypes).mismatch(equal_split(2, residual))
+    assert nelder_mead_split(features, prototypes, residual).objective < 0.9 * start
+
+
+def test_stopping_at_the_limit_is_not_convergence():
+    features, prototypes, residual = random_problem(0, k=3, channels=20)
+    solution = nelder_mead_split(features, prototypes, residual)
+    assert solution.iterations == 100
+    assert not solution.converged
+
+
+def test_a_simplex_that_fits_no_memory_is_refused_at_once():
+    features = np.ones((4, 9, 2048), dtype=np.float32)
+    with pytest.raises(DecompositionError, match=r"63488 unknowns needs 60 GiB.*evidence"):
+        nelder_mead_split(features, np.ones((32, 2048)), np.ones(2048))
+
+
+def test_the_naive_split_is_proportional_to_the_scales():
+    shares = naive_split(np.array([3.0, -1.0]), np.array([2.0, 4.0]))
+    np.testing.assert_allclose(shares, [[3, 6], [-1, -2]])
+
+
+@pytest.mark.parametrize("alpha", [[0.0, 0.0], [0.1 + 0.2, -0.3]])
+def test_the_naive_split_does_not_exist_where_the_scales_cancel(alpha):
+    assert naive_split(np.array(alpha), np.ones(2)) is None
+
+
+@given(seed=seeds)
+def test_heatmaps_of_any_scale_and_offset_are_the_same_to_norm(seed):
+    heatmaps = np.random.default_rng(seed).normal(size=(4, 9, 3))
+    np.testing.assert_allclose(z_score(5 * heatmaps + 3), z_score(heatmaps), atol=1e-9)
+    assert mean_correlation(heatmaps, 5 * heatmaps + 3) == pytest.approx(1)
+    assert mean_correlation(heatmaps, -heatmaps) == pytest.approx(-1)
+
+
+@given(value=st.floats(-1e6, 1e6))
+def test_a_flat_heatmap_has_no_pattern(value):
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(z_score(np.full((2, 49, 3), value, dtype=dtype)), 0)
