@@ -36,7 +36,7 @@ class Head:
     """Where the head of a classifier is, and the linear map it applies to the pooled features.
 
     logits = weight @ mean(feature map) + bias, with ``layer_norm`` divided by the deviation of
-    the pooled vector before the bias is added (design/method.md, "Exactness").
+    the pooled vector before the bias is added (docs/method.md, "Exactness").
 
     Attributes:
         output: The graph output that was traced.

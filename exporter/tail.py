@@ -3,7 +3,7 @@
     logits = weight @ z + bias,        z the value reached so far, one vector an image.
 
 Going above z = A @ y + t turns (weight, bias) into (weight @ A, weight @ t + bias).
-LayerNormalization is the one exception to linearity that can be carried along (design/method.md,
+LayerNormalization is the one exception to linearity that can be carried along (docs/method.md,
 "Exactness"): with scale gamma and shift beta
 
     z = gamma * (y - mean(y)) / sigma(y) + beta,    sigma(y) = sqrt(var(y) + epsilon)

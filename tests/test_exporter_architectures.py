@@ -9,13 +9,17 @@ import architectures
 import numpy as np
 import onnx_ir as ir
 import pytest
+import tiny
 import torch
 from architectures import ARCHITECTURES, CLASSES, Architecture
 
+from exporter import ExportConfig
+from exporter import export as run_export
 from exporter.errors import HeadError
 from exporter.head import find_head
 from exporter.source import load_source
 from exporter.surgery import tap_features
+from serving.artifact import Preprocessing
 from serving.runtime import make_session
 
 DECOMPOSABLE = [architecture for architecture in ARCHITECTURES if architecture.layout]
@@ -79,6 +83,28 @@ def torch_logits(architecture: Architecture, images: torch.Tensor) -> np.ndarray
         output: Any = network(images)
     logits: np.ndarray = getattr(output, "logits", output).numpy()
     return logits
+
+
+def test_the_whole_road_keeps_every_promise(
+    exported: tuple[Architecture, ir.Model], tmp_path: Path
+) -> None:
+    architecture, model = exported
+    ir.save(model, tmp_path / "model.onnx")
+    for label in range(2):
+        (tmp_path / "data" / str(label)).mkdir(parents=True)
+        for number in range(5):
+            tiny.image(label, number).save(tmp_path / "data" / str(label) / f"{number}.png")
+    config = ExportConfig(
+        model=str(tmp_path / "model.onnx"),
+        data=tmp_path / "data",
+        out=tmp_path / "artifact",
+        preprocessing=Preprocessing(resize=architecture.size, crop=architecture.size),
+        jobs=2,
+    )
+    artifact = run_export(config)  # raises when a gate fails
+    assert [gate.state for gate in artifact.manifest.verification] == ["passed"] * 10
+    states = [record.state for record in artifact.manifest.classes]
+    assert states == ["decomposed"] * 2 + ["whole"] * (CLASSES - 2)
 
 
 @pytest.mark.parametrize("architecture", REFUSED, ids=name)

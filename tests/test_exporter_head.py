@@ -100,6 +100,16 @@ def test_an_open_image_size_leaves_the_grid_open_until_it_is_fixed() -> None:
     assert find_head(model).grid == GRID
 
 
+def test_the_grid_of_tokens_is_that_of_the_map_they_were_flattened_from() -> None:
+    model = classifier(
+        "q = AveragePool <kernel_shape = [2, 1], strides = [2, 1]> (map) f = Reshape (q, to) "
+        "t = Transpose <perm = [0, 2, 1]> (f) "
+        f"[pool] z = ReduceMean <axes = [1], keepdims = 0> (t) {GEMM}",
+        {**LINEAR, "to": ints(0, 6, 6)},
+    )
+    assert find_head(model).grid == (2, 3)  # not of the image's 8:6
+
+
 # Several outputs
 
 
@@ -324,6 +334,25 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         + GEMM.replace("(z", "(n"),
         {"four": np.float32(4), "epsilon": np.float32(1e-5)},
         ("Div ('div')", "'c' and 's'"),
+    ),
+    "a deviation of something else": (
+        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) o = Sub (z, beta) "
+        "q = Mul (o, o) v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        "[div] n = Div (c, s) " + GEMM.replace("(z", "(n"),
+        {"beta": (6,), "epsilon": np.float32(1e-5)},
+        ("Div ('div')", "'c' and 's'"),
+    ),
+    "a LayerNormalization that is not of the channels": (
+        f"{POOLED} u = Unsqueeze (z, two) [norm] l = LayerNormalization <axis = -1> (u, one) "
+        "n = Flatten (l) " + GEMM.replace("(z", "(n"),
+        {"two": ints(2), "one": (1,)},
+        ("LayerNormalization ('norm')", "axes (-1,)", "expected all channels"),
+    ),
+    "a mean over parts of several channels": (
+        "q = Reshape (map, mixed) [pool] z = ReduceMean <axes = [2], keepdims = 0> (q) "
+        "[linear] logits = MatMul (z, w)",
+        {"mixed": ints(0, 12, 6), "w": (12, 5)},
+        ("ReduceMean ('pool')", "averages axes [2] of 'q'", "(b, l, d)"),
     ),
     "control flow": (
         f"{POOLED} yes = Constant <value_ints = [1]> () ok = Cast <to = 9> (yes) "

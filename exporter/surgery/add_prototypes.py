@@ -1,4 +1,4 @@
-"""Add the prototype outputs to a classifier (design/artifact.md, "Outputs of model.onnx")."""
+"""Add the prototype outputs to a classifier (docs/format.md, "model.onnx")."""
 
 from __future__ import annotations
 

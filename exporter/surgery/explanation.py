@@ -4,7 +4,7 @@ Symbols: b images, c classes, t explained classes, k prototypes, d channels, h×
 
 Contributions are prototypes @ pooled features, one matrix product for each image, which gives the
 same bits whatever the batch; heatmaps are prototypes @ feature map. Behind a LayerNormalization
-both are divided by the deviation sigma of the pooled vector (design/method.md, "Exactness").
+both are divided by the deviation sigma of the pooled vector (docs/method.md, "Exactness").
 """
 
 from __future__ import annotations
