@@ -5,7 +5,7 @@
 F (N, D) nonnegative features, E (N, k) presence, P (k, D) prototypes; N = images * positions.
 
 1. A randomized range finder with one power step (Halko, Martinsson, Tropp 2011, alg. 4.3)
-   gives F ~ A Z', with A (N, l), Z (D, l) orthonormal and l = k + 10: three passes over F.
+   gives F ~ A Z', with A (N, l), Z (D, l) orthonormal and l = 2k + 10: three passes over F.
 2. The leading singular triplets of A Z' are those of a small matrix, so NNDSVD starting
    factors (Boutsidis and Gallopoulos 2008) cost nothing more.
 3. Hierarchical ALS (Cichocki and Phan 2009) on A Z', whose products cost l(N + D)k, not NDk.
@@ -27,11 +27,11 @@ from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
 
-OVERSAMPLING = 10  # columns of the compressed matrix beyond k
+OVERSAMPLING = 10  # columns of the compressed matrix beyond 2 k
 COMPRESSED_TOLERANCE = 1e-4
 COMPRESSED_LIMIT = 80
 COMPRESSED_SWEEPS = 1
-TOLERANCE = 2e-4
+TOLERANCE = 5e-4
 LIMIT = 200
 SWEEPS = 3  # each costs (N + D)k^2, little beside the pass over F that it makes the most of
 
@@ -118,7 +118,7 @@ def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]
         The factors. One iteration is two passes over the features; the objective is
         |F - E P|^2 / |F|^2, and the trace holds it for each iteration.
     """
-    compressed = compress(features, prototypes + OVERSAMPLING, seed)
+    compressed = compress(features, 2 * prototypes + OVERSAMPLING, seed)
     presence, rows = starting_factors(compressed, prototypes)
     descend(compressed, presence, rows, COMPRESSED_TOLERANCE, COMPRESSED_LIMIT, COMPRESSED_SWEEPS)
     return descend(Dense(features), presence, rows, TOLERANCE, LIMIT, SWEEPS)
