@@ -14,7 +14,7 @@ echo "3. Verify against the source model, on birds it has not seen"
 "$bin/protohead" verify "$out/artifact" --model "$model" --data "$out/data/test" \
     --junit "$out/verify.xml"
 echo "4. Explain one of them"
-image=$(find "$out/data/test" -type f -name '0000.*' | sort | head -n 1)
+image=$out/data/test/tidehopper/0002.jpg
 "$bin/protohead" explain "$out/artifact" "$image" --out "$out/pictures"
 cat <<END
 

@@ -87,7 +87,7 @@ def decompose(
             positive, shapes that do not fit, or a problem too large for the paper's solver.
     """
     _check(features, row, prototypes)
-    discovery = _discover(features, row, method, prototypes, seed)
+    discovery = discover(features, row, method, prototypes, seed)
     basis = discovery.value.prototypes
     scaling, size = scale(basis, row), float(np.linalg.norm(row))
     if method == "evidence":
@@ -111,10 +111,25 @@ def decompose(
     )
 
 
-def _discover(
+def discover(
     features: Floats, row: Doubles, method: Method, prototypes: int, seed: int
 ) -> Solution[nmf.Factors]:
-    """Factorises the clamped features, weighted by evidence and fast for that method only."""
+    """Factorises the features of a class, negative ones clamped to zero (eq. 2).
+
+    Args:
+        features: (n, p, D) float32.
+        row: (D,) float64.
+        method: "evidence" weights the positions by evidence and takes the fast solver; the
+            others factorise as the paper does.
+        prototypes: k.
+        seed: of the solver.
+
+    Returns:
+        Presence (n * p, k) and prototypes (k, D) of the features, unweighted.
+
+    Raises:
+        DecompositionError: no feature is positive.
+    """
     flat = features.reshape(-1, features.shape[2])
     clamped = np.maximum(flat, 0)
     if not np.vdot(clamped, clamped) > 0:

@@ -28,11 +28,12 @@ from exporter.decompose.solution import Solution
 Floats = npt.NDArray[np.float32]
 
 OVERSAMPLING = 10  # columns of the compressed matrix beyond 2 k
-COMPRESSED_TOLERANCE = 1e-4
+COMPRESSED_TOLERANCE = 2e-4
 COMPRESSED_LIMIT = 80
 COMPRESSED_SWEEPS = 1
-TOLERANCE = 5e-4
+TOLERANCE = 1e-3
 LIMIT = 200
+ROUNDING = 1e-6  # a smaller fall of the objective is beyond float32
 SWEEPS = 3  # each costs (N + D)k^2, little beside the pass over F that it makes the most of
 
 
@@ -188,7 +189,7 @@ def descend(
         matrix: what to factorise, (N, D).
         presence: (k, N) float32, nonnegative; overwritten.
         prototypes: (k, D) float32, nonnegative; overwritten.
-        tolerance: least fall of the objective that is worth another iteration.
+        tolerance: least fall of the objective, relative to it, that is worth another iteration.
         limit: most iterations.
         sweeps: rounds over the k rows for each product with the matrix.
 
@@ -205,7 +206,7 @@ def descend(
             np.vdot(gram, prototypes @ prototypes.T)
         )
         trace.append(max(0.0, 1 - explained / matrix.squared_norm))
-        converged = len(trace) > 1 and trace[-2] - trace[-1] < tolerance
+        converged = len(trace) > 1 and trace[-2] - trace[-1] <= tolerance * trace[-2] + ROUNDING
     return Solution(
         value=Factors(presence.T, prototypes),
         iterations=len(trace),
