@@ -31,7 +31,7 @@ from serving.errors import ArtifactError
 if TYPE_CHECKING:
     from exporter.config import ExportConfig
     from serving.artifact import Artifact, GateRecord, Preprocessing
-    from serving.predictor import Explanation
+    from serving.explanation import Explanation
 
 _EXPORT_PACKAGES = ("cvxpy", "onnx", "onnx_ir", "scipy", "threadpoolctl", "tqdm")
 _LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal

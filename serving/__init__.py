@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from serving.artifact import Artifact, Manifest, Preprocessing, load_artifact
 from serving.errors import ArtifactError
+from serving.explanation import Explanation
 
 if TYPE_CHECKING:
-    from serving.predictor import Explanation, Predictor
+    from serving.predictor import Predictor
 
 __all__ = [
     "Artifact",
@@ -22,10 +23,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up on first use: these need onnxruntime, and the command line must be able to say so
-    # in one line when it is missing.
-    if name in ("Explanation", "Predictor"):
-        from serving import predictor
+    # Looked up on first use: it needs onnxruntime, and the command line must be able to say so in
+    # one line when that is missing.
+    if name == "Predictor":
+        from serving.predictor import Predictor
 
-        return getattr(predictor, name)
+        return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

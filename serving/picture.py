@@ -22,10 +22,10 @@ from PIL import Image, ImageDraw, ImageOps
 
 from serving.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
 from serving.errors import ArtifactError, RequestError
+from serving.explanation import ClassExplanation, Explanation, PrototypeExplanation
 from serving.lettering import Lettering, decimals_for, percent, signed
 from serving.overlay import peak, regions, strength, tint
 from serving.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
-from serving.predictor import ClassExplanation, Explanation, PrototypeExplanation
 from serving.preprocess import decode
 
 MARGIN = 72

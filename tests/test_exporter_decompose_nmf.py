@@ -93,12 +93,46 @@ def test_compression_loses_nothing_of_a_matrix_of_low_rank(seed, rank):
     features = (random.random((30, rank)) @ random.random((rank, 25))).astype(np.float32)
     compressed = nmf.compress(features, 10, seed=0)
     identity = np.eye(30, dtype=np.float32)
-    # Two products in float32 on entries up to `rank`.
-    np.testing.assert_allclose(compressed.back(identity), features, atol=2e-5 * rank)
-    np.testing.assert_allclose(
-        compressed.onto(np.eye(25, dtype=np.float32)), features.T, atol=2e-5 * rank
-    )
+    # The power step squares the spectrum, so of the weakest direction half of the digits stay.
+    atol = np.sqrt(np.finfo(np.float32).eps) * features.max()
+    np.testing.assert_allclose(compressed.back(identity), features, atol=atol)
+    identity = np.eye(25, dtype=np.float32)
+    np.testing.assert_allclose(compressed.onto(identity), features.T, atol=atol)
     assert compressed.squared_norm == pytest.approx(np.sum(features**2), rel=1e-4)
+
+
+def test_compression_finds_the_leading_singular_triplets():
+    random = np.random.default_rng(0)
+    features = (random.random((30, 6)) @ random.random((6, 25))).astype(np.float32)
+    compressed = nmf.compress(features, 10, seed=0)
+    values, right = np.linalg.svd(features)[1:]
+    # Values are roots of eigenvalues found in float32: the small ones keep fewer digits.
+    np.testing.assert_allclose(compressed.values[:6], values[:6], atol=1e-3 * values[0])
+    alignment = np.abs((compressed.right[:6] * right[:6]).sum(axis=1))
+    np.testing.assert_allclose(alignment, 1, atol=1e-3)
+
+
+@given(seed=seeds)
+def test_the_start_is_exact_for_one_part_whatever_its_sign(seed):
+    random = np.random.default_rng(seed)
+    left, right = random.random((2, 20), dtype=np.float32) + np.float32(0.5)
+    right /= np.linalg.norm(right)
+    value = np.linalg.norm(left)
+    for sign in (1, -1):  # the sign of a singular pair is arbitrary
+        matrix = nmf.LowRank(sign * left[None], np.float32([value]), sign * right[None])
+        presence, rows = nmf.starting_factors(matrix, 1)
+        np.testing.assert_allclose(presence.T @ rows, np.outer(left, right), rtol=1e-5)
+
+
+def test_a_multiplicative_update_is_that_of_lee_and_seung():
+    random = np.random.default_rng(0)
+    features = random.random((6, 5), dtype=np.float32)
+    presence, rows = random.random((6, 2), np.float32), random.random((2, 5), np.float32)
+    expected = presence * (features @ rows.T) / (presence @ rows @ rows.T)
+    then = rows * (expected.T @ features) / (expected.T @ expected @ rows)
+    multiplicative.update(features, presence, rows)
+    np.testing.assert_allclose(presence, expected, rtol=1e-5)
+    np.testing.assert_allclose(rows, then, rtol=1e-5)
 
 
 @pytest.mark.parametrize("solver", [nmf, multiplicative])
@@ -124,8 +158,8 @@ def test_the_fast_solver_is_no_worse_than_the_paper(k):
     ours = nmf.factorize(features, k, seed=0).value
     papers = [multiplicative.factorize(features, k, seed).value for seed in range(3)]
     best = min(relative_error(features, factors) for factors in papers)
-    # Both find local minima; between the paper's own seeds the error differs by about 2 %.
-    assert relative_error(features, ours) <= 1.02 * best
+    # Both find local minima; the paper's own seeds differ by 0.4 % (k = 3) and 4 % (k = 10).
+    assert relative_error(features, ours) <= 1.002 * best
 
 
 @pytest.mark.parametrize("solver", [nmf, multiplicative])

@@ -102,6 +102,13 @@ def test_peak_shares_forget_the_scale_of_presence_in_an_image(seed):
     np.testing.assert_allclose(peak_shares(scaled, 6), peak_shares(presence, 6), atol=1e-5)
 
 
+def test_peak_shares_are_squares_relative_to_the_peak():
+    # One image of two positions: relative to their peaks the parts hold (1, 1/3) and (1/2, 1).
+    presence = np.float32([[2, 1], [1, 3]])
+    shares = [[1 / (1 + 1 / 9), (1 / 9) / (1 + 1 / 9)], [0.25 / 1.25, 1 / 1.25]]
+    np.testing.assert_allclose(peak_shares(presence, images=1), shares, rtol=1e-6)
+
+
 def test_a_position_without_any_part_is_shared_equally():
     presence = np.zeros((8, 4), dtype=np.float32)
     np.testing.assert_array_equal(peak_shares(presence, images=2), 0.25)
@@ -149,6 +156,17 @@ def test_the_lambda_that_points_at_the_part_on_unseen_images_is_chosen():
     predictions[10.0] = (flat, flat)
     system = FixedPredictions(predictions)
     assert choose_lambda(system, np.zeros_like(targets), targets, cut=2) == 10.0
+
+
+def test_stable_heatmaps_of_something_else_do_not_win():
+    random = np.random.default_rng(0)
+    targets, other = random.normal(size=(2, 4, POSITIONS, 2)).astype(np.float32)
+    stable = other.reshape(-1, 2)
+    predictions = dict.fromkeys(LAMBDAS, (stable, stable))
+    noise = random.normal(size=(2, 4 * POSITIONS, 2)).astype(np.float32)
+    predictions[3.0] = tuple(targets.reshape(-1, 2) + 0.5 * noise)
+    system = FixedPredictions(predictions)
+    assert choose_lambda(system, np.zeros_like(targets), targets, cut=2) == 3.0
 
 
 def test_memorising_the_seen_images_does_not_win():

@@ -16,11 +16,11 @@ from PIL import Image, ImageFont
 from serving import lettering as lettering_module
 from serving.canvas import apart
 from serving.errors import ArtifactError, ImageError, RequestError
+from serving.explanation import ClassExplanation, Evidence, Explanation, PrototypeExplanation
 from serving.lettering import MINUS, Lettering, decimals_for, percent, signed
 from serving.overlay import LEVEL, pale, peak, regions, strength, tint
 from serving.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
 from serving.picture import draw
-from serving.predictor import ClassExplanation, Evidence, Explanation, PrototypeExplanation
 
 LETTERS = Lettering(28)
 

@@ -14,8 +14,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph import attribute, constant, dimensions, operand, refusal, source, stored
-from exporter.normalisation import above_layer_norm, above_spelled_out
-from exporter.tail import Tail, require_linear, vector_length
+from exporter.head.normalisation import above_layer_norm, above_spelled_out
+from exporter.head.tail import Tail, require_linear, vector_length
 
 Step = Callable[[ir.Node, Tail], tuple[ir.Value, Tail]]
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from exporter.errors import HeadError
 from exporter.graph import attribute, dimensions, source
-from exporter.pooling import Pooling
+from exporter.head.pooling import Pooling
 
 Grid = tuple[int, int]
 

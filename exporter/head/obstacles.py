@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from exporter.errors import HeadError
 from exporter.graph import dimensions, refusal, source
-from exporter.tail import Tail
+from exporter.head.tail import Tail
 
 _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}
 _SMOOTH = {"Erf", "Exp", "Gelu", "Log", "Mish", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh"}

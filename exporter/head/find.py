@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from exporter.errors import HeadError
 from exporter.graph import attribute, dimensions, image_input, refusal, shown, source, with_shapes
-from exporter.grid import Grid, find_grid
-from exporter.linear import RESHAPING, step_up
-from exporter.obstacles import why_not
-from exporter.pooling import Layout, is_pooling, read_pooling
-from exporter.tail import IDENTITY, LayerNorm, Tail
+from exporter.head.grid import Grid, find_grid
+from exporter.head.linear import RESHAPING, step_up
+from exporter.head.obstacles import why_not
+from exporter.head.pooling import Layout, is_pooling, read_pooling
+from exporter.head.tail import IDENTITY, LayerNorm, Tail
 
 __all__ = ["Head", "LayerNorm", "find_head"]
 

@@ -18,7 +18,7 @@ from exporter.graph import (
     source,
     stored,
 )
-from exporter.tail import Tail, vector_length
+from exporter.head.tail import Tail, vector_length
 
 
 def above_layer_norm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
