@@ -1,0 +1,33 @@
+"""Explain a prediction with onnxruntime and NumPy alone, without protohead installed.
+
+    python examples/onnxruntime_only.py demo/artifact
+
+Runs the artifact's golden batch; in your program the tensor comes from your own preprocessing, as
+manifest.json describes it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+folder = Path(sys.argv[1])
+manifest = json.loads((folder / "manifest.json").read_text())
+labels = [record["label"] for record in manifest["classes"]]
+session = ort.InferenceSession(folder / "model.onnx")
+name = manifest["input"]["name"]
+with np.load(folder / "golden.npz") as golden:
+    batch = golden[f"inputs/{name}"]
+
+names = [output.name for output in session.get_outputs()]
+outputs = dict(zip(names, session.run(names, {name: batch}), strict=True))
+logits = outputs[manifest["head"]["logits"]]
+for image in range(len(batch)):
+    best = outputs["class_ids"][image, 0]
+    print(f"image {image}: {labels[best]}, logit {logits[image, best]:.3f}")
+    for number, heatmap in enumerate(outputs["heatmaps"][image, 0]):
+        row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        contribution = outputs["contributions"][image, 0, number]
+        print(f"  prototype {number}: {contribution:+.3f}, strongest at cell ({row}, {column})")
