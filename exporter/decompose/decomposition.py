@@ -97,7 +97,7 @@ def decompose(
     return Decomposition(
         prototypes=_complete(refined.prototypes, row),
         scale=scaling.value,
-        residual_ratio=np.sqrt(scaling.objective) / size if size > 0 else 0.0,
+        residual_ratio=float(np.sqrt(scaling.objective)) / size if size > 0 else 0.0,
         regularization=refined.regularization,
         discovery=discovery.summary(),
         scaling=scaling.summary(),
