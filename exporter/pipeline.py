@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
 from exporter.dataset import ClassImages, Dataset, read_dataset
-from exporter.decompose import Decomposition, decompose
+from exporter.decompose import Decomposition, decompose, require_feasible
 from exporter.errors import DecompositionError, VerificationError
 from exporter.evidence import Crop, best_crops
 from exporter.features import ClassFeatures, FeatureReader
@@ -62,6 +62,7 @@ def export(config: ExportConfig, *, progress: Progress = _silent) -> Artifact:
     Raises:
         SourceError: The model cannot be read, or does not fit the preprocessing.
         HeadError: Its head cannot be decomposed.
+        DecompositionError: Too many prototypes for this head or method.
         DatasetError: The image folders do not fit the model.
         SurgeryError: The outputs cannot be added to its graph.
         OutputError: ``config.out`` cannot be written; finished classes are kept for ``resume``.
@@ -71,6 +72,7 @@ def export(config: ExportConfig, *, progress: Progress = _silent) -> Artifact:
     preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape)
     fix_input_size(source.model, preprocessing.size)
     head = find_head(source.model, output=config.output)
+    require_feasible(config.method, config.prototypes, channels=head.weight.shape[1])
     dataset = read_dataset(
         config.data,
         class_count=len(head.weight),

@@ -17,7 +17,13 @@ from safetensors.numpy import load_file
 
 import exporter.pipeline
 from exporter import export
-from exporter.errors import DatasetError, OutputError, SourceError, VerificationError
+from exporter.errors import (
+    DatasetError,
+    DecompositionError,
+    OutputError,
+    SourceError,
+    VerificationError,
+)
 from serving import load_artifact
 
 
@@ -130,6 +136,14 @@ def test_a_folder_that_is_no_label_stops_before_any_work(tmp_path):
     (config.data / "red").rename(config.data / "redd")
     with pytest.raises(DatasetError, match="Did you mean 'red'"):
         export(config)
+    assert not (tmp_path / "artifact.part").exists()
+
+
+@pytest.mark.parametrize(("prototypes", "method"), [(17, "evidence"), (32, "paper")])
+def test_too_many_prototypes_stop_before_any_work(tmp_path, prototypes, method):
+    config = tiny.write(tmp_path)
+    with pytest.raises(DecompositionError, match="expected 1 to 16 prototypes"):
+        export(config.model_copy(update={"prototypes": prototypes, "method": method}))
     assert not (tmp_path / "artifact.part").exists()
 
 

@@ -11,6 +11,7 @@ from exporter.decompose.decomposition import (
     Decomposition,
     Method,
     decompose,
+    require_feasible,
 )
 from exporter.decompose.solution import Solution, Summary
 
@@ -21,4 +22,5 @@ __all__ = [
     "Solution",
     "Summary",
     "decompose",
+    "require_feasible",
 ]

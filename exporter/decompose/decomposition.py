@@ -17,6 +17,7 @@ from exporter.decompose.refinement import (
     equal_split,
     naive_split,
     nelder_mead_split,
+    require_simplex,
 )
 from exporter.decompose.regression import discovery_weights, regress
 from exporter.decompose.scaling import scale
@@ -66,6 +67,26 @@ class _Refined:
     warnings: tuple[str, ...] = ()
 
 
+def require_feasible(method: Method, prototypes: int, channels: int) -> None:
+    """Refuses what no class can be decomposed with, before any features are read.
+
+    Args:
+        method: "evidence", "paper" or "naive".
+        prototypes: k.
+        channels: D.
+
+    Raises:
+        DecompositionError: more prototypes than channels, or a problem too large for the paper's
+            solver.
+    """
+    if not 1 <= prototypes <= channels:
+        raise DecompositionError(
+            f"expected 1 to {channels} prototypes, one channel each at least, got {prototypes}."
+        )
+    if method == "paper":
+        require_simplex((prototypes - 1) * channels)
+
+
 def decompose(
     features: Floats, row: Doubles, *, method: Method, prototypes: int, seed: int
 ) -> Decomposition:
@@ -86,6 +107,7 @@ def decompose(
         DecompositionError: too few images for k, features that are not finite or never
             positive, shapes that do not fit, or a problem too large for the paper's solver.
     """
+    require_feasible(method, prototypes, len(row))
     _check(features, row, prototypes)
     discovery = discover(features, row, method, prototypes, seed)
     basis = discovery.value.prototypes
@@ -196,11 +218,7 @@ def _check(features: Floats, row: Doubles, prototypes: int) -> None:
             f"expected features (n, p, d) and a row (d,), got {features.shape} and {row.shape}. "
             f"Move the channels last and join the axes of the grid."
         )
-    images, positions, channels = features.shape
-    if not 1 <= prototypes <= channels:
-        raise DecompositionError(
-            f"expected 1 to {channels} prototypes, one channel each at least, got {prototypes}."
-        )
+    images, positions, _ = features.shape
     if images < MINIMUM_IMAGES or images * positions < prototypes:
         raise DecompositionError(
             f"{prototypes} prototypes need at least {MINIMUM_IMAGES} images and as many "

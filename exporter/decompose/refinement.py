@@ -44,7 +44,7 @@ def nelder_mead_split(
         DecompositionError: the simplex of (k - 1) D + 1 points does not fit into memory.
     """
     count, unknowns = len(prototypes), (len(prototypes) - 1) * len(residual)
-    _check_simplex(unknowns)
+    require_simplex(unknowns)
     heatmaps = Heatmaps(features, prototypes)
     start = equal_split(count, residual)
     if count == 1:
@@ -114,7 +114,15 @@ def _complete(free: Doubles, residual: Doubles) -> Doubles:
     return np.vstack([shares, residual - shares.sum(axis=0)])
 
 
-def _check_simplex(unknowns: int) -> None:
+def require_simplex(unknowns: int) -> None:
+    """Refuses a problem that is too large for Nelder-Mead.
+
+    Args:
+        unknowns: (k - 1) D.
+
+    Raises:
+        DecompositionError: the simplex of (k - 1) D + 1 points does not fit into memory.
+    """
     needed = 2 * 8 * unknowns * (unknowns + 1)
     if needed > SIMPLEX_BYTES:
         raise DecompositionError(
