@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from serving.explanation import Explanation
 
 _EXPORT_PACKAGES = ("cvxpy", "onnx", "onnx_ir", "scipy", "threadpoolctl", "tqdm")
+_DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
 _LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 
@@ -327,6 +329,11 @@ def verify(
     multiple=True,
     help="Explain this class, by label or id, instead of the best ones. Repeatable.",
 )
+@click.option(
+    "--font",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Font file for labels that are not in Latin letters.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the explanations as JSON.")
 def explain(
     artifact: Path,
@@ -334,6 +341,7 @@ def explain(
     out: Path,
     top: int,
     classes: tuple[str, ...],
+    font: Path | None,
     as_json: bool,
 ) -> None:
     """Draw what ARTIFACT's model looked for in each of IMAGES, where, and how much it counted."""
@@ -346,13 +354,48 @@ def explain(
         keys = [int(key) if key.isdecimal() else key for key in classes] or None
         explanation = predictor.explain(path, classes=keys)
         content = io.BytesIO()
-        draw(explanation, title=path.name, top=len(classes) or top).save(content, "PNG")
+        picture = draw(explanation, title=path.name, top=len(classes) or top, font=font)
+        picture.save(content, "PNG")
         _write(target, content.getvalue())
         answers.append({"image": str(path), "picture": str(target), **_answer(explanation)})
         if not as_json:
             click.echo(target)
     if as_json:
         click.echo(json.dumps(answers, indent=1, ensure_ascii=False))
+
+
+@cli.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--host", help="IP address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="TCP port. [default: 3000]")
+@click.option("--workers", type=click.IntRange(0), help="Processes. [default: one for each core]")
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    help="Threads of each worker. [default: the cores, shared between the workers]",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where it runs; auto takes CUDA where it works. [default: auto]",
+)
+@click.option(
+    "--tokens",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with one bearer token a line; without it everybody may ask.",
+)
+def serve(artifact: Path, **options: Any) -> None:
+    """Serve ARTIFACT over HTTP, with a page for people.
+
+    ARTIFACT may be a link: pointing it at another artifact swaps the model while requests run.
+    Every limit is an environment variable; see docs/serving.md.
+    """
+    from serving.launch import launch
+    from serving.settings import PREFIX, Settings
+
+    given = {"artifact": artifact, **options}
+    variables = {PREFIX + name.upper(): str(v) for name, v in given.items() if v is not None}
+    launch(Settings.from_environment({**os.environ, **variables}))
 
 
 def _picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
@@ -415,19 +458,30 @@ def _preprocessing(model: str, file: Path | None) -> Preprocessing:
 
 def _summary(config: ExportConfig, artifact: Artifact) -> str:
     manifest = artifact.manifest
-    whole = [record.label for record in manifest.classes if record.state == "whole"]
-    images = sum(record.images for record in manifest.classes)
-    skipped = sum(record.skipped for record in manifest.classes)
-    ratios = [r.residual_ratio for r in manifest.classes if r.residual_ratio is not None]
-    checked = [gate for gate in manifest.verification if gate.state == "passed"]
+    records = manifest.classes
+    whole = sum(record.state == "whole" for record in records)
+    images = sum(record.images for record in records)
+    correct = sum(record.images * (record.accuracy or 0) for record in records) / images
+    ratios = [r.residual_ratio for r in records if r.residual_ratio is not None] or [0.0]
+    warned = [r for r in records if r.state == "decomposed" and r.warnings]
+    states = Counter(gate.state for gate in manifest.verification)
     lines = [
         str(config.out),
-        f"  {len(manifest.classes) - len(whole)} classes decomposed into {manifest.prototypes} "
-        f"prototypes, {len(whole)} kept whole, from {images} images ({skipped} skipped)",
-        f"  {len(checked)} gates passed, {len(manifest.verification) - len(checked)} skipped",
+        f"  {len(records) - whole} classes decomposed into {manifest.prototypes} prototypes, "
+        f"{whole} kept whole",
+        f"  {images} images, {sum(record.skipped for record in records)} skipped; the model gives "
+        f"{correct:.1%} of them their class",
+        f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}",
+        f"  {states['passed']} gates passed, {states['skipped']} skipped",
     ]
-    if ratios:
-        lines.insert(2, f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}")
+    if warned:
+        first = f"{warned[0].label}: {warned[0].warnings[0]}"
+        lines.append(f"  {len(warned)} classes with warnings in the manifest; the first, {first}")
+    if correct < _DOUBTFUL:
+        lines.append(
+            "  Few images are recognised: check the preprocessing and the labels. Explanations of "
+            "wrongly prepared images are wrong."
+        )
     return "\n".join(lines)
 
 

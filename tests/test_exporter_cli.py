@@ -57,6 +57,7 @@ def test_export_verify_and_explain_in_a_row(run, files):
     assert code == 0
     assert out.startswith(f"{files / 'artifact'}\n  3 classes decomposed into 2 prototypes")
     assert "export: 24 of 24 images" in err
+    assert "Few images are recognised" not in out
     assert f"using {files / 'labels.json'}" in err
     code, out, _ = run(
         "verify", files / "artifact", "--model", files / "tiny.onnx", "--data", files / "data",
@@ -137,6 +138,13 @@ def test_export_asks_how_images_become_tensors(run, files):
     code, _, err = run(*export(files))
     assert code == 2
     assert "Pass --preprocess FILE, or --preset" in err
+
+
+def test_wrong_preprocessing_shows_in_the_summary(run, files):
+    more = json.loads((files / "preprocess.json").read_text()) | {"channels": "BGR"}
+    (files / "preprocess.json").write_text(json.dumps(more | {"scale": 1e-6}))
+    out = run(*export(files))[1]
+    assert "Few images are recognised: check the preprocessing" in out
 
 
 def test_preset_and_file_exclude_each_other(run, files):

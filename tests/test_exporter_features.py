@@ -1,5 +1,6 @@
 """Feature maps, class by class, and the crops that show where prototypes are active."""
 
+import copy
 import io
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_progress_counts_every_image_once(reader, paths):
 
 
 def test_a_graph_of_fixed_batch_size_gives_the_same_maps(tmp_path, paths, tiny_export):
-    model = tiny.model()
+    model = copy.deepcopy(tiny.model())
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 4
     onnx.save(model, tmp_path / "fixed.onnx")
@@ -99,7 +100,7 @@ def test_a_graph_of_fixed_batch_size_gives_the_same_maps(tmp_path, paths, tiny_e
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path, tiny_export, paths):
-    model = tiny.model()
+    model = copy.deepcopy(tiny.model())
     for tensor in model.graph.initializer:
         if tensor.name == "b2":
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(16, np.inf, np.float32), "b2"))

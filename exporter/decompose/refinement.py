@@ -23,7 +23,9 @@ Doubles = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-6
 LIMIT = 100
-CANCELLED = 1e-9  # a sum this small beside its terms is what rounding leaves of zero
+# Below this share of their size a sum of scales blows the prototypes up twenty times and more, and
+# float32 no longer holds the sum of what then cancels.
+CANCELLED = 0.05
 SIMPLEX_BYTES = 4 * 2**30  # SciPy keeps the simplex and a sorted copy of it
 
 
