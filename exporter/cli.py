@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exporter.errors import ExporterError, MissingExtraError, OutputError
+from exporter.presets import PRESETS, read_preprocessing
 from serving.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def inspect(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
 )
-@click.option("--preset", help="Preprocessing by name; see docs/cli.md.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Preprocessing by name.")
 @click.option(
     "--labels",
     "labels_file",
@@ -445,8 +446,6 @@ def _beside(model: str, name: str) -> Path | None:
 
 
 def _preprocessing(model: str, file: Path | None) -> Preprocessing:
-    from exporter.presets import PRESETS, read_preprocessing
-
     file = file or _beside(model, "preprocess.json")
     if file is None:
         raise click.UsageError(
