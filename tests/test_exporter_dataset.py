@@ -106,5 +106,5 @@ def test_label_files(tmp_path, name, text, expected):
 def test_malformed_label_files_are_refused(tmp_path, text):
     path = tmp_path / "labels.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DatasetError, match="labels.json"):
+    with pytest.raises(DatasetError, match=r"labels\.json"):
         read_labels(path)

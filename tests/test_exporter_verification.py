@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save
 
 from exporter import verify
 from exporter.source import load_source
-from exporter.verification_report import to_junit, to_markdown
 from exporter.verification import passed
+from exporter.verification_report import to_junit, to_markdown
 
 
 @pytest.fixture
