@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+TOYBIRDS := models/toybirds
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static format docs bench clean
+.PHONY: help demo serve bento test check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,6 +26,13 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing
 	@sh examples/demo.sh $(BIN) $(DEMO)
 
+# What the demo made; serving and the benchmarks start from it.
+$(DEMO)/artifact/manifest.json:
+	@$(MAKE) --no-print-directory demo
+
+serve: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Serve the toy birds on http://127.0.0.1:3000
+	$(BIN)/protohead serve $(DEMO)/artifact
+
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest
 
@@ -42,6 +50,16 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can
 
 docs: $(VENV)/.dev ## Write the generated docs
 	$(BIN)/python docs/generate_cli.py
+
+bench: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Measure NMF, graph and serving on the toy birds
+	$(BIN)/python -m benchmarks.nmf $(TOYBIRDS)/toybirds.onnx $(TOYBIRDS)/preprocess.json $(DEMO)/data/train
+	$(BIN)/python benchmarks/explained_graph.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/artifact
+	$(BIN)/python benchmarks/memory.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/data/train --classes 6 12
+	$(BIN)/python benchmarks/serve_cost.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/artifact $(DEMO)/data/test
+
+soak: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## 10,000 requests at 32 clients, then a killed worker
+	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test
+	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --kill
 
 clean: ## Remove the environment and what the demo made
 	rm -rf $(VENV) $(DEMO)

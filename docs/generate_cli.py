@@ -1,7 +1,8 @@
-"""Write docs/cli.md from the command line's own help; ``--check`` fails when it is out of date."""
+"""Write docs/cli.md from the program's own help and settings; ``--check`` fails when it is old."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from exporter.cli import cli
 from exporter.presets import PRESETS
+from serving.settings import PREFIX, Settings
 
 TARGET = Path(__file__).with_name("cli.md")
 _WIDTH = 96
@@ -21,8 +23,19 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
     return command.get_help(context)
 
 
+def _settings() -> list[str]:
+    """A line for each environment variable of the server."""
+    text = (Settings.__doc__ or "").replace("``", "`")
+    words = dict(re.findall(r"^ {8}(\w+): (.*)$", text, re.MULTILINE))
+    lines = ["| variable | default | what |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else field.default
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {words[name]} |")
+    return lines
+
+
 def render() -> str:
-    """The page: the help of every verb, and the presets."""
+    """The page: the help of every verb, the presets and the server's settings."""
     top = click.Context(cli, info_name="protohead")
     parts = [
         "# Command line",
@@ -35,6 +48,8 @@ def render() -> str:
         parts += [f"## protohead {name}", f"```\n{_help(command, name, top)}\n```"]
     parts += ["## Presets", "For `--preset`; size and layout are those of the network's input."]
     parts += ["\n".join(f"- `{name}`: {what}" for name, (what, _) in PRESETS.items())]
+    parts += ["## Settings of the server", "Environment variables; options of `serve` win."]
+    parts += ["\n".join(_settings())]
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
@@ -66,30 +66,36 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """
     name = source.name if isinstance(source, Path) else f"{len(source)} bytes"
     try:
-        with (
-            warnings.catch_warnings(),
-            Image.open(
-                source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS
-            ) as image,
-        ):
+        with warnings.catch_warnings():
             # Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count.
             warnings.simplefilter("ignore")
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"{name}: expected at most {max_pixels} pixels, got {width} x {height}. "
-                    "Make the image smaller."
-                )
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _decode(source, name, max_pixels)
     except ImageError:
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{error.filename}: no such file.") from error
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise ImageError(
+            f"{name}: expected an image ({', '.join(FORMATS)}), found something else or a damaged "
+            "header."
+        ) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         raise ImageError(
             f"{name}: expected an image ({', '.join(FORMATS)}), could not decode it: {error}."
         ) from error
+
+
+def _decode(source: bytes | Path, name: str, max_pixels: int) -> Image.Image:
+    file = source if isinstance(source, Path) else io.BytesIO(source)
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name}: expected at most {max_pixels} pixels, got {width} x {height}. "
+                "Make the image smaller."
+            )
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

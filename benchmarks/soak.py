@@ -1,0 +1,127 @@
+"""Many requests at 32 clients: which fail, whether memory grows, what a killed worker costs.
+
+    python benchmarks/soak.py ARTIFACT IMAGES [--requests 10000] [--kill]
+
+Half of the requests go to ``/v1/predict``, half to ``/v1/explain``. The slope is that of a line
+through the memory that only the server's processes hold (USS), after the first fifth of the
+requests. With ``--kill`` one worker is killed with SIGKILL half way; it is back once another one
+in its place holds a client's connection. Ends with 1 where a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from load import drive, post
+from servers import Server, free_port, protohead, running
+
+CLIENTS = 32
+SUFFIXES = {".jpg", ".jpeg"}
+SAMPLES = 60
+FLAT = 1.0  # MiB for 1,000 requests; a leak of one image a request would be hundreds
+BACK = 5.0  # seconds
+
+
+@dataclass
+class Watch:
+    """What is seen of a server while requests run.
+
+    Attributes:
+        server: The server.
+        count: Requests in all.
+        kill: Whether to kill a worker half way.
+        memory: (requests done, bytes) along the way.
+        back: Seconds until the killed worker's successor served; None until then.
+    """
+
+    server: Server
+    count: int
+    kill: bool
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    back: float | None = None
+    _rescue: threading.Thread | None = None
+
+    def __call__(self, done: int) -> None:
+        """Takes a sample where one is due, and kills where that is due."""
+        if done % max(1, self.count // SAMPLES) == 0:
+            self.memory.append((done, self.server.memory()))
+        if self.kill and done == self.count // 2:
+            before = set(self.server.processes())
+            self.server.workers()[0].kill()
+            self._rescue = threading.Thread(target=self._wait_for_successor, args=(before,))
+            self._rescue.start()
+
+    def _wait_for_successor(self, before: set[psutil.Process]) -> None:
+        start = time.monotonic()
+        while time.monotonic() - start < 12 * BACK:
+            for process in set(self.server.processes()) - before:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if any(c.status == psutil.CONN_ESTABLISHED for c in process.net_connections()):
+                        self.back = time.monotonic() - start
+                        return
+            time.sleep(0.1)
+
+    def finish(self) -> None:
+        """Waits for what is still watched."""
+        if self._rescue:
+            self._rescue.join()
+
+    def slope(self) -> float:
+        """Growth in MiB for 1,000 requests, after the first fifth."""
+        late = [(done, held) for done, held in self.memory if done > self.count / 5]
+        done, held = np.array(late, dtype=np.float64).T
+        return float(np.polyfit(done, held, 1)[0] * 1000 / 2**20)
+
+
+def main() -> None:
+    """Runs the requests and prints what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("images", type=Path, help="folder of JPEG photographs")
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kill", action="store_true", help="kill a worker half way")
+    options = parser.parse_args()
+    bodies = [p.read_bytes() for p in sorted(options.images.rglob("*")) if p.suffix in SUFFIXES]
+    if not bodies:
+        parser.error(f"{options.images}: expected JPEG photographs, found none")
+    requests = [
+        post(route, body, "image/jpeg")
+        for body in bodies[:64]
+        for route in ("/v1/predict", "/v1/explain")
+    ]
+    port = free_port()
+    with running(protohead(options.artifact, port, options.workers), port) as server:
+        watch = Watch(server, options.requests, options.kill)
+        outcome = drive(
+            port, requests, count=options.requests, clients=CLIENTS, reuse=50, progress=watch
+        )
+        watch.finish()
+    p50, p99 = np.percentile(outcome.latencies, [50, 99]) * 1e3
+    print(f"requests          {options.requests} at {CLIENTS} clients, {options.workers} workers")
+    print(f"requests/s        {outcome.throughput:.1f}")
+    print(f"latency, ms       {p50:.0f} median, {p99:.0f} at 99%")
+    print(f"failed            {len(outcome.failures)} {sorted(set(outcome.failures))[:5]}")
+    print(
+        f"memory, MiB       {watch.memory[0][1] / 2**20:.0f} to {watch.memory[-1][1] / 2**20:.0f}"
+    )
+    # A worker that starts anew has its memory to fill again.
+    broken = [] if options.kill else [abs(watch.slope()) > FLAT]
+    print(f"slope             {watch.slope():+.3f} MiB for 1,000 requests")
+    if options.kill:
+        print(f"killed worker     back after {watch.back and round(watch.back, 1)} s")
+        broken.append(watch.back is None or watch.back > BACK)
+    broken.append(len(outcome.failures) > (CLIENTS if options.kill else 0))
+    sys.exit(any(broken))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""Images and options to the JSON of an answer, straight from the arrays.
+
+serving/schema.py documents the shapes; nothing here is validated again, because the numbers are
+our own. Logits and what sums to them are written as float64, which holds each float32 exactly;
+heatmaps as the shortest text that reads back as the same float32.
+
+Symbols: c classes, t explained classes, k prototypes, h×w grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from serving.errors import RequestError
+from serving.heatmaps import Draw, drawer
+from serving.live import Served
+from serving.predictor import Outputs, activate
+from serving.preprocess import decode, preprocess
+from serving.problems import ProblemError
+from serving.runtime import run
+from serving.schema import (
+    ContrastOptions,
+    ExplainOptions,
+    Mute,
+    PredictOptions,
+)
+
+Observe = Callable[[str, float | None], None]
+"""Told the label of the best class of each image, and the residual of an explanation."""
+Picture = bytes | NDArray[np.float32]
+"""The bytes of an image file, or an input tensor without batch axis."""
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Answers for one served model.
+
+    Attributes:
+        served: The model.
+        max_pixels: Width times height of an image, checked before it is decoded.
+        max_classes: Classes that a request may name.
+        observe: Told of each image's answer, for the metrics.
+    """
+
+    served: Served
+    max_pixels: int
+    max_classes: int
+    observe: Observe
+
+    def predict(self, images: Iterable[bytes], options: PredictOptions) -> bytes:
+        """The answer of ``/v1/predict``."""
+        return dump({"results": self.predictions(images, options)})
+
+    def explain(self, images: Iterable[bytes], options: ExplainOptions) -> bytes:
+        """The answer of ``/v1/explain``."""
+        return dump({**self._heading(), "results": self.explanations(images, options)})
+
+    def predictions(
+        self, pictures: Iterable[Picture], options: PredictOptions
+    ) -> list[dict[str, Any]]:
+        """The results of ``/v1/predict``, ready for :func:`dump`."""
+        return [self._prediction(picture, options) for picture in pictures]
+
+    def explanations(
+        self, pictures: Iterable[Picture], options: ExplainOptions
+    ) -> list[dict[str, Any]]:
+        """The results of ``/v1/explain``, ready for :func:`dump`."""
+        plan = _Plan.make(self.served, options, self.max_classes)
+        return [self._explanation(picture, options, plan) for picture in pictures]
+
+    def contrast(self, image: bytes, options: ContrastOptions) -> bytes:
+        """The answer of ``/v1/contrast``."""
+        predictor = self.served.predictor
+        ids = [predictor.class_id(options.a), predictor.class_id(options.b)]
+        if ids[0] == ids[1]:
+            raise RequestError("expected two classes a and b that differ, got the same one twice.")
+        outputs = self._run(self._prepare(image), None, np.array([ids], dtype=np.int64))
+        draw = drawer(options, **self._view)
+        a, b = self._explained(outputs, 2, draw, frozenset())
+        difference = a["logit"] - b["logit"]
+        terms = _terms(a, b)
+        residual = abs(sum(term["value"] for term in terms) - difference)
+        self._observe(outputs.logits[0], residual)
+        answer = {
+            "view": self._view,
+            "a": a,
+            "b": b,
+            "logit_difference": difference,
+            "terms": terms,
+            "residual": residual,
+        }
+        return dump({**self._heading(), **answer})
+
+    def _heading(self) -> dict[str, Any]:
+        grid = self.served.predictor.manifest.head.grid
+        return {"model": self.served.heading, "heatmap_grid": grid}
+
+    def _prepare(self, picture: Picture) -> NDArray[np.float32]:
+        """The batch of one that the network is given."""
+        declared = self.served.predictor.manifest.input
+        if isinstance(picture, bytes):
+            upright = decode(picture, max_pixels=self.max_pixels)
+            picture = preprocess(upright, declared.preprocessing)
+        # Images run one by one: a batch is no faster on a CPU, and an answer must not depend on
+        # what else is in the request. A model of fixed batch size is fed copies.
+        batch = picture[None]
+        copies = declared.shape[0] or 1
+        return batch if copies == 1 else np.repeat(batch, copies, axis=0)
+
+    @property
+    def _view(self) -> dict[str, int]:
+        height, width = self.served.predictor.manifest.input.preprocessing.size
+        return {"width": width, "height": height}
+
+    def _logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        predictor = self.served.predictor
+        name = predictor.manifest.head.logits
+        feeds = {predictor.manifest.input.name: batch}
+        return _finite(run(predictor.session, [name], feeds)[name][0])
+
+    def _run(
+        self,
+        batch: NDArray[np.float32],
+        mask: NDArray[np.float32] | None,
+        ids: NDArray[np.int64] | None,
+    ) -> Outputs:
+        repeated = None if ids is None else np.repeat(ids, len(batch), axis=0)
+        outputs = self.served.predictor.run(batch, mask=mask, classes=repeated)
+        _finite(outputs.logits[0])
+        return outputs
+
+    def _observe(self, logits: NDArray[np.float32], residual: float | None) -> None:
+        best = self.served.predictor.manifest.classes[int(logits.argmax())]
+        self.observe(best.label, residual)
+
+    def _prediction(self, picture: Picture, options: PredictOptions) -> dict[str, Any]:
+        logits = self._logits(self._prepare(picture))
+        self._observe(logits, None)
+        answer: dict[str, Any] = {"classes": self._scores(logits, _best(logits, options.top))}
+        if options.logits:
+            answer["logits"] = logits.tolist()
+        return answer
+
+    def _scores(self, logits: NDArray[np.float32], ids: Sequence[int]) -> list[dict[str, Any]]:
+        manifest = self.served.predictor.manifest
+        probabilities = activate(logits, manifest.activation)
+        return [
+            {
+                "id": index,
+                "label": manifest.classes[index].label,
+                "logit": logits.item(index),
+                "probability": probabilities.item(index),
+            }
+            for index in ids
+        ]
+
+    def _explanation(
+        self, picture: Picture, options: ExplainOptions, plan: _Plan
+    ) -> dict[str, Any]:
+        batch = self._prepare(picture)
+        outputs = self._run(batch, plan.mask, plan.ids)
+        draw = drawer(options, **self._view)
+        count = outputs.class_ids.shape[1] if plan.ids is not None else plan.top
+        classes = self._explained(outputs, count, draw, plan.muted)
+        residual = max(_residual(explained) for explained in classes)
+        self._observe(outputs.logits[0], residual)
+        return {
+            "view": self._view,
+            "classes": classes,
+            "residual": residual,
+            "before": self._before(batch, outputs, count) if plan.muted else None,
+        }
+
+    def _before(
+        self, batch: NDArray[np.float32], outputs: Outputs, count: int
+    ) -> list[dict[str, Any]]:
+        """The explained classes, and as many of the best, as they were before muting."""
+        logits = self._logits(batch)
+        ids = {*outputs.class_ids[0, :count].tolist(), *_best(logits, count)}
+        return self._scores(logits, sorted(ids, key=lambda index: (-logits[index], index)))
+
+    def _explained(
+        self,
+        outputs: Outputs,
+        count: int,
+        draw: Draw,
+        muted: frozenset[tuple[int, int]],
+    ) -> list[dict[str, Any]]:
+        """The first classes that the graph explains, as many as asked for."""
+        scores = self._scores(outputs.logits[0], outputs.class_ids[0, :count].tolist())
+        return [
+            {
+                **score,
+                "bias": self.served.predictor.bias.item(score["id"]),
+                "common": outputs.common.item(0, 0),
+                "whole": self.served.predictor.manifest.classes[score["id"]].state == "whole",
+                "prototypes": self._prototypes(score["id"], outputs, slot, draw, muted),
+            }
+            for slot, score in enumerate(scores)
+        ]
+
+    def _prototypes(
+        self,
+        index: int,
+        outputs: Outputs,
+        slot: int,
+        draw: Draw,
+        muted: frozenset[tuple[int, int]],
+    ) -> list[dict[str, Any]]:
+        evidence = self.served.evidence[index]
+        contributions: list[float] = outputs.contributions[0, slot].tolist()
+        positive = sum(value for value in contributions if value > 0.0)
+        heatmaps = outputs.heatmaps[0, slot]
+        return [
+            {
+                "index": number,
+                "name": prototype.name,
+                "contribution": contributions[number],
+                "share": contributions[number] / positive if positive else 0.0,
+                "muted": (index, number) in muted,
+                "heatmap": draw(number, heatmaps[number]),
+                "evidence": evidence[number],
+            }
+            for number, prototype in enumerate(
+                self.served.predictor.manifest.classes[index].prototypes
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a request asks of the graph, the same for each of its images."""
+
+    top: int
+    ids: NDArray[np.int64] | None
+    mask: NDArray[np.float32] | None
+    muted: frozenset[tuple[int, int]]
+
+    @classmethod
+    def make(cls, served: Served, options: ExplainOptions, max_classes: int) -> _Plan:
+        manifest = served.predictor.manifest
+        most = min(manifest.top, len(manifest.classes))
+        if options.top is not None and options.top > most:
+            raise RequestError(
+                f"top: expected at most {most}, got {options.top}. Name further classes."
+            )
+        if options.classes is not None and options.top is not None:
+            raise RequestError("expected classes or top, got both.")
+        ids = None
+        if options.classes is not None:
+            if len(options.classes) > max_classes:
+                raise RequestError(
+                    f"classes: expected at most {max_classes}, got {len(options.classes)}."
+                )
+            keys = [served.predictor.class_id(key) for key in options.classes]
+            ids = np.array([list(dict.fromkeys(keys))], dtype=np.int64)
+        muted = frozenset(_muted(served, mute) for mute in options.mute)
+        return cls(options.top or most, ids, _mask(served, muted), muted)
+
+
+def _muted(served: Served, mute: Mute) -> tuple[int, int]:
+    index = served.predictor.class_id(mute.class_)
+    record = served.predictor.manifest.classes[index]
+    if mute.prototype >= len(record.prototypes):
+        raise RequestError(
+            f"mute: expected a prototype from 0 to {len(record.prototypes) - 1} of class "
+            f"{record.label!r}, got {mute.prototype}."
+        )
+    return index, mute.prototype
+
+
+def _mask(served: Served, muted: frozenset[tuple[int, int]]) -> NDArray[np.float32] | None:
+    if not muted:
+        return None
+    manifest = served.predictor.manifest
+    mask = np.ones((len(manifest.classes), manifest.prototypes), dtype=np.float32)
+    for index, number in muted:
+        mask[index, number] = 0.0
+    return mask
+
+
+def _best(logits: NDArray[np.float32], count: int) -> list[int]:
+    """Ids of the largest logits, best first; of equal ones the first, as in the graph."""
+    ids: list[int] = np.argsort(-logits, kind="stable")[:count].tolist()
+    return ids
+
+
+def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(logits).all():
+        raise ProblemError("image", "expected finite logits, the network overflows on this image.")
+    return logits
+
+
+def _residual(explained: dict[str, Any]) -> float:
+    total: float = sum(prototype["contribution"] for prototype in explained["prototypes"])
+    return abs(total + float(explained["bias"] + explained["common"] - explained["logit"]))
+
+
+def _terms(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    terms = [
+        {
+            "kind": "prototype",
+            "side": side,
+            "index": prototype["index"],
+            "name": prototype["name"],
+            "value": sign * prototype["contribution"],
+        }
+        for side, sign, explained in (("a", 1.0, a), ("b", -1.0, b))
+        for prototype in explained["prototypes"]
+    ]
+    terms += [
+        {"kind": kind, "side": None, "index": None, "name": kind, "value": a[kind] - b[kind]}
+        for kind in ("bias", "common")
+    ]
+    return sorted(terms, key=lambda term: -abs(term["value"]))
+
+
+def dump(answer: dict[str, Any]) -> bytes:
+    """The JSON of an answer that may hold arrays."""
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

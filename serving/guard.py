@@ -1,0 +1,205 @@
+"""What every request passes: id, token, concurrency, headers, metrics, and one line of log.
+
+A plain ASGI middleware around the whole application, so that nothing answers without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import metrics
+from serving.errors import SettingsError
+from serving.problems import INTERNAL, ProblemError
+from serving.settings import Settings
+
+HEALTH = frozenset(
+    ("/healthz", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DOCS = frozenset({"/", "/openapi.json"})
+_DOCS_BELOW = ("/page/", "/v1/samples")
+
+access_log = logging.getLogger("protohead.access")
+_log = logging.getLogger("protohead")
+
+
+class Tokens:
+    """The bearer tokens that may ask.
+
+    Args:
+        path: File with one a line; empty lines and lines that begin with # are skipped.
+
+    Raises:
+        SettingsError: The file cannot be read or holds no token.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: cannot read the tokens: {error}.") from error
+        tokens = [line for line in lines if line and not line.startswith("#")]
+        if not tokens:
+            raise SettingsError(f"{path}: expected one token a line, found none.")
+        self._digests = [_digest(token.encode()) for token in tokens]
+
+    def allow(self, authorization: str) -> bool:
+        """Whether a header carries one of them, in a time that tells nothing of them."""
+        scheme, _, token = authorization.partition(" ")
+        digest = _digest(token.strip().encode("latin-1", "replace"))
+        found = [hmac.compare_digest(digest, known) for known in self._digests]
+        return scheme.lower() == "bearer" and any(found)
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+class Guard:
+    """The middleware.
+
+    Args:
+        app: What it guards.
+        settings: Tokens and limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._tokens = Tokens(settings.tokens) if settings.tokens else None
+        self._in_hand = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP goes through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = _Record(scope)
+        try:
+            await self._answer(scope, receive, record.sender(send))
+        except ProblemError as problem:
+            await _refuse(problem, scope, receive, record.sender(send))
+        except Exception:
+            _log.exception("request %s failed", record.id)
+            if record.status == 0:
+                internal = ProblemError("internal", INTERNAL)
+                await _refuse(internal, scope, receive, record.sender(send))
+        finally:
+            record.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._tokens and not self._open(scope["path"]):
+            self._authorize(Headers(scope=scope).get("authorization", ""))
+        if scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        if self._in_hand >= self._settings.concurrency:
+            raise ProblemError(
+                "busy",
+                f"{self._in_hand} requests are in hand, the most allowed. Try again soon.",
+                {"Retry-After": "1"},
+            )
+        self._in_hand += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_hand -= 1
+
+    def _open(self, path: str) -> bool:
+        if path in HEALTH:
+            return self._settings.open_health
+        docs = path in _DOCS or path.startswith(_DOCS_BELOW)
+        return docs and self._settings.open_docs
+
+    def _authorize(self, authorization: str) -> None:
+        if self._tokens and not self._tokens.allow(authorization):
+            raise ProblemError(
+                "unauthorized",
+                "expected the header Authorization: Bearer TOKEN with a token known here.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+
+class _Record:
+    """One request, from its first byte to the line in the log."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._start = time.perf_counter()
+        given = next((v for n, v in scope["headers"] if n == b"x-request-id"), b"").decode(
+            "latin-1"
+        )
+        # The client's words go to the log, so only harmless ones are taken over.
+        self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self.status = 0
+        self._bytes = 0
+        scope.setdefault("state", {})["request_id"] = self.id
+
+    def sender(self, send: Send) -> Send:
+        own = [*_HEADERS, (b"x-request-id", self.id.encode())]
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *own]
+            elif message["type"] == "http.response.body":
+                self._bytes += len(message.get("body", b""))
+            await send(message)
+
+        return send_and_note
+
+    def close(self) -> None:
+        seconds = time.perf_counter() - self._start
+        route = getattr(self._scope.get("route"), "path", None)
+        method, path = self._scope["method"], self._scope["path"]
+        metrics.observe_request(route or _known(path), method, self.status, seconds)
+        problem = self._scope["state"].get("problem")
+        if problem:
+            metrics.observe_problem(problem)
+        line: dict[str, Any] = {
+            "time": round(time.time(), 3),
+            "id": self.id,
+            "client": (self._scope.get("client") or ("",))[0],
+            "method": method,
+            "path": path[:200],
+            "route": route,
+            "status": self.status,
+            "ms": round(seconds * 1000, 2),
+            "bytes": self._bytes,
+            "problem": problem,
+        }
+        access_log.info(orjson.dumps(line).decode())
+
+
+def _known(path: str) -> str | None:
+    return path if path in HEALTH else None
+
+
+async def _refuse(problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
+    state = scope["state"]
+    state["problem"] = problem.kind
+    await problem.response(state["request_id"])(scope, receive, send)

@@ -1,0 +1,113 @@
+// The server's routes, and its failures as errors with words for people.
+
+/** A failure that the server explains, as application/problem+json (RFC 9457). */
+export class Problem extends Error {
+  constructor({ title, detail, status, instance, retryAfter = 0 }) {
+    super(detail || title);
+    Object.assign(this, { title, detail, status, instance, retryAfter });
+  }
+}
+
+// Relative addresses keep working behind a proxy that adds a prefix.
+export const local = (url) => url.replace(/^\//, "");
+
+/** The address of a route for use outside this page. */
+export const absolute = (path) => new URL(path, document.baseURI).href;
+
+const TOKEN = "protohead token";
+
+/** Remember the bearer token of a closed server until this tab is closed. */
+export const useToken = (token) => sessionStorage.setItem(TOKEN, token);
+
+async function request(path, options = {}) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({
+      title: "No answer from the server",
+      detail: "It may have stopped, or the connection was lost. Check it and try again.",
+      status: 0,
+    });
+  }
+  if (response.ok) return response;
+  throw await problemOf(response);
+}
+
+async function problemOf(response) {
+  const fallback = {
+    title: `The server answered ${response.status} ${response.statusText}`.trim(),
+    detail: "It gave no further reason.",
+    status: response.status,
+  };
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  try {
+    return new Problem({ ...fallback, ...(await response.json()), retryAfter });
+  } catch {
+    return new Problem({ ...fallback, retryAfter }); // a proxy's own page is not JSON
+  }
+}
+
+/** Show a picture of the server's; a closed server wants the token, which <img> cannot send. */
+export async function showImage(image, url) {
+  if (sessionStorage.getItem(TOKEN) === null) image.src = local(url);
+  else image.src = URL.createObjectURL(await blob(url));
+}
+
+const json = async (path, options) => (await request(path, options)).json();
+
+export const model = () => json("v1/model");
+
+let labels = [];
+
+export async function classes() {
+  const answer = await json("v1/classes");
+  labels = answer.classes.map(({ label }) => label);
+  return answer.classes;
+}
+
+/** A class in a form field: its id, but its label where the id could be taken for another label. */
+const key = (id) => (labels.includes(String(id)) ? labels[id] : String(id));
+
+export const samples = async () => (await json("v1/samples")).samples;
+export const prototypes = (id) => json(`v1/classes/${id}/prototypes`);
+export const blob = async (url) => (await request(local(url))).blob();
+
+/**
+ * Explain one picture.
+ *
+ * @param {File} file
+ * @param {{classes?: number[], mute?: [number, number][], heatmaps?: string}} options
+ */
+export const explain = (file, options, signal) =>
+  post("v1/explain", file, explainFields(options), signal);
+
+export const contrast = (file, a, b, signal) =>
+  post(
+    "v1/contrast",
+    file,
+    [
+      ["a", key(a)],
+      ["b", key(b)],
+    ],
+    signal,
+  );
+
+/** The form fields of an explain request; the recipes show the same ones. */
+export function explainFields({ classes: ids = [], mute = [], heatmaps = null }) {
+  return [
+    ...ids.map((id) => ["classes", key(id)]),
+    ...mute.map(([id, prototype]) => ["mute", `${key(id)}:${prototype}`]),
+    ...(heatmaps === null ? [] : [["heatmaps", heatmaps]]),
+  ];
+}
+
+function post(path, file, fields, signal) {
+  const body = new FormData();
+  body.append("image", file, file.name);
+  for (const [name, value] of fields) body.append(name, value);
+  return json(path, { method: "POST", body, signal });
+}

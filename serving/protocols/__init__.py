@@ -1,0 +1,1 @@
+"""Other servers' protocols, so that their clients work unchanged. One protocol a file."""

@@ -1,0 +1,139 @@
+"""The BentoML host; the only file that imports bentoml.
+
+BentoML brings processes, life cycle, health and packing. Requests are answered by the FastAPI
+application of serving/api.py, which :class:`Front` puts before BentoML's own routes. Its typed
+routes would fetch any URL that a client sends in place of a file, and answer damaged forms with
+500: here a typed call has the same parser, limits and errors as every other.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read when bentoml is imported
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import orjson
+from bentoml._internal.utils import circus
+from bentoml.exceptions import BentoMLException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.api import create_app
+from serving.errors import ArtifactError
+from serving.guard import Guard
+from serving.host import Host
+from serving.live import Served
+from serving.logs import configure_logs
+from serving.schema import ExplainOptions, Heatmaps, PredictOptions
+from serving.settings import Settings
+
+_BUNDLED = Path(__file__).parents[1] / "artifact"
+"""Where a Bento carries its artifact."""
+_BENTOML_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/schema.json"})
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def _settings() -> Settings:
+    bundled = {"PROTOHEAD_ARTIFACT": str(_BUNDLED)} if _BUNDLED.is_dir() else {}
+    try:
+        return Settings.from_environment({**bundled, **os.environ})
+    except ArtifactError as error:
+        raise BentoMLException(str(error)) from error
+
+
+settings = _settings()
+host = Host(settings)
+app = create_app(host)
+
+
+class Front:
+    """Guards everything, and leaves only health and the client's schema to BentoML."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._bentoml = app
+        self._guarded = Guard(self._dispatch, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._guarded(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = scope["type"] == "http" and scope["path"] not in _BENTOML_PATHS
+        await (app if own else self._bentoml)(scope, receive, send)
+
+
+class _Arbiter(circus.Arbiter):
+    """BentoML's supervisor, which replaces a dead worker within a second."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "check_delay": _SECONDS_BETWEEN_LOOKS})
+
+
+@bentoml.service(
+    name="protohead",
+    workers=settings.process_count,
+    # The application's own time limits come first; this one only ends what they cannot.
+    traffic={"timeout": 2 * settings.timeout + 10},
+    # BentoML would label its metrics with every path that a client invents.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    # A span around every request costs a tenth of its CPU time, and nothing collects them.
+    tracing={"excluded_urls": ".*"},
+    http={"host": settings.host, "port": settings.port},
+)
+class Service:
+    """A classifier that also says what it looked for, and where."""
+
+    @bentoml.on_deployment
+    def prepare() -> None:
+        """In the supervisor, before any worker: refuse a bad artifact, mind dead workers."""
+        try:
+            Guard(app, settings)
+            Served.load(settings.artifact, settings)
+        except ArtifactError as error:
+            raise BentoMLException(str(error)) from error
+        # create_standalone_arbiter passes 10 s, and looks the class up when it is called.
+        circus.Arbiter = _Arbiter  # type: ignore[misc]
+
+    @bentoml.on_startup
+    def attach(self) -> None:
+        """In each worker, before it answers."""
+        configure_logs()
+        if bentoml.server_context.worker_index is not None:
+            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+    @bentoml.api
+    def predict(self, image: Path, top: int = 5) -> dict[str, Any]:
+        """The classes of an image, best first; options and answer as in ``/v1/predict``."""
+        content = host.answerer().predict([image.read_bytes()], PredictOptions(top=top))
+        answer: dict[str, Any] = orjson.loads(content)
+        return answer
+
+    @bentoml.api
+    def explain(
+        self, image: Path, top: int | None = None, heatmaps: Heatmaps = "values"
+    ) -> dict[str, Any]:
+        """What was looked for in an image; options and answer as in ``/v1/explain``."""
+        options = ExplainOptions(top=top, heatmaps=heatmaps)
+        answer: dict[str, Any] = orjson.loads(
+            host.answerer().explain([image.read_bytes()], options)
+        )
+        return answer
+
+
+_service: Any = Service  # the decorator's type hides that it made a bentoml.Service
+_service.add_asgi_middleware(Front)
+_service.mount_asgi_app(app)  # for its start and stop; its requests come through Front
+
+
+def _end_with(parent: int) -> None:
+    """End this worker, its requests first, when the supervisor is gone, however it ended."""
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(_SECONDS_BETWEEN_LOOKS)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,112 @@
+"""How the server runs: one frozen record, filled from ``PROTOHEAD_*`` environment variables.
+
+Every field is a variable: ``max_images`` is ``PROTOHEAD_MAX_IMAGES``. The defaults are safe for a
+machine on a network that is not trusted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from serving.errors import SettingsError
+from serving.runtime import Provider
+
+PREFIX = "PROTOHEAD_"
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """What may be set, with its default.
+
+    Attributes:
+        artifact: Folder to serve, or a link to it; pointing the link elsewhere swaps the model.
+        provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
+        host: IP address to listen on.
+        port: TCP port to listen on.
+        workers: Processes; 0 takes one for each core, on CUDA one.
+        threads: Threads inside an operator, in each worker; 0 shares the cores between workers.
+        max_body: Bytes of a request's body.
+        max_pixels: Width times height of an image, checked before it is decoded.
+        max_images: Images in a request.
+        max_classes: Classes that a request may name.
+        concurrency: Analyses that one worker has in hand, running or waiting; above it 429.
+        timeout: Seconds for receiving a request, and again for answering it.
+        reload: Seconds between looks at the served link; 0 never looks.
+        tokens: File with one bearer token a line; without it everybody may ask.
+        open_health: Health and metrics answer without a token.
+        open_docs: The page, its samples and the OpenAPI description answer without a token.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifact: Path = Path("artifact")
+    provider: Provider = "auto"
+    host: str = "127.0.0.1"
+    port: int = Field(default=3000, ge=0, le=65535)
+    workers: int = Field(default=0, ge=0, le=1024)
+    threads: int = Field(default=0, ge=0, le=1024)
+    max_body: Count = 20 * 2**20
+    max_pixels: Count = 40_000_000
+    max_images: Count = 16
+    max_classes: Count = 64
+    concurrency: Count = 64
+    timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    reload: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    tokens: Path | None = None
+    open_health: bool = True
+    open_docs: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: object) -> object:
+        """An empty variable is one that is not set, as container platforms write it."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value != ""}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: A variable is unknown or its value out of range.
+        """
+        values = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(PREFIX)
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + str(first["loc"][0]).upper()
+            raise SettingsError(f"{name}: {first['msg']}. Mend or unset it.") from error
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that :meth:`from_environment` reads these settings back from."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+
+    @property
+    def process_count(self) -> int:
+        """Worker processes to start."""
+        # Several processes on one GPU would each hold the model and wait for each other.
+        return self.workers or (1 if self.provider == "cuda" else core_count())
+
+    @property
+    def thread_count(self) -> int:
+        """Threads inside an operator, in each worker."""
+        return self.threads or max(1, core_count() // self.process_count)
+
+
+def core_count() -> int:
+    """Cores that this process may run on, which a container limits below those of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
