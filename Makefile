@@ -33,6 +33,11 @@ $(DEMO)/artifact/manifest.json:
 serve: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Serve the toy birds on http://127.0.0.1:3000
 	$(BIN)/protohead serve $(DEMO)/artifact
 
+bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy birds inside
+	rm -rf build/bento && mkdir -p build/bento
+	cp -R serving pyproject.toml build/bento/ && cp -R $(DEMO)/artifact build/bento/artifact
+	cd build/bento && BENTOML_DO_NOT_TRACK=True ../../$(BIN)/python -m bentoml build
+
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest
 

@@ -103,6 +103,8 @@ def running(
     Raises:
         RuntimeError: It ends or does not answer in time; the message holds the end of its log.
     """
+    # Python would end at once and leave the servers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True, env=dict(os.environ)

@@ -33,6 +33,8 @@ def launch(settings: Settings) -> NoReturn:
     )
     environment = {**os.environ, **absolute.to_environment(), "BENTOML_DO_NOT_TRACK": "True"}
     environment.setdefault("BENTOML_HOME", str(_home(settings)))
+    # glibc keeps a heap for each thread; two hold memory flat under load at no cost in speed.
+    environment.setdefault("MALLOC_ARENA_MAX", "2")
     os.execve(sys.executable, command(absolute), environment)  # noqa: S606 - our own command
 
 

@@ -14,14 +14,19 @@ def modules_after(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import serving", "import serving.predictor, serving.picture", "import exporter.cli"],
+    [
+        "import serving",
+        "import serving.predictor, serving.picture",
+        "import serving.api",
+        "import exporter.cli",
+    ],
 )
 def test_running_an_artifact_needs_nothing_of_the_export_extra(statement):
     assert not modules_after(statement) & HEAVY
 
 
 def test_serving_never_imports_the_exporter():
-    assert "exporter" not in modules_after("import serving, serving.picture")
+    assert "exporter" not in modules_after("import serving, serving.picture, serving.api")
 
 
 def test_exporting_an_onnx_model_needs_no_torch():
