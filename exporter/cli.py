@@ -1,4 +1,4 @@
-"""The command line; the only file that prints.
+"""The command line: the verbs, each with its options. Only it and progress.py print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 an expected failure,
 2 wrong usage, 130 interrupted.
@@ -16,7 +16,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -28,48 +27,14 @@ import click
 
 from exporter.errors import ExporterError, MissingExtraError, OutputError
 from exporter.presets import PRESETS, read_preprocessing
+from exporter.progress import Progress
+from exporter.wording import explanation_record, export_summary, gates_json
 from serving.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from exporter.config import ExportConfig
-    from serving.artifact import Artifact, GateRecord, Preprocessing
-    from serving.explanation import Explanation
+    from serving.artifact import Preprocessing
 
 _EXPORT_PACKAGES = ("cvxpy", "onnx", "onnx_ir", "scipy", "threadpoolctl", "tqdm")
-_DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
-_LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal
-
-
-class _Progress:
-    """One bar with rate and time left on a terminal, plain lines elsewhere; on stderr."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-        self._next_line = 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            self._draw(stage, done, total)
-        elif stage != self._stage or done == total or time.monotonic() >= self._next_line:
-            click.echo(f"{stage}: {done} of {total} images", err=True)
-            self._next_line = time.monotonic() + _LINES_EVERY
-        self._stage = stage
-
-    def _draw(self, stage: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if stage != self._stage or self._bar is None:
-            self.close()
-            self._bar = tqdm(
-                total=total, initial=done, desc=stage, unit="image", file=sys.stderr, leave=False
-            )
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -241,7 +206,7 @@ def export(
         labels=read_labels(labels_file) if labels_file else None,
         **options,
     )
-    progress = _Progress()
+    progress = Progress()
     try:
         artifact = run_export(config, progress=progress)
     except KeyboardInterrupt:
@@ -257,7 +222,7 @@ def export(
     if as_json:
         click.echo(json.dumps(artifact.manifest.model_dump(mode="json"), indent=1))
     else:
-        click.echo(_summary(config, artifact))
+        click.echo(export_summary(config.out, artifact))
 
 
 @cli.command()
@@ -299,7 +264,7 @@ def verify(
 
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()
-    progress = _Progress()
+    progress = Progress()
     gates = run_verify(artifact, source=source, images=images, progress=partial(progress, "verify"))
     progress.close()
     markdown = to_markdown(gates, artifact.name)
@@ -307,7 +272,7 @@ def verify(
         _write(junit, to_junit(gates, artifact.name))
     if summary:
         _write(summary, markdown.encode(), append=True)
-    click.echo(_gates_json(gates) if as_json else markdown.rstrip())
+    click.echo(gates_json(gates) if as_json else markdown.rstrip())
     if not passed(gates):
         sys.exit(1)
 
@@ -358,7 +323,9 @@ def explain(
         picture = draw(explanation, title=path.name, top=len(classes) or top, font=font)
         picture.save(content, "PNG")
         _write(target, content.getvalue())
-        answers.append({"image": str(path), "picture": str(target), **_answer(explanation)})
+        answers.append(
+            {"image": str(path), "picture": str(target), **explanation_record(explanation)}
+        )
         if not as_json:
             click.echo(target)
     if as_json:
@@ -410,24 +377,6 @@ def _picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
     return paths
 
 
-def _answer(explanation: Explanation) -> dict[str, Any]:
-    return {
-        "residual": explanation.residual,
-        "classes": [
-            {
-                "class": explained.class_id,
-                "label": explained.label,
-                "logit": explained.logit,
-                "probability": explained.probability,
-                "bias": explained.bias,
-                "common": explained.common,
-                "contributions": {p.name: p.contribution for p in explained.prototypes},
-            }
-            for explained in explanation.classes
-        ],
-    }
-
-
 def _need_export_extra() -> None:
     missing = [name for name in _EXPORT_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -453,39 +402,6 @@ def _preprocessing(model: str, file: Path | None) -> Preprocessing:
             f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
         )
     return read_preprocessing(file)
-
-
-def _summary(config: ExportConfig, artifact: Artifact) -> str:
-    manifest = artifact.manifest
-    records = manifest.classes
-    whole = sum(record.state == "whole" for record in records)
-    images = sum(record.images for record in records)
-    correct = sum(record.images * (record.accuracy or 0) for record in records) / images
-    ratios = [r.residual_ratio for r in records if r.residual_ratio is not None] or [0.0]
-    warned = [r for r in records if r.state == "decomposed" and r.warnings]
-    states = Counter(gate.state for gate in manifest.verification)
-    lines = [
-        str(config.out),
-        f"  {len(records) - whole} classes decomposed into {manifest.prototypes} prototypes, "
-        f"{whole} kept whole",
-        f"  {images} images, {sum(record.skipped for record in records)} skipped; the model gives "
-        f"{correct:.1%} of them their class",
-        f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}",
-        f"  {states['passed']} gates passed, {states['skipped']} skipped",
-    ]
-    if warned:
-        first = f"{warned[0].label}: {warned[0].warnings[0]}"
-        lines.append(f"  {len(warned)} classes with warnings in the manifest; the first, {first}")
-    if correct < _DOUBTFUL:
-        lines.append(
-            "  Few images are recognised: check the preprocessing and the labels. Explanations of "
-            "wrongly prepared images are wrong."
-        )
-    return "\n".join(lines)
-
-
-def _gates_json(gates: Sequence[GateRecord]) -> str:
-    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)
 
 
 def _write(path: Path, content: bytes, *, append: bool = False) -> None:

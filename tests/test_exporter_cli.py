@@ -173,7 +173,6 @@ def test_explain_refuses_what_it_cannot_explain(run, files):
     assert "'owl'" in err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pseudo terminals are POSIX")
 def test_a_terminal_gets_one_bar_with_rate_and_time_left(files):
     control, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))

@@ -1,7 +1,6 @@
 """The whole road on a tiny classifier: export, resume, safety, determinism."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -214,7 +213,6 @@ def test_a_full_disk_keeps_the_finished_classes(made, tmp_path, monkeypatch):
     assert tree(resumed.folder) == tree(made[1].folder)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_resumes_to_the_same_bytes(made, tmp_path, number):
     config = made[0]
