@@ -7,6 +7,7 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``parents/``          of an edited artifact alone: what taking its edits back needs
 ===================== =============================================================
 
 Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
@@ -18,20 +19,21 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
+from serving.edits import EditRecord, PrototypeKey
 from serving.errors import IntegrityError, ManifestError
+from serving.record import FileName, Record, Sha256, Size
 
 FORMAT: Literal["protohead/1"] = "protohead/1"
 MANIFEST = "manifest.json"
@@ -40,27 +42,11 @@ STEERABLE = "steerable.onnx"
 PROTOTYPES = "prototypes.safetensors"
 GOLDEN = "golden.npz"
 EVIDENCE = "evidence"
+PARENTS = "parents"
 _REQUIRED = (MODEL, STEERABLE, PROTOTYPES, GOLDEN)
 
 
-def _inside(name: str) -> str:
-    """Refuse a file name that would leave the artifact's folder."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
-        raise ValueError(f"expected a plain relative path with forward slashes, got {name!r}")
-    return name
-
-
-FileName = Annotated[str, AfterValidator(_inside)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1, le=16384)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Preprocessing(_Record):
+class Preprocessing(Record):
     """How an image becomes the input tensor: resize, crop, then (pixel * scale - mean) / std.
 
     ``resize`` is the length of the short side, or (height, width) exactly; ``crop`` is taken from
@@ -101,14 +87,14 @@ class Preprocessing(_Record):
         return wanted if isinstance(wanted, tuple) else (int(wanted or 0), int(wanted or 0))
 
 
-class SourceRecord(_Record):
+class SourceRecord(Record):
     """The classifier that was explained."""
 
     file: str
     sha256: Sha256
 
 
-class InputRecord(_Record):
+class InputRecord(Record):
     """The one input of ``model.onnx``; None in the shape is any size."""
 
     name: str
@@ -117,7 +103,7 @@ class InputRecord(_Record):
     preprocessing: Preprocessing
 
 
-class HeadRecord(_Record):
+class HeadRecord(Record):
     """Where the head was found in the source graph."""
 
     output: str
@@ -131,7 +117,7 @@ class HeadRecord(_Record):
     layer_norm_epsilon: float | None = None
 
 
-class MethodRecord(_Record):
+class MethodRecord(Record):
     """How the head was decomposed: the resolved options of the export."""
 
     name: Literal["evidence", "paper", "naive"]
@@ -141,7 +127,7 @@ class MethodRecord(_Record):
     min_images: int
 
 
-class SolveRecord(_Record):
+class SolveRecord(Record):
     """How one optimisation ended."""
 
     iterations: int
@@ -149,7 +135,7 @@ class SolveRecord(_Record):
     converged: bool
 
 
-class EvidenceRecord(_Record):
+class EvidenceRecord(Record):
     """One training crop that activates a prototype."""
 
     file: FileName
@@ -158,14 +144,14 @@ class EvidenceRecord(_Record):
     box: tuple[int, int, int, int]
 
 
-class PrototypeRecord(_Record):
+class PrototypeRecord(Record):
     """One prototype of one class, with its evidence, best first."""
 
     name: str
     evidence: tuple[EvidenceRecord, ...] = ()
 
 
-class ClassRecord(_Record):
+class ClassRecord(Record):
     """How one class was decomposed.
 
     ``whole`` marks a class that keeps its head row as one prototype, because it had too few
@@ -190,7 +176,7 @@ class ClassRecord(_Record):
     prototypes: tuple[PrototypeRecord, ...]
 
 
-class GateRecord(_Record):
+class GateRecord(Record):
     """One promise, measured."""
 
     name: str
@@ -200,7 +186,7 @@ class GateRecord(_Record):
     limit: float | None = None
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """``manifest.json``: what the artifact is, how it was made and what it must hash to."""
 
     format: Literal["protohead/1"] = FORMAT
@@ -212,8 +198,16 @@ class Manifest(_Record):
     head: HeadRecord
     method: MethodRecord
     classes: tuple[ClassRecord, ...] = Field(min_length=1)
+    edits: tuple[EditRecord, ...] = ()
     verification: tuple[GateRecord, ...] = ()
     files: dict[FileName, Sha256]
+
+    @model_serializer(mode="wrap")
+    def _without_no_edits(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        if not self.edits:
+            content.pop("edits", None)
+        return content
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -224,12 +218,37 @@ class Manifest(_Record):
         missing += sorted(crops - self.files.keys())
         if missing:
             raise ValueError(f"expected a sha256 for each file, none for {missing[:3]}")
+        self._require_edits()
         return self
+
+    def _require_edits(self) -> None:
+        """Refuse edits that do not fit the classes, or whose parents are not kept."""
+        seen: set[tuple[int, int]] = set()
+        for number, edit in enumerate(self.edits, start=1):
+            if self.files.get(parent_file(number, MANIFEST)) != edit.parent:
+                raise ValueError(
+                    f"expected edit {number} to have the parent {parent_file(number, MANIFEST)}"
+                )
+            if parent_file(number, GOLDEN) not in self.files:
+                raise ValueError(f"expected a sha256 for {parent_file(number, GOLDEN)}")
+            keys: tuple[PrototypeKey, ...] = (*edit.muted, *edit.renamed)
+            for index, prototype in ((key.class_index, key.prototype) for key in keys):
+                if index >= len(self.classes) or prototype >= len(self.classes[index].prototypes):
+                    raise ValueError(f"edit {number}: no prototype {prototype} of class {index}")
+            muted = [(gone.class_index, gone.prototype) for gone in edit.muted]
+            if seen.intersection(muted) or len(set(muted)) < len(muted):
+                raise ValueError(f"edit {number} mutes a prototype that is muted already")
+            seen.update(muted)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The class labels in the order of the logits."""
         return tuple(record.label for record in self.classes)
+
+    @property
+    def muted(self) -> frozenset[tuple[int, int]]:
+        """Class index and number of each prototype that edits have muted."""
+        return frozenset((m.class_index, m.prototype) for edit in self.edits for m in edit.muted)
 
 
 @dataclass(frozen=True)
@@ -242,6 +261,11 @@ class Artifact:
     def path(self, name: str) -> Path:
         """The path of a file that the manifest lists."""
         return self.folder / name
+
+
+def parent_file(number: int, name: str) -> str:
+    """Where an edited artifact keeps a file of the artifact before its edit ``number``, from 1."""
+    return f"{PARENTS}/{number}/{name}"
 
 
 def sha256_of(path: Path) -> str:
