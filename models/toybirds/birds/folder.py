@@ -8,17 +8,23 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from .canvas import Mask
 from .draw import Sample, draw
-from .scene import SPLITS, scene
-from .species import SPECIES
+from .scene import NEW_BACKDROPS, SPLITS, scene
+from .species import PARTS, SPECIES
 
 COLUMNS = ("split", "species", "file", "part", "x", "y", "visible")
 QUALITY = 92
+TRUTH_SPLIT = "test"
 
 
-def write_folder(out: Path, counts: dict[str, int], size: int, jobs: int) -> None:
+def write_folder(
+    out: Path, counts: dict[str, int], size: int, jobs: int, *, truth: bool = False
+) -> None:
     """Draw a data set; the folder appears whole or not at all.
 
     Args:
@@ -26,6 +32,8 @@ def write_folder(out: Path, counts: dict[str, int], size: int, jobs: int) -> Non
         counts: number of pictures a species for each split, keys of `SPLITS`.
         size: side of the pictures in pixels.
         jobs: processes that draw, at least 1.
+        truth: write with each picture of `TRUTH_SPLIT` its masks, and the same scene without
+            each part that shows and before each new backdrop.
 
     Raises:
         FileExistsError: `out` is there already.
@@ -40,7 +48,7 @@ def write_folder(out: Path, counts: dict[str, int], size: int, jobs: int) -> Non
     with pool_of(jobs) as pool, (part / "parts.csv").open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(COLUMNS)
-        for rows in pool.map(partial(_write_species, part, size), tasks):
+        for rows in pool.map(partial(_write_species, part, size, truth), tasks):
             writer.writerows(rows)
     part.rename(out)
 
@@ -50,17 +58,46 @@ def pool_of(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
 
 
-def _write_species(out: Path, size: int, task: tuple[str, str, int]) -> list[tuple[object, ...]]:
+def _write_species(
+    out: Path, size: int, truth: bool, task: tuple[str, str, int]
+) -> list[tuple[object, ...]]:
     """Draw one species of one split; return its rows of the table."""
     split, species, number = task
     rows: list[tuple[object, ...]] = []
     for i in range(number):
         sample = draw(scene(SPLITS[split] + i, species), size=size)
         name = f"{i:04d}.jpg"
-        picture = Image.fromarray(sample.image)
-        picture.save(out / split / species / name, quality=QUALITY, subsampling=0)
+        _save(sample, out / split / species / name)
+        if truth and split == TRUTH_SPLIT:
+            _write_truth(out, size, SPLITS[split] + i, sample, f"{split}/{species}/{name}")
         rows += [(split, species, name, *values) for values in _keypoint_rows(sample)]
     return rows
+
+
+def _write_truth(out: Path, size: int, seed: int, sample: Sample, name: str) -> None:
+    """Write the masks of a picture and what else can be drawn of its scene."""
+    mask = (out / "masks" / name).with_suffix(".png")
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(_bits(sample.masks)).save(mask)
+    for part in PARTS:
+        if sample.masks[part].any():
+            lacking = draw(scene(seed, sample.label), {part}, size)
+            _save(lacking, out / "without" / part / name)
+    for backdrop in NEW_BACKDROPS:
+        elsewhere = draw(scene(seed, sample.label, backdrop), size=size)
+        _save(elsewhere, out / "backdrops" / backdrop / name)
+
+
+def _bits(masks: dict[str, Mask]) -> NDArray[np.uint8]:
+    """Masks (size, size) as one picture: bit i is set where part i of `PARTS` shows."""
+    shown = np.stack([masks[part] for part in PARTS])
+    return np.packbits(shown, axis=0, bitorder="little")[0]
+
+
+def _save(sample: Sample, path: Path) -> None:
+    """Save a picture as every picture of the set is saved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sample.image).save(path, quality=QUALITY, subsampling=0)
 
 
 def _keypoint_rows(sample: Sample) -> Iterator[tuple[object, ...]]:

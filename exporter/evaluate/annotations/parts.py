@@ -1,0 +1,139 @@
+"""What every reader returns: the keypoints of images, and how an image on disk finds its own.
+
+Symbols: q parts. Positions are (x, y) in pixels from the top left of the upright image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.errors import DatasetError
+from exporter.evaluate.annotations.matching import Names
+from exporter.evaluate.annotations.place import Place
+
+Size = tuple[int, int]
+"""(width, height) of an image, pixels."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height, pixels."""
+
+_ROUNDING = 1  # pixel by which a crop may differ from its box
+
+
+@dataclass(frozen=True, eq=False)
+class ImageParts:
+    """The parts of one image, as it was annotated.
+
+    Attributes:
+        points: (q, 2) float64, x and y in pixels of the annotated image; NaN where not visible.
+        places: Where each part was read, for errors; empty if the points were checked on reading.
+        box: Around the thing, where the annotations have one. An image of its size is a crop to it.
+        size: (width, height) of the annotated image, where the annotations say it.
+    """
+
+    points: NDArray[np.float64]
+    places: tuple[Place, ...] = ()
+    box: Box | None = None
+    size: Size | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The annotated images of one source.
+
+    Attributes:
+        source: The file or folder that was read.
+        parts: Names of the q parts.
+        images: Name of an image, as the source gives it with forward slashes -> its parts.
+    """
+
+    source: Path
+    parts: tuple[str, ...]
+    images: Mapping[str, ImageParts]
+
+    def match(self, path: Path) -> str | None:
+        """The name under which an image is annotated, from the end of its path; None for none."""
+        return self._names.find(path)
+
+    def find(self, path: Path, size: Size) -> NDArray[np.float64] | None:
+        """The parts of an image on disk.
+
+        Args:
+            path: The image; the trailing components of its path decide, see
+                :mod:`exporter.evaluate.annotations.matching`.
+            size: (width, height) of the image as it is on disk, upright, pixels. It tells a crop
+                to the annotated box from the whole image.
+
+        Returns:
+            (q, 2) float64, x and y in pixels of this image, NaN where not visible: parts outside a
+            crop are not. None where the image has no annotation.
+
+        Raises:
+            DatasetError: The annotations were made for an image of another size.
+        """
+        name = self.match(path)
+        if name is None:
+            return None
+        image = self.images[name]
+        corner = self._crop_corner(path, name, size)
+        points = image.points.copy() if corner is None else image.points - corner
+        outside = ((points < 0) | (points > size)).any(axis=1)  # NaN compares false
+        if corner is not None:
+            points[outside] = np.nan
+        elif outside.any():
+            raise self._outside(path, image, int(outside.argmax()), size)
+        return points
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(self.images)
+
+    def _crop_corner(self, path: Path, name: str, size: Size) -> tuple[int, int] | None:
+        """Where the corner of an image lies in the annotated one, None if it is that image."""
+        image = self.images[name]
+        if image.size == size:
+            return None
+        if image.box is not None:
+            left, top, width, height = image.box
+            if max(abs(size[0] - width), abs(size[1] - height)) <= _ROUNDING:
+                return round(left), round(top)
+            reach = (left + width, top + height)
+            if image.size is None and all(
+                end <= side + _ROUNDING for end, side in zip(reach, size, strict=True)
+            ):
+                return None
+            expected = (
+                f"an image that holds the box from x {left:g}, y {top:g} to x {reach[0]:g}, "
+                f"y {reach[1]:g}"
+                if image.size is None
+                else _pixels(image.size)
+            )
+            expected += f", or its crop to {width:g} x {height:g} pixels"
+        elif image.size is not None:
+            expected = _pixels(image.size)
+        else:
+            return None
+        raise DatasetError(
+            f"{path}: expected {expected}, as {self.source} annotates {name!r}, got "
+            f"{_pixels(size)}. Use the images that were annotated."
+        )
+
+    def _outside(self, path: Path, image: ImageParts, part: int, size: Size) -> DatasetError:
+        x, y = image.points[part]
+        message = (
+            f"expected part {self.parts[part]!r} inside {path}, which has {_pixels(size)}, found "
+            f"it at x {x:g}, y {y:g}. Use the images that were annotated, or correct the point."
+        )
+        if image.places:
+            return image.places[part].error(message)
+        return DatasetError(f"{self.source}: {message}")
+
+
+def _pixels(size: Size) -> str:
+    return f"{size[0]} x {size[1]} pixels"
