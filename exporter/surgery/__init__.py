@@ -4,16 +4,20 @@ Those that add something return a new model and leave the one they are given alo
 edit change it in place and return whether they did.
 """
 
+from exporter.surgery.add_edit import add_edit
 from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
 from exporter.surgery.fix_input import fix_input_size
+from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from exporter.surgery.tap_features import tap_features
 
 __all__ = [
+    "add_edit",
     "add_prototype_outputs",
     "add_steering",
     "fix_input_size",
+    "remove_edit",
     "remove_prototype_outputs",
     "tap_features",
 ]

@@ -15,6 +15,7 @@ from exporter.graph import opset
 PREFIX = "protohead/"
 ADDED_OUTPUTS = "protohead/added_outputs"
 ANNOTATED = "protohead/annotated"
+EDITS = "protohead/edits"
 _MIN_OPSET = 11
 _MIN_IR = 4
 
@@ -27,19 +28,22 @@ class NodeWriter:
 
     Args:
         model: The model to extend in place.
+        prefix: What every name begins with; a change of a graph that was extended before has one
+            of its own.
 
     Raises:
         SurgeryError: The model is older than opset 11 or IR 4, or already has such names.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, prefix: str = PREFIX) -> None:
         self.model = model
         self.graph = model.graph
+        self._prefix = prefix
         self._opset = opset(model.graph)
         self._taken = {value.name for graph in _graphs(model) for value in _values(graph)}
         _require_version(model, self._opset)
         names = self._taken | {node.name for graph in _graphs(model) for node in graph}
-        clash = sorted(name for name in names if name and name.startswith(PREFIX))
+        clash = sorted(name for name in names if name and name.startswith(prefix))
         if clash:
             raise SurgeryError(
                 f"expected a graph without prototypes, found {clash[0]!r}: it was extended before. "
@@ -48,7 +52,7 @@ class NodeWriter:
 
     def constant(self, name: str, array: NDArray[np.generic]) -> ir.Value:
         """Store an array in the graph."""
-        tensor = ir.tensor(array, name=PREFIX + name)
+        tensor = ir.tensor(array, name=self._prefix + name)
         value = ir.Value(
             name=tensor.name,
             shape=ir.Shape(array.shape),
@@ -76,7 +80,7 @@ class NodeWriter:
         Returns:
             The value it computes.
         """
-        value = ir.Value(name=PREFIX + name)
+        value = ir.Value(name=self._prefix + name)
         node = ir.node(op_type, inputs, attributes, outputs=[value], name=value.name)
         self.graph.append(node)
         return value
@@ -84,8 +88,11 @@ class NodeWriter:
     def top_indices(self, value: ir.Value, count: int, name: str) -> ir.Value:
         """Append a TopK over axis 1: (b, count) int64, largest first, then lowest index first."""
         many = self.constant(f"{name}.k", np.array([count], np.int64))
-        outputs = [ir.Value(name=f"{PREFIX}{name}.values"), ir.Value(name=PREFIX + name)]
-        node = ir.node("TopK", [value, many], {"axis": 1}, outputs=outputs, name=PREFIX + name)
+        outputs = [
+            ir.Value(name=f"{self._prefix}{name}.values"),
+            ir.Value(name=self._prefix + name),
+        ]
+        node = ir.node("TopK", [value, many], {"axis": 1}, outputs=outputs, name=outputs[1].name)
         self.graph.append(node)
         return outputs[1]
 

@@ -7,10 +7,11 @@ import json
 import onnx_ir as ir
 
 from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
+from exporter.surgery.remove_edit import remove_edit
 
 
 def remove_prototype_outputs(model: ir.Model) -> bool:
-    """Undo ``add_prototype_outputs`` exactly.
+    """Undo ``add_prototype_outputs`` exactly, and every edit on top of it.
 
     Postcondition: the model serialises to the bytes of the classifier that was extended, if that
     was read from a file which onnx-ir writes unchanged.
@@ -20,7 +21,12 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
 
     Returns:
         Whether there was something to remove.
+
+    Raises:
+        SurgeryError: An edit cannot be taken back, its note in the graph was changed.
     """
+    while remove_edit(model):
+        pass
     graph, notes = model.graph, model.metadata_props
     if ADDED_OUTPUTS not in notes:
         return False
