@@ -1,6 +1,7 @@
 import csv
 import itertools
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,40 @@ def test_the_written_folder_holds_the_drawn_pictures_and_their_keypoints(
         assert row["visible"] == str(int(visible))
         assert (row["x"], row["y"]) == ((str(int(x)), str(int(y))) if visible else ("", ""))
     assert [row["part"] for row in rows] == list(toybirds.PARTS)
+
+
+def test_without_truth_nothing_is_written_but_pictures_and_keypoints(
+    toybirds, tmp_path, monkeypatch
+):
+    out, options = (
+        tmp_path / "birds",
+        ["--train", "1", "--test", "1", "--size", "32", "--jobs", "1"],
+    )
+    monkeypatch.setattr("sys.argv", ["generate.py", "--out", str(out), *options])
+    toybirds.main()
+    assert sorted(entry.name for entry in out.iterdir()) == ["parts.csv", "test", "train"]
+
+
+def test_another_backdrop_changes_no_sub_pixel_of_the_bird(toybirds, monkeypatch):
+    module, canvases = sys.modules[toybirds.draw.__module__], []
+
+    class Kept(module.Canvas):
+        def __init__(self, *args):
+            super().__init__(*args)
+            canvases.append(self)
+
+    monkeypatch.setattr(module, "Canvas", Kept)
+    for scene in held_out(toybirds, 1):
+        canvases.clear()
+        for name in (scene.backdrop, *toybirds.NEW_BACKDROPS):
+            toybirds.draw(toybirds.scene(scene.seed, scene.species, name), size=32)
+        before, *others = canvases
+        bird = before.owner > 0
+        for after in others:
+            np.testing.assert_array_equal(after.owner, before.owner)
+            np.testing.assert_array_equal(after.colour[bird], before.colour[bird])
+            changed = (after.colour != before.colour).any(axis=2)
+            assert changed[~bird].mean() > 0.5  # twigs and leaves stay as well
 
 
 def test_an_existing_folder_is_not_overwritten(toybirds, tmp_path, monkeypatch):

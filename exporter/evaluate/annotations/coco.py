@@ -131,7 +131,8 @@ class _Reader:
         for image_id, i in chosen.items():
             image = self.content.images[self.images[image_id]]
             found[image.file_name] = self._parts_of(image, records[i], parts)
-        return Annotations(self.path, parts, found)
+        others = tuple(i.file_name for i in self.content.images if i.id not in chosen)
+        return Annotations(self.path, parts, found, others)
 
     def error(self, where: Where, message: str) -> DatasetError:
         """The error about a value, with its line."""

@@ -135,7 +135,7 @@ def _points(path: Path, names: Named, parts: Named) -> dict[int, Found]:
 def _known(place: Place, text: str, names: Named, kind: str, file: str) -> int:
     number = place.identifier(text, f"{kind} id")
     if number not in names:
-        raise place.error(f"expected a {kind} id of {file}, found {number}. {_AGAIN}")
+        raise place.error(f"expected an id of {file}, found {number}. {_AGAIN}")
     return number
 
 

@@ -50,16 +50,19 @@ class Annotations:
     Attributes:
         source: The file or folder that was read.
         parts: Names of the q parts.
-        images: Name of an image, as the source gives it with forward slashes -> its parts.
+        images: Name of an image, as the source gives it -> its parts.
+        others: Names of images that the source lists without parts.
     """
 
     source: Path
     parts: tuple[str, ...]
     images: Mapping[str, ImageParts]
+    others: tuple[str, ...] = ()
 
     def match(self, path: Path) -> str | None:
         """The name under which an image is annotated, from the end of its path; None for none."""
-        return self._names.find(path)
+        name = self._names.find(path)
+        return name if name in self.images else None
 
     def find(self, path: Path, size: Size) -> NDArray[np.float64] | None:
         """The parts of an image on disk.
@@ -92,7 +95,7 @@ class Annotations:
 
     @cached_property
     def _names(self) -> Names:
-        return Names(self.images)
+        return Names([*self.images, *self.others])
 
     def _crop_corner(self, path: Path, name: str, size: Size) -> tuple[int, int] | None:
         """Where the corner of an image lies in the annotated one, None if it is that image."""

@@ -87,6 +87,8 @@ class PartTruth:
             DatasetError: The truth of this picture is not known or not whole.
             ValueError: No such part.
         """
+        if part not in self.parts:
+            raise ValueError(f"expected one of {', '.join(self.parts)}, got {part!r}")
         number, name = self.parts.index(part), self._name(image)
         path = self.root / "without" / part / name
         if path.is_file():
