@@ -14,6 +14,10 @@ heatmap means            |mean of heatmap - contribution| <= 1e-5 L
 top-1 agreement          the same best class for every image
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
 ======================== =====================================================================
+
+Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
+compares its own two graphs, ``top-1 agreement`` tells what the edits change and fails nothing, and
+``exporter/editing/gates.py`` has the gates that it adds.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile
 
@@ -30,6 +35,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load_file
 
+from exporter.editing.gates import EditComparison, largest, unedited
+from exporter.gates import COMPLETENESS, limit_gate, worst
 from exporter.head import find_head
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
@@ -37,7 +44,6 @@ from serving.errors import ArtifactError, ImageError
 from serving.predictor import Outputs, Predictor
 from serving.runtime import Session, make_session, output_names, run
 
-COMPLETENESS = 1e-5
 GOLDEN_TOLERANCE = 1e-4
 _BATCH = 8
 _SLICE = 100  # classes explained at once: their heatmaps stay small
@@ -74,18 +80,27 @@ def verify(
     except ArtifactError as error:
         return (GateRecord(name="integrity", state="failed", detail=str(error)),)
     detail = f"{len(artifact.manifest.files)} files"
-    integrity = GateRecord(name="integrity", state="passed", detail=detail)
-    graph = source if source is not None else _embedded_source(artifact)
-    session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
-    comparison = _Comparison(predictor, session)
-    try:
-        for tensors in _inputs(predictor, images):
-            comparison.add(tensors)
-            progress(comparison.images, _batch_size(predictor) + len(images))
-    except ArtifactError as error:
-        return integrity, GateRecord(name="runs", state="failed", detail=str(error))
+    first = [GateRecord(name="integrity", state="passed", detail=detail)]
+    before = None
+    with TemporaryDirectory() as parents:
+        if artifact.manifest.edits:
+            found = unedited(artifact, Path(parents))
+            first += found.gates
+            if found.artifact is None:
+                return tuple(first)
+            before = Predictor(found.artifact, threads=threads)
+        graph = source if source is not None else _embedded_source(artifact)
+        session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
+        edit = EditComparison(predictor, before) if before else None
+        comparison = _Comparison(predictor, session, edit)
+        try:
+            for tensors in _inputs(predictor, images):
+                comparison.add(tensors)
+                progress(comparison.images, _batch_size(predictor) + len(images))
+        except ArtifactError as error:
+            return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
     return (
-        integrity,
+        *first,
         *comparison.gates(),
         _sum_gate(artifact, graph),
         _golden_gate(predictor),
@@ -153,6 +168,7 @@ class _Comparison:
 
     predictor: Predictor
     session: Session
+    edit: EditComparison | None = None
     images: int = 0
     agreeing: int = 0
     residual: float = 0.0
@@ -161,39 +177,55 @@ class _Comparison:
     differing: dict[str, int] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def _plain(self) -> Predictor:
+        """The artifact that has to give the source's bits: before the edits, if there are any."""
+        return self.predictor if self.edit is None else self.edit.before
+
     def add(self, batch: NDArray[np.float32]) -> None:
         expected = self._source(batch)
-        outputs = self.predictor.run(batch)
-        self._bits("batch", len(batch), expected, outputs)
+        outputs = plain = self.predictor.run(batch)
+        if self.edit is not None:
+            plain = self.edit.before.run(batch)
+            self.edit.add(batch, outputs, plain)
+        self._bits("batch", len(batch), expected, plain)
+        scale = largest(outputs.logits, plain.logits)
         if self.images == 0:
-            self._first(batch, expected)
+            self._first(batch, expected, outputs, scale)
         # The source may give probabilities only; they rank the classes as its logits do.
         ranked = expected[self.predictor.manifest.head.output]
         self.images += len(batch)
         self.agreeing += int((ranked.argmax(1) == outputs.logits.argmax(1)).sum())
-        self.residual = _worst(self.residual, _residual(outputs, self.predictor))
+        self.residual = worst(self.residual, _residual(outputs, self.predictor, scale))
         means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
-        largest = np.abs(outputs.logits).max(axis=1)[:, None, None]
-        error = np.abs(means - outputs.contributions) / largest
-        self.heatmap = _worst(self.heatmap, float(error.max()))
+        error = np.abs(means - outputs.contributions) / scale[:, None, None]
+        self.heatmap = worst(self.heatmap, float(error.max()))
 
     def _source(self, batch: NDArray[np.float32]) -> dict[str, Array]:
         feeds = {self.predictor.manifest.input.name: batch}
         return run(self.session, output_names(self.session), feeds)
 
-    def _first(self, batch: NDArray[np.float32], expected: dict[str, Array]) -> None:
+    def _first(
+        self,
+        batch: NDArray[np.float32],
+        expected: dict[str, Array],
+        outputs: Outputs,
+        scale: NDArray[np.float32],
+    ) -> None:
         """The costlier checks, on the first batch: the neutral mask, one by one, all classes."""
         count = len(self.predictor.manifest.classes)
         ones = np.ones((count, self.predictor.manifest.prototypes), dtype=np.float32)
-        self._bits("mask", len(batch), expected, self.predictor.run(batch, mask=ones))
+        own = expected if self.edit is None else outputs.source
+        self._bits("mask", len(batch), own, self.predictor.run(batch, mask=ones))
         if self.predictor.manifest.input.shape[0] is None:
             for image in batch:
                 single = image[None]
-                self._bits("single", 1, self._source(single), self.predictor.run(single))
+                self._bits("single", 1, self._source(single), self._plain.run(single))
         for start in range(0, count, _SLICE):
             ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
-            outputs = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
-            self.residual_all = _worst(self.residual_all, _residual(outputs, self.predictor))
+            found = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
+            residual = _residual(found, self.predictor, scale)
+            self.residual_all = worst(self.residual_all, residual)
 
     def _bits(self, gate: str, count: int, expected: dict[str, Array], outputs: Outputs) -> None:
         same = all(
@@ -218,16 +250,21 @@ class _Comparison:
             single,
             self._bit_gate(f"logits, batch {_batch_size(self.predictor)}", "batch"),
             self._bit_gate("neutral mask", "mask"),
-            _limit("completeness", self.residual, COMPLETENESS, "of the largest logit"),
-            _limit("completeness, all", self.residual_all, COMPLETENESS, "of the largest logit"),
-            _limit("heatmap means", self.heatmap, COMPLETENESS, "of the largest logit"),
-            _limit(
-                "top-1 agreement",
-                1.0 - self.agreeing / self.images,
-                0.0,
-                f"of {self.images} images differ",
+            *(self.edit.gates() if self.edit else ()),
+            limit_gate("completeness", self.residual, COMPLETENESS, "of the largest logit"),
+            limit_gate(
+                "completeness, all", self.residual_all, COMPLETENESS, "of the largest logit"
             ),
+            limit_gate("heatmap means", self.heatmap, COMPLETENESS, "of the largest logit"),
+            self.edit.agreement() if self.edit else self._agreement(),
         ]
+
+    def _limit(self, name: str, value: float) -> GateRecord:
+        return limit_gate(name, value, COMPLETENESS, "of the largest logit")
+
+    def _agreement(self) -> GateRecord:
+        differing = 1.0 - self.agreeing / self.images
+        return limit_gate("top-1 agreement", differing, 0.0, f"of {self.images} images differ")
 
     def _bit_gate(self, name: str, key: str) -> GateRecord:
         total, differing = self.compared[key], self.differing[key]
@@ -240,30 +277,12 @@ class _Comparison:
         )
 
 
-def _worst(first: float, second: float) -> float:
-    """The larger one; unlike max, NaN wins and stays."""
-    return float(np.maximum(first, second))
-
-
-def _residual(outputs: Outputs, predictor: Predictor) -> float:
-    """Completeness residual over the largest |logit| of the image, equation (8)."""
+def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]) -> float:
+    """Completeness residual over the largest |logit| of the image, equation (8); scale (b,)."""
     bias = predictor.bias[outputs.class_ids]  # (b, t)
     total = outputs.contributions.sum(axis=2, dtype=np.float64) + bias + outputs.common
     logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
-    largest = np.abs(outputs.logits).max(axis=1, keepdims=True)
-    return float((np.abs(total - logits) / largest).max())
-
-
-def _limit(name: str, value: float, limit: float, unit: str) -> GateRecord:
-    # A comparison that NaN cannot pass.
-    state = "passed" if value <= limit else "failed"
-    return GateRecord(
-        name=name,
-        state="passed" if state == "passed" else "failed",
-        value=value if np.isfinite(value) else None,
-        limit=limit,
-        detail=f"{value:.3g} {unit}, limit {limit:g}",
-    )
+    return float((np.abs(total - logits) / scale[:, None]).max())
 
 
 def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
@@ -275,7 +294,7 @@ def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
     largest = np.maximum(np.abs(prototypes).max(axis=1), np.abs(tensors["reference"]))
     limit = (prototypes.shape[1] + 1) * float(np.finfo(np.float32).eps)
     error = np.abs(total - head.weight) / np.maximum(largest, np.finfo(np.float32).tiny)
-    return _limit("prototypes sum to head", float(error.max()), limit, "of the largest part")
+    return limit_gate("prototypes sum to head", float(error.max()), limit, "of the largest part")
 
 
 def _golden_gate(predictor: Predictor) -> GateRecord:
@@ -296,8 +315,9 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
     }:
         detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
         return GateRecord(name="golden batch", state="failed", detail=detail)
-    worst = 0.0
+    largest_error = 0.0
     for name, expected in recorded.items():
         scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
-        worst = _worst(worst, float(np.abs(found[name] - expected).max()) / scale)
-    return _limit("golden batch", worst, GOLDEN_TOLERANCE, "of the largest value")
+        difference = float(np.abs(found[name] - expected).max()) / scale
+        largest_error = worst(largest_error, difference)
+    return limit_gate("golden batch", largest_error, GOLDEN_TOLERANCE, "of the largest value")

@@ -287,7 +287,7 @@ def load_artifact(folder: Path) -> Artifact:
         ManifestError: The manifest is missing, malformed or of another format version.
         IntegrityError: A file is missing, changed, or a link out of the folder.
     """
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     root = folder.resolve()
     for name, expected in manifest.files.items():
         path = root / name
@@ -306,7 +306,12 @@ def load_artifact(folder: Path) -> Artifact:
     return Artifact(folder=root, manifest=manifest)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest, its files unchecked.
+
+    Raises:
+        ManifestError: It is missing, malformed or of another format version.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:

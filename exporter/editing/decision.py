@@ -1,0 +1,192 @@
+"""Which prototypes to mute and to rename, checked against an artifact.
+
+Symbols: c classes, k prototypes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter.editing.errors import EditError
+from serving.artifact import ClassRecord, Manifest
+from serving.edits import PrototypeKey, RenamedRecord
+
+ClassKey = int | str
+"""A class by index, or by label; text that is no label may be an index."""
+
+_LONGEST = 200  # characters of a name: it has to fit on a page
+_PROTOTYPE = re.compile(r"(?P<label>.+):(?P<number>[0-9]+)", re.DOTALL)
+_NAME = re.compile(r"(?P<label>.+?):(?P<number>[0-9]+)=(?P<name>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an edit does, in records of the manifest, in the order of classes and prototypes."""
+
+    reason: str
+    muted: tuple[PrototypeKey, ...]
+    renamed: tuple[RenamedRecord, ...]
+
+
+def parse_prototype(text: str) -> tuple[str, int]:
+    """Read ``label:2``, split at the last colon.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    found = _PROTOTYPE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected LABEL:NUMBER, such as 'kite:2', got {text!r}")
+    return found["label"], int(found["number"])
+
+
+def parse_name(text: str) -> tuple[tuple[str, int], str]:
+    """Read ``label:0=red crest``, split at the first colon that is followed by a number and =.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    found = _NAME.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"expected LABEL:NUMBER=NAME, for instance 'kite:0=red crest', got {text!r}"
+        )
+    return (found["label"], int(found["number"])), found["name"]
+
+
+def decide(
+    manifest: Manifest,
+    *,
+    mute: Iterable[tuple[ClassKey, int]],
+    names: Mapping[tuple[ClassKey, int], str],
+    reason: str,
+) -> Decision:
+    """Check a decision.
+
+    Args:
+        manifest: The artifact's.
+        mute: Class and number of each prototype to mute.
+        names: New names by class and number.
+        reason: Why; it is kept in the artifact.
+
+    Returns:
+        The decision; what is asked for twice is done once.
+
+    Raises:
+        EditError: No such class or prototype, nothing to do, a reason or name that is empty, or a
+            class that would keep no prototype.
+    """
+    if not reason.strip():
+        raise EditError("expected a reason, got none: it tells who comes later why this was done.")
+    muted = sorted({_resolve(manifest, key, number) for key, number in mute})
+    renamed = [
+        _renamed(manifest, _resolve(manifest, *key), name.strip()) for key, name in names.items()
+    ]
+    if not muted and not renamed:
+        raise EditError("nothing to do: expected a prototype to mute or to name.")
+    _require_mutable(manifest, muted)
+    _require_distinct(manifest, renamed)
+    return Decision(
+        reason=reason.strip(),
+        muted=tuple(PrototypeKey(class_index=index, prototype=number) for index, number in muted),
+        renamed=tuple(sorted(renamed, key=lambda name: (name.class_index, name.prototype))),
+    )
+
+
+def _resolve(manifest: Manifest, key: ClassKey, number: int) -> tuple[int, int]:
+    record = manifest.classes[_class_index(manifest, key)]
+    count = len(record.prototypes)
+    if not 0 <= number < count:
+        has = "prototype 0 alone" if count == 1 else f"prototypes 0 to {count - 1}"
+        raise EditError(f"{record.label!r} has {has}, got {number}.")
+    return record.index, number
+
+
+def _class_index(manifest: Manifest, key: ClassKey) -> int:
+    labels = manifest.labels
+    found = [index for index, label in enumerate(labels) if label == key]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise EditError(
+            f"the label {key!r} is shared by the classes {found}: name one by its number."
+        )
+    if isinstance(key, int) or (key.isascii() and key.isdecimal()):
+        if not 0 <= int(key) < len(labels):
+            raise EditError(f"expected a class from 0 to {len(labels) - 1}, got {key}.")
+        return int(key)
+    near = difflib.get_close_matches(key, labels, n=3)
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else _some(labels)
+    raise EditError(f"expected a label of this model, got {key!r}. {hint}")
+
+
+def _some(labels: tuple[str, ...]) -> str:
+    more = ", …" if len(labels) > 5 else ""
+    return f"There are {', '.join(map(repr, labels[:5]))}{more}"
+
+
+def _renamed(manifest: Manifest, key: tuple[int, int], name: str) -> RenamedRecord:
+    index, number = key
+    record = manifest.classes[index]
+    if not name or len(name) > _LONGEST or not name.isprintable():
+        raise EditError(
+            f"{record.label}:{number}: expected a name of one line and at most {_LONGEST} "
+            f"characters, got {name[:_LONGEST]!r}."
+        )
+    before = record.prototypes[number].name
+    if name == before:
+        raise EditError(f"{record.label}:{number} is named {name!r} already.")
+    return RenamedRecord(class_index=index, prototype=number, before=before, after=name)
+
+
+def _require_distinct(manifest: Manifest, renamed: list[RenamedRecord]) -> None:
+    """Within a class a name stands for one prototype, in answers too."""
+    keys = [(name.class_index, name.prototype) for name in renamed]
+    for index, number in keys:
+        if keys.count((index, number)) > 1:
+            raise EditError(f"{manifest.classes[index].label}:{number} is given two names.")
+    for index in {index for index, _ in keys}:
+        record = manifest.classes[index]
+        names = [prototype.name for prototype in record.prototypes]
+        for name in renamed:
+            if name.class_index == index:
+                names[name.prototype] = name.after
+        for name in renamed:
+            if name.class_index == index and names.count(name.after) > 1:
+                raise EditError(
+                    f"{record.label}:{name.prototype}: another prototype of the class is named "
+                    f"{name.after!r}. Choose a name that tells them apart."
+                )
+
+
+def _require_mutable(manifest: Manifest, muted: list[tuple[int, int]]) -> None:
+    for index, number in muted:
+        record = manifest.classes[index]
+        if record.state == "whole":
+            raise EditError(
+                f"{record.label!r} was kept whole: its one prototype is all of its head row. "
+                "Without it the class would get the same logit for every image; it can be named, "
+                "not muted."
+            )
+        if (index, number) in manifest.muted:
+            raise EditError(f"{record.label}:{number} {_mutedness(manifest, index, number)}")
+    for index in {index for index, _ in muted}:
+        _require_rest(manifest.classes[index], manifest.muted.union(muted))
+
+
+def _mutedness(manifest: Manifest, index: int, number: int) -> str:
+    key = PrototypeKey(class_index=index, prototype=number)
+    edit = next(edit for edit in manifest.edits if key in edit.muted)
+    return f"is muted already: {edit.reason}"
+
+
+def _require_rest(record: ClassRecord, muted: frozenset[tuple[int, int]]) -> None:
+    if all((record.index, number) in muted for number in range(len(record.prototypes))):
+        raise EditError(
+            f"{record.label!r} would keep no prototype: it would get the same logit for every "
+            "image, and could still be the best class. Leave it one, or train the model again "
+            "without the class."
+        )

@@ -1,0 +1,186 @@
+"""The files of an edited artifact, and those of its parent out of them again.
+
+An edited artifact is its parent with edited graphs, a golden batch of its own, and the parent's
+manifest and golden batch in ``parents/``. The rest of the parent is the same or comes out of the
+graphs by undoing the surgery.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.editing.decision import Decision
+from exporter.editing.errors import EditError
+from exporter.errors import VerificationError
+from exporter.surgery import add_edit, remove_edit
+from serving.artifact import (
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    STEERABLE,
+    Artifact,
+    Manifest,
+    dump_manifest,
+    load_artifact,
+    parent_file,
+    read_manifest,
+    sha256_of,
+)
+from serving.edits import EditRecord
+from serving.errors import ArtifactError, IntegrityError
+from serving.runtime import make_session, output_names, run
+
+_GRAPHS = (MODEL, STEERABLE)
+
+
+def write_edited(parent: Artifact, decision: Decision, folder: Path) -> Artifact:
+    """Write the edited artifact, its effect and its verification still open.
+
+    Args:
+        parent: The artifact to edit; it is not changed.
+        decision: What to mute and to rename.
+        folder: An empty folder.
+
+    Returns:
+        The edited artifact.
+
+    Raises:
+        SurgeryError: The parent's graphs are not those of an export.
+        IntegrityError: A file of the parent cannot be read as what it is.
+    """
+    number = len(parent.manifest.edits) + 1
+    for name in parent.manifest.files:
+        if name != GOLDEN and not (name in _GRAPHS and decision.muted):
+            _copy(parent.path(name), folder / name)
+    _copy(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
+    _copy(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
+    if decision.muted:
+        _write_graphs(parent, decision, folder)
+    _write_golden(parent, folder)
+    edit = EditRecord(
+        parent=sha256_of(parent.folder / MANIFEST),
+        reason=decision.reason,
+        muted=decision.muted,
+        renamed=decision.renamed,
+    )
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    manifest = with_edit(parent.manifest, edit).model_copy(
+        update={"files": {name: sha256_of(folder / name) for name in names}, "verification": ()}
+    )
+    write_manifest(folder, manifest)
+    return load_artifact(folder)
+
+
+def with_edit(manifest: Manifest, edit: EditRecord) -> Manifest:
+    """A parent's manifest as its edit has it, but for ``files`` and ``verification``."""
+    classes = list(manifest.classes)
+    for name in edit.renamed:
+        record = classes[name.class_index]
+        prototypes = list(record.prototypes)
+        prototypes[name.prototype] = prototypes[name.prototype].model_copy(
+            update={"name": name.after}
+        )
+        classes[name.class_index] = record.model_copy(update={"prototypes": tuple(prototypes)})
+    return manifest.model_copy(update={"classes": tuple(classes), "edits": (*manifest.edits, edit)})
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest into an artifact's folder."""
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+
+
+def restore(edited: Artifact, folder: Path) -> Artifact:
+    """Write the artifact before the last edit, byte for byte.
+
+    Postcondition: the manifest hashes as the edit recorded, and every file as the manifest says.
+
+    Args:
+        edited: An edited artifact; it is not changed.
+        folder: An empty folder.
+
+    Returns:
+        The parent.
+
+    Raises:
+        EditError: The artifact was never edited.
+        VerificationError: The parent does not come back byte for byte.
+    """
+    if not edited.manifest.edits:
+        raise EditError(f"{edited.folder}: nothing to take back, this artifact was never edited.")
+    number = len(edited.manifest.edits)
+    _copy(edited.path(parent_file(number, MANIFEST)), folder / MANIFEST)
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+        for name in manifest.files:
+            _restore(edited, name, number, folder / name)
+        return load_artifact(folder)
+    except ArtifactError as error:
+        raise VerificationError(
+            f"{edited.folder}: its parent does not come back byte for byte, so it was not put in "
+            f"place: {error} Copy the edited artifact again, use the version of protohead that "
+            f"wrote it, or take the parent from where it is kept: its manifest.json has the sha256 "
+            f"{edited.manifest.edits[-1].parent}."
+        ) from error
+
+
+def _restore(edited: Artifact, name: str, number: int, target: Path) -> None:
+    kept = parent_file(number, GOLDEN) if name == GOLDEN else name
+    if kept not in edited.manifest.files:
+        raise IntegrityError(f"expected the parent's file {name}, found none.")
+    if name in _GRAPHS and edited.manifest.edits[-1].muted:
+        model = _load(edited.path(name))
+        remove_edit(model)
+        ir.save(model, target)
+    else:
+        _copy(edited.path(kept), target)
+
+
+def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
+    manifest = parent.manifest
+    shape = len(manifest.classes), manifest.prototypes, manifest.head.channels
+    muted = [(key.class_index, key.prototype) for key in decision.muted]
+    for name in _GRAPHS:
+        edited = add_edit(_load(parent.path(name)), manifest.head.logits, muted, shape=shape)
+        ir.save(edited, folder / name)
+
+
+def _write_golden(parent: Artifact, folder: Path) -> None:
+    """The parent's golden inputs with the outputs of the edited graph."""
+    name = parent.manifest.input.name
+    inputs = _golden_inputs(parent.path(GOLDEN), name)
+    session = make_session(folder / MODEL, threads=1)
+    values = run(session, output_names(session), {name: inputs})
+    arrays = {f"outputs/{output}": value for output, value in values.items()}
+    arrays[f"inputs/{name}"] = inputs
+    np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
+
+
+def _golden_inputs(path: Path, name: str) -> NDArray[np.float32]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            inputs: NDArray[np.float32] = file[f"inputs/{name}"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise IntegrityError(
+            f"{path}: expected the inputs of the golden batch: {error}."
+        ) from error
+    return inputs
+
+
+def _load(path: Path) -> ir.Model:
+    try:
+        return ir.load(path)
+    except Exception as error:  # protobuf raises its own untyped exceptions
+        raise IntegrityError(f"{path}: expected an ONNX model: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,159 @@
+"""The gates of an edited artifact: it is compared with the artifact before all its edits.
+
+====================== =======================================================================
+edits undo             taking every edit back gives each parent, manifest and files, by hash
+edit records           each manifest is its parent's with the muting and the names on record
+edited logits          |edited - (unedited - muted contributions)| <= 1e-5 L
+untouched classes      the logits of every class without a muted prototype, bit for bit
+muted prototypes       their contributions and heatmaps are zero
+====================== =======================================================================
+
+L is the largest |logit| of an image, edited or not.
+Symbols: b images, c classes, t classes asked for, k prototypes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.editing.files import restore, with_edit
+from exporter.errors import ExporterError
+from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
+from serving.artifact import Artifact, GateRecord, Manifest
+from serving.errors import ArtifactError
+from serving.predictor import Outputs, Predictor
+
+_SLICE = 100  # classes explained at once: their heatmaps stay small
+
+
+@dataclass(frozen=True)
+class Unedited:
+    """The artifact before all edits, if it comes back, and what the gates say of the way there."""
+
+    artifact: Artifact | None
+    gates: tuple[GateRecord, ...]
+
+
+def unedited(edited: Artifact, folder: Path) -> Unedited:
+    """Take every edit back.
+
+    Args:
+        edited: An edited artifact.
+        folder: An empty folder for what comes back.
+    """
+    total = len(edited.manifest.edits)
+    current, differing = edited, 0
+    for number in range(total, 0, -1):
+        try:
+            target = folder / str(number)
+            target.mkdir()
+            parent = restore(current, target)
+        except (ExporterError, ArtifactError) as error:
+            gate = GateRecord(name="edits undo", state="failed", detail=str(error))
+            return Unedited(None, (gate,))
+        differing += not _on_record(current.manifest, parent.manifest)
+        current = parent
+    what = "edits taken back: the parent's bytes" if total > 1 else "edit taken back: its bytes"
+    return Unedited(
+        current,
+        (
+            count_gate("edits undo", 0, total, what),
+            count_gate("edit records", differing, total, "manifests differ as recorded alone"),
+        ),
+    )
+
+
+def _on_record(edited: Manifest, parent: Manifest) -> bool:
+    """Whether a manifest is its parent's, but for what its last edit says."""
+    apart = {"files", "verification"}
+    expected = with_edit(parent, edited.edits[-1])
+    return edited.model_dump(exclude=apart) == expected.model_dump(exclude=apart)
+
+
+class EditComparison:
+    """What the edited and the unedited artifact answer on the same inputs, batch by batch.
+
+    Args:
+        edited: The edited artifact.
+        before: The artifact before all its edits.
+    """
+
+    def __init__(self, edited: Predictor, before: Predictor) -> None:
+        self.before = before
+        self._edited = edited
+        muted = edited.manifest.muted
+        self._mask = np.ones((len(edited.manifest.classes), edited.manifest.prototypes))
+        for key in muted:
+            self._mask[key] = 0.0
+        self._touched = np.array(sorted({index for index, _ in muted}), dtype=np.int64)
+        self._images = self._changed = self._differing = self._heard = 0
+        self._error = 0.0
+
+    def add(self, batch: NDArray[np.float32], edited: Outputs, before: Outputs) -> None:
+        """Compare the answers to one batch."""
+        self._images += len(batch)
+        self._changed += int((edited.logits.argmax(1) != before.logits.argmax(1)).sum())
+        others = np.delete(np.arange(edited.logits.shape[1]), self._touched)
+        same = edited.logits[:, others].tobytes() == before.logits[:, others].tobytes()
+        self._differing += 0 if same else len(batch)
+        for start in range(0, len(self._touched), _SLICE):
+            ids = self._touched[start : start + _SLICE]
+            self._compare(batch, ids, edited.logits, before.logits)
+
+    def _compare(
+        self,
+        batch: NDArray[np.float32],
+        ids: NDArray[np.int64],
+        edited: NDArray[np.float32],
+        before: NDArray[np.float32],
+    ) -> None:
+        """Some of the classes that have a muted prototype."""
+        asked = np.tile(ids, (len(batch), 1))
+        gone = 1.0 - self._mask[ids]  # (t, k)
+        plain = self.before.run(batch, classes=asked)
+        expected = before[:, ids] - (plain.contributions * gone).sum(axis=2)
+        error = np.abs(edited[:, ids] - expected) / largest(edited, before)[:, None]
+        self._error = worst(self._error, float(error.max()))
+        left = self._edited.run(batch, classes=asked)
+        heard = (left.contributions * gone).any(axis=(1, 2))
+        heard |= (left.heatmaps * gone[:, :, None, None]).any(axis=(1, 2, 3, 4))
+        self._heard += int(heard.sum())
+
+    def gates(self) -> list[GateRecord]:
+        """The gates of the edit itself."""
+        untouched = len(self._mask) - len(self._touched)
+        muted = int((self._mask == 0).sum())
+        return [
+            limit_gate("edited logits", self._error, COMPLETENESS, "of the largest logit"),
+            count_gate(
+                "untouched classes",
+                self._differing,
+                self._images,
+                f"images bit-identical to the source in {untouched} classes",
+            ),
+            count_gate(
+                "muted prototypes",
+                self._heard,
+                self._images,
+                f"images in which {muted} muted prototypes count nothing",
+            ),
+        ]
+
+    def agreement(self) -> GateRecord:
+        """How often the best class is another: what the edit is for, so no gate to fail."""
+        return GateRecord(
+            name="top-1 agreement",
+            state="passed",
+            value=self._changed / self._images,
+            detail=f"the edits change the best class of {self._changed} of {self._images} images",
+        )
+
+
+def largest(edited: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(b,): the largest |logit| of each image, edited or not."""
+    result: NDArray[np.float32] = np.maximum(np.abs(edited), np.abs(before)).max(axis=1)
+    return result
