@@ -47,10 +47,9 @@ def create_app(host: Host) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(routes_answers.router(host))
-    app.include_router(routes_model.router(host))
-    app.include_router(oip.router(host))
-    app.include_router(kserve.router(host))
+    for module in (routes_answers, routes_model, oip, kserve):
+        # Not include_router: FastAPI would look each router up again for every request.
+        app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/page", StaticFiles(directory=PAGE))

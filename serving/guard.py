@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import logging
 import re
 import secrets
 import time
 from pathlib import Path
-from typing import Any
 
-import orjson
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
 from serving.errors import SettingsError
+from serving.logs import write_access
 from serving.problems import INTERNAL, ProblemError
 from serving.settings import Settings
 
@@ -43,7 +42,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DOCS = frozenset({"/", "/openapi.json"})
 _DOCS_BELOW = ("/page/", "/v1/samples")
 
-access_log = logging.getLogger("protohead.access")
+_PROCESS = secrets.token_hex(4)
+_numbers = itertools.count()
 _log = logging.getLogger("protohead")
 
 
@@ -98,24 +98,24 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = _Record(scope)
+        request = _Request(scope, send)
         try:
-            await self._answer(scope, receive, record.sender(send))
+            await self._answer(request, receive)
         except ProblemError as problem:
-            await _refuse(problem, scope, receive, record.sender(send))
+            await request.refuse(problem, receive)
         except Exception:
-            _log.exception("request %s failed", record.id)
-            if record.status == 0:
-                internal = ProblemError("internal", INTERNAL)
-                await _refuse(internal, scope, receive, record.sender(send))
+            _log.exception("request %s failed", request.id)
+            if request.status == 0:
+                await request.refuse(ProblemError("internal", INTERNAL), receive)
         finally:
-            record.close()
+            request.close()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: _Request, receive: Receive) -> None:
+        scope = request.scope
         if self._tokens and not self._open(scope["path"]):
-            self._authorize(Headers(scope=scope).get("authorization", ""))
+            self._authorize(request.headers.get(b"authorization", b"").decode("latin-1"))
         if scope["method"] != "POST":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, request.send)
             return
         if self._in_hand >= self._settings.concurrency:
             raise ProblemError(
@@ -125,7 +125,7 @@ class Guard:
             )
         self._in_hand += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, request.send)
         finally:
             self._in_hand -= 1
 
@@ -144,62 +144,62 @@ class Guard:
             )
 
 
-class _Record:
+class _Request:
     """One request, from its first byte to the line in the log."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, scope: Scope, send: Send) -> None:
         self._start = time.perf_counter()
-        given = next((v for n, v in scope["headers"] if n == b"x-request-id"), b"").decode(
-            "latin-1"
-        )
+        self._send = send
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id", b"").decode("latin-1")
         # The client's words go to the log, so only harmless ones are taken over.
-        self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        known = _REQUEST_ID.fullmatch(given)
+        self.id = given if known else f"{_PROCESS}{next(_numbers):08x}"
         self.status = 0
         self._bytes = 0
-        scope.setdefault("state", {})["request_id"] = self.id
+        self._state = scope.setdefault("state", {})
+        self._state["request_id"] = self.id
 
-    def sender(self, send: Send) -> Send:
-        own = [*_HEADERS, (b"x-request-id", self.id.encode())]
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = (b"x-request-id", self.id.encode())
+            message["headers"] = [*message.get("headers", ()), *_HEADERS, own]
+        elif message["type"] == "http.response.body":
+            self._bytes += len(message.get("body", b""))
+        await self._send(message)
 
-        async def send_and_note(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *own]
-            elif message["type"] == "http.response.body":
-                self._bytes += len(message.get("body", b""))
-            await send(message)
-
-        return send_and_note
+    async def refuse(self, problem: ProblemError, receive: Receive) -> None:
+        """Answer with a problem."""
+        self._state["problem"] = problem.kind
+        await problem.response(self.id)(self.scope, receive, self.send)
 
     def close(self) -> None:
+        """Count it, and write its line."""
         seconds = time.perf_counter() - self._start
-        route = getattr(self._scope.get("route"), "path", None)
-        method, path = self._scope["method"], self._scope["path"]
+        method, path = self.scope["method"], self.scope["path"]
+        route = getattr(self.scope.get("route"), "path", None)
+        problem = self._state.get("problem")
         metrics.observe_request(route or _known(path), method, self.status, seconds)
-        problem = self._scope["state"].get("problem")
         if problem:
             metrics.observe_problem(problem)
-        line: dict[str, Any] = {
-            "time": round(time.time(), 3),
-            "id": self.id,
-            "client": (self._scope.get("client") or ("",))[0],
-            "method": method,
-            "path": path[:200],
-            "route": route,
-            "status": self.status,
-            "ms": round(seconds * 1000, 2),
-            "bytes": self._bytes,
-            "problem": problem,
-        }
-        access_log.info(orjson.dumps(line).decode())
+        write_access(
+            {
+                "time": round(time.time(), 3),
+                "id": self.id,
+                "client": (self.scope.get("client") or ("",))[0],
+                "method": method,
+                "path": path[:200],
+                "route": route,
+                "status": self.status,
+                "ms": round(seconds * 1000, 2),
+                "bytes": self._bytes,
+                "problem": problem,
+            }
+        )
 
 
 def _known(path: str) -> str | None:
     return path if path in HEALTH else None
-
-
-async def _refuse(problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
-    state = scope["state"]
-    state["problem"] = problem.kind
-    await problem.response(state["request_id"])(scope, receive, send)

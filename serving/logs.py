@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Mapping
 
 import orjson
-
-from serving.guard import access_log
 
 
 class _JsonLines(logging.Formatter):
@@ -21,16 +21,18 @@ class _JsonLines(logging.Formatter):
 
 
 def configure_logs() -> None:
-    """Send the logs of this package to the process's own streams; other loggers stay."""
-    others = logging.getLogger("protohead")
-    _attach(others, logging.StreamHandler(sys.stderr), _JsonLines())
-    # A line of the access log is JSON already.
-    _attach(access_log, logging.StreamHandler(sys.stdout), logging.Formatter("%(message)s"))
-    logging.getLogger("uvicorn.access").disabled = True
-
-
-def _attach(logger: logging.Logger, handler: logging.Handler, form: logging.Formatter) -> None:
-    handler.setFormatter(form)
+    """Send the logs of this package to stderr; other loggers stay."""
+    logger = logging.getLogger("protohead")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def write_access(line: Mapping[str, object]) -> None:
+    """Write one request's line; not by ``logging``, which takes nine times as long."""
+    with contextlib.suppress(OSError, ValueError):  # nobody reads: no reason to fail a request
+        sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()

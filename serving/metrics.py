@@ -7,6 +7,7 @@ of them answers for all.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -48,14 +49,25 @@ _rejected = Counter("protohead_rejected", "Requests answered with a problem, by 
 def observe_request(route: str | None, method: str, status: int, seconds: float) -> None:
     """Count an answered request under its route's template."""
     known = method if method in _METHODS else "other"
-    _latency.labels(route or UNMATCHED, known, str(status)).observe(seconds)
+    _latency_of(route or UNMATCHED, known, status).observe(seconds)
 
 
 def observe_answer(label: str, residual: float | None) -> None:
     """Count an image under its best class, and the residual of its explanation."""
-    _predictions.labels(label).inc()
+    _predictions_of(label).inc()
     if residual is not None:
         _residual.observe(residual)
+
+
+# The library builds and looks up the labels anew at each call, which costs more than counting.
+@cache
+def _latency_of(route: str, method: str, status: int) -> Histogram:
+    return _latency.labels(route, method, str(status))
+
+
+@cache
+def _predictions_of(label: str) -> Counter:
+    return _predictions.labels(label)
 
 
 def observe_problem(kind: Kind) -> None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import logging
 import struct
 import threading
 import time
@@ -15,8 +14,9 @@ import tiny
 from http_server import listening
 from PIL import Image
 
+from serving import guard
 from serving.errors import SettingsError
-from serving.guard import Tokens, access_log
+from serving.guard import Tokens
 from serving.host import Host
 from serving.problems import ProblemError
 from serving.settings import Settings
@@ -334,16 +334,10 @@ def test_a_request_id_is_taken_over_only_when_harmless(client):
 
 
 @pytest.fixture
-def lines():
+def lines(monkeypatch):
     found = []
-    handler = logging.Handler()
-    handler.emit = lambda record: found.append(json.loads(record.getMessage()))
-    level = access_log.level
-    access_log.addHandler(handler)
-    access_log.setLevel(logging.INFO)
-    yield found
-    access_log.removeHandler(handler)
-    access_log.setLevel(level)
+    monkeypatch.setattr(guard, "write_access", found.append)
+    return found
 
 
 def test_the_log_has_one_line_a_request_without_its_content(client, lines):
