@@ -15,11 +15,20 @@ from exporter.config import ExportConfig
 from exporter.errors import ExporterError
 
 if TYPE_CHECKING:
+    from exporter.editing.edit import edit, undo_edit
     from exporter.inspection import inspect_model
     from exporter.pipeline import export
     from exporter.verification import verify
 
-__all__ = ["ExportConfig", "ExporterError", "export", "inspect_model", "verify"]
+__all__ = [
+    "ExportConfig",
+    "ExporterError",
+    "edit",
+    "export",
+    "inspect_model",
+    "undo_edit",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +38,10 @@ def __getattr__(name: str) -> Any:
         from exporter.pipeline import export
 
         return export
+    if name in ("edit", "undo_edit"):
+        from exporter.editing import edit
+
+        return getattr(edit, name)
     if name == "inspect_model":
         from exporter.inspection import inspect_model
 

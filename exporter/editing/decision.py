@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.editing.errors import EditError
@@ -61,7 +61,7 @@ def decide(
     manifest: Manifest,
     *,
     mute: Iterable[tuple[ClassKey, int]],
-    names: Mapping[tuple[ClassKey, int], str],
+    names: Iterable[tuple[tuple[ClassKey, int], str]],
     reason: str,
 ) -> Decision:
     """Check a decision.
@@ -69,7 +69,7 @@ def decide(
     Args:
         manifest: The artifact's.
         mute: Class and number of each prototype to mute.
-        names: New names by class and number.
+        names: Class and number of a prototype, and its new name.
         reason: Why; it is kept in the artifact.
 
     Returns:
@@ -82,9 +82,7 @@ def decide(
     if not reason.strip():
         raise EditError("expected a reason, got none: it tells who comes later why this was done.")
     muted = sorted({_resolve(manifest, key, number) for key, number in mute})
-    renamed = [
-        _renamed(manifest, _resolve(manifest, *key), name.strip()) for key, name in names.items()
-    ]
+    renamed = [_renamed(manifest, _resolve(manifest, *key), name.strip()) for key, name in names]
     if not muted and not renamed:
         raise EditError("nothing to do: expected a prototype to mute or to name.")
     _require_mutable(manifest, muted)
