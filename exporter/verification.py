@@ -36,7 +36,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from exporter.editing.gates import EditComparison, largest, unedited
-from exporter.gates import COMPLETENESS, limit_gate, worst
+from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
 from exporter.head import find_head
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
@@ -251,11 +251,9 @@ class _Comparison:
             self._bit_gate(f"logits, batch {_batch_size(self.predictor)}", "batch"),
             self._bit_gate("neutral mask", "mask"),
             *(self.edit.gates() if self.edit else ()),
-            limit_gate("completeness", self.residual, COMPLETENESS, "of the largest logit"),
-            limit_gate(
-                "completeness, all", self.residual_all, COMPLETENESS, "of the largest logit"
-            ),
-            limit_gate("heatmap means", self.heatmap, COMPLETENESS, "of the largest logit"),
+            self._limit("completeness", self.residual),
+            self._limit("completeness, all", self.residual_all),
+            self._limit("heatmap means", self.heatmap),
             self.edit.agreement() if self.edit else self._agreement(),
         ]
 
@@ -267,14 +265,11 @@ class _Comparison:
         return limit_gate("top-1 agreement", differing, 0.0, f"of {self.images} images differ")
 
     def _bit_gate(self, name: str, key: str) -> GateRecord:
-        total, differing = self.compared[key], self.differing[key]
-        return GateRecord(
-            name=name,
-            state="failed" if differing else "passed",
-            value=float(differing),
-            limit=0.0,
-            detail=f"{total - differing} of {total} images bit-identical to the source",
-        )
+        same = "the source" if self.edit is None else "the source, the edits taken back"
+        if key == "mask" and self.edit is not None:
+            same = "model.onnx"
+        promise = f"images bit-identical to {same}"
+        return count_gate(name, self.differing[key], self.compared[key], promise)
 
 
 def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]) -> float:

@@ -57,14 +57,9 @@ def unedited(edited: Artifact, folder: Path) -> Unedited:
             return Unedited(None, (gate,))
         differing += not _on_record(current.manifest, parent.manifest)
         current = parent
-    what = "edits taken back: the parent's bytes" if total > 1 else "edit taken back: its bytes"
-    return Unedited(
-        current,
-        (
-            count_gate("edits undo", 0, total, what),
-            count_gate("edit records", differing, total, "manifests differ as recorded alone"),
-        ),
-    )
+    undo = count_gate("edits undo", 0, total, "edits taken back, byte for byte")
+    records = count_gate("edit records", differing, total, "edits change what they record, no more")
+    return Unedited(current, (undo, records))
 
 
 def _on_record(edited: Manifest, parent: Manifest) -> bool:
@@ -139,7 +134,7 @@ class EditComparison:
                 "muted prototypes",
                 self._heard,
                 self._images,
-                f"images in which {muted} muted prototypes count nothing",
+                f"images with no contribution and no heat of {muted} muted prototypes",
             ),
         ]
 
