@@ -86,7 +86,7 @@ class FeatureReader:
         self._preprocessing = preprocessing
         self._pool = ThreadPoolExecutor(threads or os.cpu_count())
         blank = to_tensor(Image.new("RGB", preprocessing.size[::-1]), preprocessing)
-        self.grid = self._run(blank[None])[2]
+        self.grid = self._measure(blank[None])[2]
 
     def __enter__(self) -> FeatureReader:
         return self
@@ -123,7 +123,7 @@ class FeatureReader:
             usable = [tensor for tensor in decoded if not isinstance(tensor, ImageError)]
             skipped += [str(tensor) for tensor in decoded if isinstance(tensor, ImageError)]
             if usable:
-                features, batch_logits, _ = self._run(np.stack(usable))
+                features, batch_logits = self.run(np.stack(usable))
                 if maps is None:
                     maps = np.empty((len(paths), *features.shape[1:]), dtype=np.float32)
                 maps[len(kept) : len(kept) + len(usable)] = features
@@ -159,7 +159,23 @@ class FeatureReader:
         except ImageError as error:
             return error
 
-    def _run(
+    def run(self, tensors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the network on input tensors.
+
+        Args:
+            tensors: (n, channels, height, width), or channels last, n >= 1.
+
+        Returns:
+            Maps (n, p, d) as in :class:`ClassFeatures`, and logits (n, c).
+
+        Raises:
+            InferenceError: The network fails on these inputs.
+            SourceError: It gives values that are not finite.
+        """
+        parts = [self._measure(tensors[i : i + _BATCH]) for i in range(0, len(tensors), _BATCH)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+    def _measure(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
         count = len(batch)

@@ -34,9 +34,9 @@ from exporter.evaluate.annotations.place import HIDDEN, Place, read_text
 _VISIBLE = 2
 _FLAGS = (0, 1, _VISIBLE)
 
-Id = int | str
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)] | str
 Where = tuple[str | int, ...]  # keys and indices that lead to a value
-Side = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class _Record(BaseModel):

@@ -20,12 +20,11 @@ def line_of(text: str, where: Sequence[str | int]) -> int:
         Its line, counted from 1; that of the last value found where the way ends early.
     """
     start = _skip(text, 0)
-    for step in where:
-        entries = _entries(text, start)
-        found = next((at for key, at in entries if key == step), None)
-        if found is None:
-            break
-        start = found
+    try:
+        for step in where:
+            start = next(at for key, at in _entries(text, start) if key == step)
+    except (StopIteration, ValueError, RecursionError):
+        pass  # no such value, or one on the way that only a more lenient parser takes
     return text.count("\n", 0, start) + 1
 
 

@@ -11,6 +11,8 @@ from exporter.errors import DatasetError
 HIDDEN = (math.nan, math.nan)
 """Where a part is that does not show."""
 
+_ID_DIGITS = 18
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -48,7 +50,7 @@ class Place:
         Raises:
             DatasetError: The text is no whole number.
         """
-        if not (text.isascii() and text.isdecimal()):
+        if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS):
             raise self.error(f"expected a whole number as {what}, found {text!r}. Correct it.")
         return int(text)
 

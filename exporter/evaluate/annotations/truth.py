@@ -127,14 +127,8 @@ class PartTruth:
         path = self._mask(name)
         if not path.is_file():
             raise _missing(path, f"the masks of {image}")
-        with Image.open(image) as picture:
-            size = picture.size
-        try:
-            with Image.open(path, formats=["PNG"]) as mask:
-                mode, got = mask.mode, mask.size
-                bits = np.asarray(mask)
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-            raise DatasetError(f"{path}: expected a PNG, could not decode it. {_AGAIN}") from error
+        size, _, _ = _decoded(image)
+        got, mode, bits = _decoded(path)
         if mode != "L" or got != size:
             raise DatasetError(
                 f"{path}: expected 8-bit grey of {size[0]} x {size[1]} pixels, as {image}, got "
@@ -171,6 +165,17 @@ def read_truth(parts_csv: Path) -> PartTruth | None:
             f"{len(annotations.parts)}."
         )
     return PartTruth(annotations, root)
+
+
+def _decoded(path: Path) -> tuple[tuple[int, int], str, NDArray[np.uint8]]:
+    """A picture: its (width, height), mode and pixels."""
+    try:
+        with Image.open(path, formats=["PNG", "JPEG"]) as picture:
+            return picture.size, picture.mode, np.asarray(picture)
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise DatasetError(
+            f"{path}: expected a picture that was drawn, could not decode it. {_AGAIN}"
+        ) from error
 
 
 def _missing(path: Path, what: str) -> DatasetError:

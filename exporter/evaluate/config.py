@@ -1,0 +1,39 @@
+"""The options of an evaluation, validated once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exporter.evaluate.methods import BASELINES, Baseline
+
+
+class EvaluationConfig(BaseModel):
+    """Everything an evaluation depends on, besides the files it reads.
+
+    Attributes:
+        artifact: The artifact's folder.
+        data: Folder with one folder of held-out images for each class.
+        parts: Part annotations; None leaves out what needs them.
+        train: The training images; None leaves out the baselines that are found on them.
+        baselines: What the artifact's prototypes are compared with.
+        seeds: Draws of the noise of stability.
+        seed: Of every random choice.
+        max_images: Images used of each class, drawn by seed where there are more.
+        network_images: Images of each class for the metrics that run the network many times.
+        jobs: Threads for decoding and for the network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifact: Path
+    data: Path
+    parts: Path | None = None
+    train: Path | None = None
+    baselines: tuple[Baseline, ...] = BASELINES
+    seeds: int = Field(default=3, ge=1, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    max_images: int = Field(default=200, ge=1)
+    network_images: int = Field(default=4, ge=1)
+    jobs: int = Field(default=0, ge=0)

@@ -1,0 +1,62 @@
+"""Consistency: does a prototype point at the same part in image after image?
+
+Huang et al., ICCV 2023 (EvalProtoPNet), and the paper's Table 2. Prototype i is consistent when
+for some part the share of the images in which the part is hit, of those in which it is visible, is
+at least 0.8:
+
+    max over q of  (sum over n of hit_niq) / (sum over n of visible_nq)  >=  0.8
+
+Only the true class's prototypes count, on the images of that class. Distinct parts (after Zhu et
+al., CVPR 2025) asks more: prototypes that are consistent on the same part count once.
+
+Symbols: n images, k prototypes, q parts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+THRESHOLD = 0.8
+
+
+def hit_rates(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How often each prototype hits each part where it is visible.
+
+    Args:
+        hits: (n, k, q).
+        visible: (n, q).
+
+    Returns:
+        (k, q), 0 to 1; 0 for a part that is never visible.
+    """
+    shown = visible.sum(axis=0)  # (q,)
+    found = (hits & visible[:, None, :]).sum(axis=0)  # (k, q)
+    return np.asarray(found / np.maximum(shown, 1))
+
+
+def consistency(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float:
+    """The share of the prototypes of a class that are consistent, 0 to 1.
+
+    Args:
+        hits: (n, k, q), n >= 1 test images of the class.
+        visible: (n, q).
+    """
+    return float((hit_rates(hits, visible) >= THRESHOLD).any(axis=1).mean())
+
+
+def distinct_parts(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float:
+    """The share of consistent prototypes when each part counts once, 0 to 1.
+
+    A prototype may be consistent on several parts that lie in one box, so which part it stands for
+    is chosen to the class's advantage: the largest matching of prototypes and parts, over k.
+
+    Args:
+        hits: (n, k, q), n >= 1 test images of the class.
+        visible: (n, q).
+    """
+    consistent = csr_array(hit_rates(hits, visible) >= THRESHOLD)
+    partners = maximum_bipartite_matching(consistent, perm_type="column")  # (k,), -1 for none
+    return float((partners >= 0).mean())

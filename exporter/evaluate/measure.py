@@ -1,0 +1,170 @@
+"""Every metric of one class, for every method.
+
+Symbols: n images, k prototypes, d channels, p = h*w positions, q parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.evaluate.background import background_independence, background_share
+from exporter.evaluate.cancellation import negative_share, sum_of_norms
+from exporter.evaluate.completeness import completeness_residual
+from exporter.evaluate.comprehensiveness import comprehensiveness
+from exporter.evaluate.consistency import consistency, distinct_parts
+from exporter.evaluate.distinctiveness import distinctiveness
+from exporter.evaluate.equivariance import mirror_equivariance, shift_equivariance
+from exporter.evaluate.insertion_deletion import prototype_curves
+from exporter.evaluate.localization import hits, peaks, visible
+from exporter.evaluate.measure_pixels import Probe, Value, measure_pixels
+from exporter.evaluate.methods import OURS, Method
+from exporter.evaluate.part_deletion import deletion_correlation, right_share
+from exporter.evaluate.part_iou import part_iou
+from exporter.evaluate.part_purity import part_mass, part_purity
+from exporter.evaluate.randomisation import similarity
+from exporter.evaluate.redundancy import heatmap_correlation, prototype_cosine
+from exporter.evaluate.seed_overlap import seed_overlap
+from exporter.evaluate.stability import stability
+from exporter.evaluate.subject import Subject
+from exporter.evaluate.trial import Trial, Truth
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one class.
+
+    Attributes:
+        label: Its label.
+        images: n.
+        figures: By method, then metric.
+    """
+
+    label: str
+    images: int
+    figures: dict[str, dict[str, Value]]
+
+
+def measure_class(
+    trial: Trial, methods: Sequence[Method], again: Mapping[str, Method], probe: Probe
+) -> Measured:
+    """Measure every method on the images of one class.
+
+    Args:
+        trial: The images, as every method sees them.
+        methods: What to compare; their order is kept.
+        again: By name, the methods found once more with another seed.
+        probe: Runs the network.
+    """
+    shuffled = probe.random_reader.run(trial.tensors(len(trial.pictures)))[0]
+    figures: dict[str, dict[str, Value]] = {}
+    for method in methods:
+        heatmaps = method.heatmaps(trial.maps, trial.grid)
+        found = _looks(trial, method, heatmaps)
+        found |= _sums(trial, method, heatmaps, probe.subject)
+        if method.prototypes is not None:
+            found["randomisation"] = similarity(heatmaps, method.heatmaps(shuffled, trial.grid))
+        if method.name in again:
+            other = again[method.name].heatmaps(trial.maps, trial.grid)
+            overlap = seed_overlap(heatmaps, other, trial.size)
+            found["seed_overlap"] = None if overlap is None else overlap.correlation
+        if trial.truth is not None:
+            found |= _truths(trial, trial.truth, method, heatmaps)
+        figures[method.name] = found
+    for name, found in measure_pixels(trial, methods, probe).items():
+        figures.setdefault(name, {}).update(found)
+    return Measured(trial.label, len(trial.pictures), figures)
+
+
+def _looks(trial: Trial, method: Method, heatmaps: Floats) -> dict[str, Value]:
+    """Where the heatmaps point, and how they follow the image."""
+    centres = peaks(heatmaps, trial.size)
+    found: dict[str, Value] = {"distinctiveness": distinctiveness(centres, trial.size)}
+    if trial.points is not None:
+        shown = visible(trial.points)
+        struck = hits(centres, trial.points, trial.size)
+        found["consistency"] = consistency(struck, shown)
+        found["distinct_parts"] = distinct_parts(struck, shown)
+        found["stability"] = tuple(
+            stability(
+                struck,
+                hits(
+                    peaks(method.heatmaps(maps, trial.grid), trial.size), trial.points, trial.size
+                ),
+            )
+            for maps in trial.noisy
+        )
+    found["correlation"] = heatmap_correlation(heatmaps)
+    if method.prototypes is not None:
+        found["cosine"] = prototype_cosine(method.prototypes)
+        found["mirror"] = mirror_equivariance(heatmaps, method.heatmaps(trial.mirrored, trial.grid))
+        found["shift"] = shift_equivariance(
+            heatmaps, method.heatmaps(trial.shifted, trial.grid), rows=1, columns=1
+        )
+    return found
+
+
+def _sums(trial: Trial, method: Method, heatmaps: Floats, subject: Subject) -> dict[str, Value]:
+    """What the contributions say, of methods whose prototypes sum to the head row."""
+    if method.row is None or method.prototypes is None:
+        return {}
+    contributions = heatmaps.mean(axis=(2, 3))
+    constant = np.full(len(heatmaps), subject.head.bias[trial.index], dtype=np.float64)
+    if method.name == OURS:
+        constant += trial.maps.mean(axis=1) @ subject.reference
+    curves = prototype_curves(contributions, trial.logits, trial.index)
+    return {
+        "completeness": completeness_residual(
+            contributions, constant, trial.logits[:, trial.index]
+        ),
+        "negative_share": negative_share(contributions),
+        "norm_sum": sum_of_norms(method.prototypes),
+        "prototype_deletion": None if curves is None else curves.deletion_area,
+        "prototype_insertion": None if curves is None else curves.insertion_area,
+    }
+
+
+def _truths(trial: Trial, truth: Truth, method: Method, heatmaps: Floats) -> dict[str, Value]:
+    """What only exact masks and altered pictures tell."""
+    contributions = heatmaps.mean(axis=(2, 3))
+    n, k = contributions.shape
+    mass = part_mass(heatmaps, truth.masks)
+    purity = part_purity(mass)
+    image, part = truth.removed.T
+    without = np.full((n, truth.masks.shape[1], k), np.nan, dtype=np.float32)
+    removed = method.heatmaps(truth.removed_maps, trial.grid)
+    without[image, part] = removed.mean(axis=(2, 3))
+    logits = np.full((n, truth.masks.shape[1]), np.nan, dtype=np.float32)
+    logits[image, part] = truth.removed_logits[:, trial.index]
+    moved = method.heatmaps(truth.moved_maps, trial.grid).mean(axis=(2, 3))
+    found: dict[str, Value] = {
+        "comprehensiveness": comprehensiveness(heatmaps, truth.foreground),
+        "part_purity": purity.value,
+        "part_iou": part_iou(heatmaps, truth.masks, purity.parts),
+        "deletion_rank": deletion_correlation(
+            mass.attribution, trial.logits[:, trial.index], logits
+        ),
+        "deletion_share": right_share(contributions, without, purity.parts),
+        "background_evidence": background_share(heatmaps, truth.foreground),
+    }
+    if method.prototypes is not None:  # a heatmap that sees no image moves with none
+        found["background_independence"] = background_independence(
+            contributions, _grouped(moved, truth.moved, n)
+        )
+    return found
+
+
+def _grouped(moved: Floats, image: NDArray[np.intp], n: int) -> Floats:
+    """Contributions (m, k) of altered pictures -> (n, b, k), NaN where an image has fewer."""
+    most = int(np.bincount(image, minlength=n).max())
+    grouped = np.full((n, most, moved.shape[1]), np.nan, dtype=np.float32)
+    seen = np.zeros(n, dtype=int)
+    for row, index in zip(moved, image, strict=True):
+        grouped[index, seen[index]] = row
+        seen[index] += 1
+    return grouped

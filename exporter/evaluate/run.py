@@ -1,0 +1,275 @@
+"""The stages of an evaluation in order, nothing else.
+
+artifact + images -> each class: trial (the network), methods, metrics -> means and intervals
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from exporter.dataset import ClassImages, Dataset, read_dataset
+from exporter.decompose import decompose, require_feasible
+from exporter.errors import DatasetError, DecompositionError
+from exporter.evaluate.annotations import Annotations, read_annotations, read_truth
+from exporter.evaluate.catalog import METRICS
+from exporter.evaluate.config import EvaluationConfig
+from exporter.evaluate.figures import draw_metrics
+from exporter.evaluate.measure import Measured, measure_class
+from exporter.evaluate.measure_pixels import Probe
+from exporter.evaluate.methods import FROM_TRAINING, OURS, Method, baselines, ours
+from exporter.evaluate.randomisation import shuffle_weights
+from exporter.evaluate.results import Difference, Evaluation, Figure
+from exporter.evaluate.statistics import paired_difference
+from exporter.evaluate.subject import Subject, open_subject
+from exporter.evaluate.tables import to_markdown
+from exporter.evaluate.trial import Conditions, run_trial
+from exporter.features import FeatureReader
+from serving.artifact import MANIFEST, load_artifact, sha256_of
+
+_logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+Floats = NDArray[np.float32]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """The progress of a caller that does not ask for it."""
+
+
+def evaluate(config: EvaluationConfig, *, progress: Progress = _silent) -> Evaluation:
+    """Measure an artifact's explanations on held-out images, beside the baselines.
+
+    Args:
+        config: What to measure and how.
+        progress: Called as images are done.
+
+    Returns:
+        Every figure, by method and metric.
+
+    Raises:
+        ArtifactError: The artifact cannot be read.
+        DatasetError: The image folders or the annotations do not fit it.
+        DecompositionError: A baseline does not fit into memory.
+    """
+    subject = open_subject(load_artifact(config.artifact))
+    if "paper" in config.baselines and config.train is not None:
+        require_feasible("paper", subject.k, subject.head.weight.shape[1])
+    annotations = None if config.parts is None else read_annotations(config.parts)
+    truth = None if config.parts is None else read_truth(config.parts)
+    data = _dataset(config.data, subject, config)
+    training = None if config.train is None else _dataset(config.train, subject, config)
+    shuffled = shuffle_weights(subject.source.model, config.seed)
+    with (
+        ExitStack() as stack,
+        threadpool_limits(limits=1, user_api="blas"),  # the number of cores changes no figure
+    ):
+        reader = stack.enter_context(subject.reader(config.jobs))
+        random_reader = stack.enter_context(subject.reader(config.jobs, shuffled))
+        conditions = Conditions(
+            subject, reader, annotations, truth, config.seeds, config.seed, config.jobs
+        )
+        job = _Job(config, conditions, random_reader, training, progress)
+        found = list(_measure_classes(job, data))
+    if not found:
+        raise DatasetError(_nothing(config, annotations))
+    return _evaluation(config, subject, annotations, data, found)
+
+
+def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
+    """Write evaluation.json, evaluation.md and metrics.svg into a folder.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    contents = {
+        "evaluation.json": evaluation.dump(),
+        "evaluation.md": to_markdown(evaluation).encode(),
+        "metrics.svg": draw_metrics(evaluation),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        beside = out / f"{name}.tmp"
+        beside.write_bytes(content)
+        beside.replace(out / name)
+    return tuple(out / name for name in contents)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every class of one evaluation needs."""
+
+    config: EvaluationConfig
+    conditions: Conditions
+    random_reader: FeatureReader
+    training: Dataset | None
+    progress: Progress
+
+
+def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
+    manifest = subject.artifact.manifest
+    return read_dataset(
+        root,
+        class_count=len(manifest.classes),
+        labels=manifest.labels,
+        max_images=config.max_images,
+        seed=config.seed,
+    )
+
+
+def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
+    records = job.conditions.subject.artifact.manifest.classes
+    entries = [e for e in data.classes if e.paths and records[e.index].state == "decomposed"]
+    total = sum(len(entry.paths) for entry in entries)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        job.progress("evaluate", done, total)
+
+    job.progress("evaluate", 0, total)
+    for entry in entries:
+        trial = run_trial(job.conditions, entry, advance)
+        if trial is None:
+            _logger.warning("%s: left out, no image can be measured", entry.label)
+            continue
+        methods, again = _methods(job, entry)
+        probe = Probe(
+            subject=job.conditions.subject,
+            reader=job.conditions.reader,
+            random_reader=job.random_reader,
+            network_images=job.config.network_images,
+            seed=job.config.seed,
+        )
+        yield measure_class(trial, methods, again, probe)
+
+
+def _methods(job: _Job, entry: ClassImages) -> tuple[tuple[Method, ...], dict[str, Method]]:
+    """The methods of one class, and those that have a seed found again with the next one."""
+    subject, config = job.conditions.subject, job.config
+    own = ours(subject.prototypes[entry.index])
+    row = subject.head.weight[entry.index].astype(np.float64)
+    features = None
+    if job.training is not None:
+        paths = job.training.classes[entry.index].paths
+        features = job.conditions.reader.read(paths).maps if paths else None
+    if features is not None and len(features) * features.shape[1] < subject.k:
+        features = None
+    first = (own, *baselines(config.baselines, row, subject.k, config.seed, features))
+    if features is None:
+        return first, {}
+    names = tuple(name for name in config.baselines if name in FROM_TRAINING)
+    again = baselines(names, row, subject.k, config.seed + 1, features)
+    found = {method.name: method for method in again}
+    repeated = _own_again(job, entry.index, row, features)
+    return first, found if repeated is None else {**found, OURS: repeated}
+
+
+def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats) -> Method | None:
+    """The artifact's own method with the next seed."""
+    subject, manifest = job.conditions.subject, job.conditions.subject.artifact.manifest
+    try:
+        split = decompose(
+            features,
+            row - subject.reference,
+            method=manifest.method.name,
+            prototypes=subject.k,
+            seed=manifest.method.seed + 1,
+        )
+    except DecompositionError as error:
+        _logger.warning("%s: not found again with another seed: %s", index, error)
+        return None
+    return Method(OURS, split.prototypes, subject.k, split.prototypes.sum(axis=0))
+
+
+def _nothing(config: EvaluationConfig, annotations: Annotations | None) -> str:
+    if annotations is None:
+        return (
+            f"{config.data}: expected images of a class that the artifact decomposes, found none "
+            "that can be decoded."
+        )
+    return (
+        f"{config.parts}: expected annotations of the images in {config.data}, found none for any "
+        "of them. Images are matched by the last parts of their paths: folder and file name."
+    )
+
+
+def _evaluation(
+    config: EvaluationConfig,
+    subject: Subject,
+    annotations: Annotations | None,
+    data: Dataset,
+    found: list[Measured],
+) -> Evaluation:
+    names = list(found[0].figures)
+    figures = {name: _figures(name, found) for name in names}
+    present = {metric for method in figures.values() for metric in method}
+    images = sum(one.images for one in found)
+    notes = []
+    if config.train is None:
+        notes.append(
+            f"Without --train there is no {', '.join(FROM_TRAINING)}: they are found on training "
+            "images."
+        )
+    return Evaluation(
+        artifact=sha256_of(subject.artifact.path(MANIFEST)),
+        source=subject.artifact.manifest.source.file,
+        prototypes=subject.k,
+        classes=tuple(one.label for one in found),
+        images=images,
+        skipped=data.image_count - images,
+        parts=() if annotations is None else annotations.parts,
+        seeds=config.seeds,
+        metrics=tuple(metric for metric in METRICS if metric.name in present),
+        methods=tuple(names),
+        figures=figures,
+        notes=tuple(notes),
+    )
+
+
+def _figures(method: str, found: list[Measured]) -> dict[str, Figure]:
+    """The figures of one method, over the classes."""
+    result = {}
+    for metric in METRICS:
+        values = _over_classes(method, metric.name, found)
+        if np.isnan(values).all():
+            continue
+        result[metric.name] = Figure(
+            mean=float(np.nanmean(values)),
+            deviation=_deviation(method, metric.name, found),
+            classes=tuple(None if np.isnan(value) else float(value) for value in values),
+            ours=_to_ours(method, metric.name, values, found),
+        )
+    return result
+
+
+def _over_classes(method: str, metric: str, found: list[Measured]) -> NDArray[np.float64]:
+    values = [one.figures.get(method, {}).get(metric) for one in found]
+    return np.array([np.nan if value is None else np.mean(value) for value in values])
+
+
+def _deviation(method: str, metric: str, found: list[Measured]) -> float | None:
+    """Over the draws of the noise, of the mean over classes; None where nothing is drawn."""
+    draws = [one.figures.get(method, {}).get(metric) for one in found]
+    drawn = [value for value in draws if isinstance(value, tuple)]
+    if not drawn or len(drawn[0]) < 2:
+        return None
+    return float(np.mean(drawn, axis=0).std(ddof=1))
+
+
+def _to_ours(
+    method: str, metric: str, values: NDArray[np.float64], found: list[Measured]
+) -> Difference | None:
+    if method == OURS:
+        return None
+    difference = paired_difference(_over_classes(OURS, metric, found), values)
+    if difference is None:
+        return None
+    return Difference(mean=difference.mean, low=difference.low, high=difference.high)

@@ -1,0 +1,49 @@
+"""Stability: does a prototype point at the same parts when the image gets a little noise?
+
+Huang et al., ICCV 2023 (EvalProtoPNet), and the paper's Table 2: the share of images and
+prototypes whose vector of hit parts stays the same under noise N(0, 0.2), clipped to 0.25, added
+after normalisation. They normalise by ImageNet's deviation, about 0.225 of the range of pixels; a
+model with another normalisation gets the same noise in pixels.
+
+Symbols: n images, k prototypes, q parts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.artifact import Preprocessing
+
+DEVIATION = 0.2 * 0.225
+"""Of the noise, in shares of the range of pixels."""
+
+LIMIT = 0.25 * 0.225
+"""Largest noise, in shares of the range of pixels."""
+
+
+def stability(hits: NDArray[np.bool_], noisy_hits: NDArray[np.bool_]) -> float:
+    """The share of equal part vectors, 0 to 1.
+
+    Args:
+        hits: (n, k, q) on the images.
+        noisy_hits: (n, k, q) on the same images with noise.
+    """
+    return float((hits == noisy_hits).all(axis=2).mean())
+
+
+def noisy(
+    tensors: NDArray[np.float32], preprocessing: Preprocessing, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Input tensors with noise.
+
+    Args:
+        tensors: (n, channels, height, width) or channels last, as the preprocessing says.
+        preprocessing: The artifact's: how far one step of a pixel moves the tensor.
+        generator: Of the noise.
+    """
+    noise = generator.normal(0.0, DEVIATION, tensors.shape)
+    factor = 255 * preprocessing.scale / np.asarray(preprocessing.std)  # of each channel
+    if preprocessing.layout == "NCHW":
+        factor = factor[:, None, None]
+    return (tensors + np.clip(noise, -LIMIT, LIMIT) * factor).astype(np.float32)

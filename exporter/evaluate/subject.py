@@ -1,0 +1,161 @@
+"""An artifact opened for evaluation: its network, its head and its prototypes.
+
+Symbols: n images, c classes, k prototypes, d channels, p = h*w positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from exporter.features import FeatureReader
+from exporter.head import Head, find_head
+from exporter.source import ModelInput, Source
+from exporter.surgery import remove_prototype_outputs
+from serving.artifact import MODEL, PROTOTYPES, Artifact, Preprocessing
+from serving.errors import ImageError
+from serving.preprocess import View, decode, make_view, to_tensor
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image, prepared.
+
+    Attributes:
+        path: Its file.
+        file_size: (width, height) of the upright image, pixels.
+        view: What the network sees of it, and where that lies in the image.
+        tensor: The network's input, (channels, height, width) or channels last.
+    """
+
+    path: Path
+    file_size: tuple[int, int]
+    view: View
+    tensor: NDArray[np.float32]
+
+    def to_view(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Move points (q, 2), x and y in pixels of the image, to pixels of the view.
+
+        What falls outside the view is NaN: the network does not see it.
+        """
+        moved = (points + 0.5) * self.view.scale - self.view.offset - 0.5
+        outside = ((moved < -0.5) | (moved >= np.array(self.view.image.size) - 0.5)).any(axis=1)
+        moved[outside] = np.nan
+        return np.asarray(moved)
+
+    def masks_to_view(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Move masks (q, height, width) of the image to the view, the nearest pixel deciding."""
+        width, height = self.view.image.size
+        x = (np.arange(width) + 0.5 + self.view.offset[0]) / self.view.scale[0]
+        y = (np.arange(height) + 0.5 + self.view.offset[1]) / self.view.scale[1]
+        inside_x = (x >= 0) & (x < masks.shape[2])
+        inside_y = (y >= 0) & (y < masks.shape[1])
+        moved = np.zeros((len(masks), height, width), dtype=bool)
+        columns, rows = x[inside_x].astype(int), y[inside_y].astype(int)
+        moved[:, inside_y[:, None] & inside_x] = masks[:, rows][:, :, columns].reshape(
+            len(masks), -1
+        )
+        return moved
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        artifact: The artifact.
+        source: The classifier inside it.
+        head: Its head.
+        prototypes: (c, k, d) float32, those of the artifact.
+        reference: (d,) float32, what was taken out of every head row.
+    """
+
+    artifact: Artifact
+    source: Source
+    head: Head
+    prototypes: NDArray[np.float32]
+    reference: NDArray[np.float32]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes the input tensor."""
+        return self.artifact.manifest.input.preprocessing
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the view, pixels."""
+        return self.preprocessing.size
+
+    @property
+    def k(self) -> int:
+        """Prototypes of each class."""
+        return self.artifact.manifest.prototypes
+
+    @contextmanager
+    def reader(self, jobs: int, model: ir.Model | None = None) -> Iterator[FeatureReader]:
+        """Run the classifier, or a changed copy of it, over images.
+
+        Args:
+            jobs: Threads; 0 takes all cores.
+            model: The changed copy.
+        """
+        source = self.source
+        if model is not None:
+            source = Source(source.name, model, source.sha256, source.input)
+        with FeatureReader(source, self.head, self.preprocessing, jobs) as reader:
+            yield reader
+
+    def picture(self, path: Path) -> Picture:
+        """Decode and prepare an image.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+        """
+        image = decode(path)
+        view = make_view(image, self.preprocessing)
+        return Picture(path, image.size, view, to_tensor(view.image, self.preprocessing))
+
+    def pictures(self, paths: tuple[Path, ...], jobs: int) -> list[Picture]:
+        """Decode and prepare images; those that cannot be decoded are left out."""
+        with ThreadPoolExecutor(jobs or None) as pool:
+            found = list(pool.map(self._picture_or_none, paths))
+        return [picture for picture in found if picture is not None]
+
+    def _picture_or_none(self, path: Path) -> Picture | None:
+        try:
+            return self.picture(path)
+        except ImageError:
+            return None  # counted by the caller
+
+
+def open_subject(artifact: Artifact) -> Subject:
+    """Take the classifier out of an artifact again.
+
+    Raises:
+        HeadError: Its head cannot be found, so it is not one that was exported.
+    """
+    model = ir.load(artifact.path(MODEL))
+    remove_prototype_outputs(model)
+    manifest = artifact.manifest
+    source = Source(
+        manifest.source.file,
+        model,
+        manifest.source.sha256,
+        ModelInput(manifest.input.name, manifest.input.shape, manifest.input.dtype),
+    )
+    tensors = load_file(artifact.path(PROTOTYPES))
+    return Subject(
+        artifact=artifact,
+        source=source,
+        head=find_head(model, output=manifest.head.output),
+        prototypes=tensors["prototypes"],
+        reference=tensors["reference"],
+    )

@@ -1,0 +1,216 @@
+"""Everything that is measured on the images of one class, once for all methods.
+
+The network runs here and nowhere else: on the images, on copies with noise, mirrored or shifted,
+and, where the truth is known, on the same pictures without a part or before another backdrop.
+
+Symbols: n images, c classes, d channels, p = h*w positions, q parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.dataset import ClassImages
+from exporter.evaluate.annotations import Annotations, PartTruth
+from exporter.evaluate.stability import noisy
+from exporter.evaluate.subject import Picture, Subject
+from exporter.features import FeatureReader
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of drawn pictures to the pixel.
+
+    Attributes:
+        masks: (n, q, height, width) of the view: where each part shows.
+        removed: (m, 2), image and part of each picture that lacks a part.
+        removed_maps: (m, p, d), their feature maps.
+        removed_logits: (m, c).
+        moved: (m',), the image of each picture before another backdrop.
+        moved_maps: (m', p, d).
+    """
+
+    masks: NDArray[np.bool_]
+    removed: NDArray[np.intp]
+    removed_maps: Floats
+    removed_logits: Floats
+    moved: NDArray[np.intp]
+    moved_maps: Floats
+
+    @property
+    def foreground(self) -> NDArray[np.bool_]:
+        """(n, height, width), where any part shows."""
+        return np.asarray(self.masks.any(axis=1))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The images of one class, as every method sees them.
+
+    Attributes:
+        index: The class.
+        label: Its label.
+        size: (height, width) of the view, pixels.
+        grid: (h, w) of the feature map.
+        pictures: The n images.
+        maps: (n, p, d), their feature maps.
+        logits: (n, c), the classifier's own.
+        noisy: Feature maps of the images with noise, one array for each seed.
+        mirrored: (n, p, d), of the images mirrored left to right.
+        shifted: (n, p, d), of the images moved one cell right and down.
+        points: (n, q, 2), keypoints in pixels of the view, NaN where not visible; None without
+            annotations.
+        truth: What is known to the pixel, of drawn pictures only.
+    """
+
+    index: int
+    label: str
+    size: tuple[int, int]
+    grid: tuple[int, int]
+    pictures: tuple[Picture, ...]
+    maps: Floats
+    logits: Floats
+    noisy: tuple[Floats, ...]
+    mirrored: Floats
+    shifted: Floats
+    points: NDArray[np.float64] | None
+    truth: Truth | None
+
+    def tensors(self, count: int) -> Floats:
+        """The input tensors of the first images."""
+        return np.stack([picture.tensor for picture in self.pictures[:count]])
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What every class is put through.
+
+    Attributes:
+        subject: The artifact.
+        reader: Runs its classifier.
+        annotations: Where the parts are, if known.
+        truth: Masks and altered pictures, if known.
+        seeds: Draws of the noise.
+        seed: Of the first draw.
+        jobs: Threads that decode.
+    """
+
+    subject: Subject
+    reader: FeatureReader
+    annotations: Annotations | None
+    truth: PartTruth | None
+    seeds: int
+    seed: int
+    jobs: int
+
+
+def run_trial(
+    conditions: Conditions, entry: ClassImages, progress: Callable[[int], None]
+) -> Trial | None:
+    """Run the network on everything that the metrics of one class need.
+
+    Args:
+        conditions: What to run.
+        entry: The class and its images.
+        progress: Called with the number of images done since the last call.
+
+    Returns:
+        The trial; None where no image can be decoded, or none of them is annotated although
+        annotations are given.
+    """
+    subject, reader = conditions.subject, conditions.reader
+    pictures, points = _annotated(subject.pictures(entry.paths, conditions.jobs), conditions)
+    if not pictures:
+        progress(len(entry.paths))
+        return None
+    tensors = np.stack([picture.tensor for picture in pictures])
+    maps, logits = reader.run(tensors)
+    preprocessing = subject.preprocessing
+    generators = (
+        np.random.default_rng([conditions.seed + number, entry.index])
+        for number in range(conditions.seeds)
+    )
+    trial = Trial(
+        index=entry.index,
+        label=entry.label,
+        size=subject.size,
+        grid=reader.grid,
+        pictures=tuple(pictures),
+        maps=maps,
+        logits=logits,
+        noisy=tuple(reader.run(noisy(tensors, preprocessing, g))[0] for g in generators),
+        mirrored=reader.run(_mirror(tensors, preprocessing.layout))[0],
+        shifted=reader.run(_shift(tensors, preprocessing.layout, reader.grid))[0],
+        points=points,
+        truth=None if conditions.truth is None else _truth(conditions, conditions.truth, pictures),
+    )
+    progress(len(entry.paths))
+    return trial
+
+
+def _annotated(
+    pictures: Sequence[Picture], conditions: Conditions
+) -> tuple[list[Picture], NDArray[np.float64] | None]:
+    """The pictures to measure on and their keypoints (n, q, 2) in pixels of the view."""
+    if conditions.annotations is None:
+        return list(pictures), None
+    kept, points = [], []
+    for picture in pictures:
+        found = conditions.annotations.find(picture.path, picture.file_size)
+        if found is not None:
+            kept.append(picture)
+            points.append(picture.to_view(found))
+    return kept, np.stack(points) if points else None
+
+
+def _truth(conditions: Conditions, truth: PartTruth, pictures: Sequence[Picture]) -> Truth | None:
+    """The masks and the altered pictures; None where these pictures were drawn without them."""
+    if not any(truth.covers(picture.path) for picture in pictures):
+        return None
+    subject = conditions.subject
+    removed: list[tuple[int, int]] = []
+    moved: list[int] = []
+    without: list[Floats] = []
+    elsewhere: list[Floats] = []
+    for number, picture in enumerate(pictures):
+        for part, name in enumerate(truth.parts):
+            path = truth.without(picture.path, name)
+            if path is not None:
+                removed.append((number, part))
+                without.append(subject.picture(path).tensor)
+        for path in truth.backdrops(picture.path):
+            moved.append(number)
+            elsewhere.append(subject.picture(path).tensor)
+    if not removed or not moved:
+        return None
+    removed_maps, removed_logits = conditions.reader.run(np.stack(without))
+    return Truth(
+        masks=np.stack([p.masks_to_view(truth.masks(p.path)) for p in pictures]),
+        removed=np.array(removed, dtype=np.intp),
+        removed_maps=removed_maps,
+        removed_logits=removed_logits,
+        moved=np.array(moved, dtype=np.intp),
+        moved_maps=conditions.reader.run(np.stack(elsewhere))[0],
+    )
+
+
+def _mirror(tensors: Floats, layout: str) -> Floats:
+    axis = 3 if layout == "NCHW" else 2
+    return np.ascontiguousarray(np.flip(tensors, axis))
+
+
+def _shift(tensors: Floats, layout: str, grid: tuple[int, int]) -> Floats:
+    """Move images one cell right and down; the edge is repeated."""
+    axes = (2, 3) if layout == "NCHW" else (1, 2)
+    moved = tensors
+    for axis, cells in zip(axes, grid, strict=True):
+        length = tensors.shape[axis]
+        source = np.maximum(np.arange(length) - round(length / cells), 0)
+        moved = moved.take(source, axis=axis)
+    return np.ascontiguousarray(moved)
