@@ -146,6 +146,7 @@ def drop(*way):
         (put("images", 1, "width", value=0), 16, "images[1].width: input should be greater than"),
         (put("images", 1, "width", value="64"), 16, "images[1].width: input should be a valid int"),
         (put("images", 1, "id", value=5), 14, "images[1].id: expected 5 once, found it in images"),
+        (put("images", 1, "id", value=2**70), 14, "images[1].id: input should be"),
         (put("images", 1, "id", value=None), 14, "images[1].id: input should be a valid integer"),
         (put("images", 1, "file_name", value="kite/0.jpg"), 15, "expected 'kite/0.jpg' once"),
         (put("categories", 0, "keypoints", value=[]), 20, "categories: expected the names of key"),

@@ -90,6 +90,7 @@ IMAGES, BOXES, PARTS, POINTS = FILES
     ("file", "old", "new", "line", "message"),
     [
         (IMAGES, "2 002", "two 002", 2, "expected a whole number as image id, found 'two'"),
+        (IMAGES, "2 002", "2" * 5000 + " 002", 2, "expected a whole number as image id"),
         (IMAGES, "2 002", "1 002", 2, "expected image id 1 once, found it on line 1 too"),
         (IMAGES, "002.Wren/Wren_0001_22", "001.Kite/Kite_0001_11", 2, "once, found it on line 1"),
         (IMAGES, " 002.Wren/Wren_0001_22.jpg", "", 2, "expected 2 values, found 1"),

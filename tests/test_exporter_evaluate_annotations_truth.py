@@ -197,10 +197,11 @@ def test_masks_of_another_form_are_refused(small, mask, message):
         read_truth(small).masks(small / "0.jpg")
 
 
-def test_a_damaged_mask_is_refused(small):
-    path = small / "masks" / "0.png"
+@pytest.mark.parametrize("file", ["masks/0.png", "0.jpg"])
+def test_a_damaged_picture_is_refused(small, file):
+    path = small / file
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DatasetError, match=r"0\.png: expected a PNG, could not decode it"):
+    with pytest.raises(DatasetError, match=rf"{path.name}: expected a picture .*could not decode"):
         read_truth(small).masks(small / "0.jpg")
 
 

@@ -166,8 +166,9 @@ class _Reader:
 
     @staticmethod
     def _clean(where: Sequence[str | int]) -> Where:
-        """A location without the steps that name a member of a union."""
-        return tuple(step for step in where if step not in ("int", "str"))
+        """A location up to an id: what follows names a member of its union."""
+        ends = (i for i, step in enumerate(where, start=1) if str(step).endswith("id"))
+        return tuple(where[: next(ends, len(where))])
 
     def _index(self) -> None:
         """Look up images and categories by id; refuse what is there twice."""
