@@ -2,11 +2,12 @@
 
 Beside parts.csv, each picture under the name that the table gives it:
 
-    masks/<name>.png               8-bit grey; bit i is set where part i shows, in the table's order
+    masks/<name>.png               8-bit grey; bit i is set where part i shows, in the table's order,
+                                   bit 7 where any of the bird shows, part or not
     without/<part>/<name>.jpg      the same picture without a part that shows in it
     backdrops/<backdrop>/<name>.jpg  the same bird and scene before another backdrop
 
-Parts overlap in a pixel that several of them share. Symbols: q parts, at most 8.
+Parts overlap in a pixel that several of them share. Symbols: q parts, at most 7.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from exporter.errors import DatasetError
 from exporter.evaluate.annotations.parts import Annotations
 from exporter.evaluate.annotations.table import read_table
 
-_BITS = 8
+_FOREGROUND = 7  # the bit of the whole bird; those below are parts
 _AGAIN = "Draw the pictures again with --truth."
 
 
@@ -72,6 +73,20 @@ class PartTruth:
         bits = self._bits(self._name(image), image)
         numbers = np.arange(len(self.parts), dtype=np.uint8)[:, None, None]
         return np.asarray((bits >> numbers) & 1 == 1)  # (q, height, width)
+
+    def foreground(self, image: Path) -> NDArray[np.bool_]:
+        """Where anything of the bird shows, also what is no part of the table.
+
+        Args:
+            image: The picture on disk.
+
+        Returns:
+            (height, width); holds every mask of a part.
+
+        Raises:
+            DatasetError: The truth of this picture is not known, or its masks are malformed.
+        """
+        return self._bits(self._name(image), image) > 0
 
     def without(self, image: Path, part: str) -> Path | None:
         """The same picture without a part.
@@ -134,10 +149,11 @@ class PartTruth:
                 f"{path}: expected 8-bit grey of {size[0]} x {size[1]} pixels, as {image}, got "
                 f"mode {mode}, {got[0]} x {got[1]}. {_AGAIN}"
             )
-        top = int(bits.max(initial=0))
+        top = int((bits & ((1 << _FOREGROUND) - 1)).max(initial=0))
         if top >> len(self.parts):
             raise DatasetError(
-                f"{path}: expected bits of {len(self.parts)} parts, got the value {top}. {_AGAIN}"
+                f"{path}: expected bits of {len(self.parts)} parts, got the value {top} for them. "
+                f"{_AGAIN}"
             )
         return bits
 
@@ -159,9 +175,9 @@ def read_truth(parts_csv: Path) -> PartTruth | None:
     if not (table.is_file() and (root / "masks").is_dir()):
         return None
     annotations = read_table(table)
-    if len(annotations.parts) > _BITS:
+    if len(annotations.parts) > _FOREGROUND:
         raise DatasetError(
-            f"{table}: expected at most {_BITS} parts, a bit of the masks for each, got "
+            f"{table}: expected at most {_FOREGROUND} parts, a bit of the masks for each, got "
             f"{len(annotations.parts)}."
         )
     return PartTruth(annotations, root)
