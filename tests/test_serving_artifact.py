@@ -17,6 +17,14 @@ from serving.artifact import (
     load_artifact,
     sha256_of,
 )
+from serving.edits import (
+    ChangeRecord,
+    ClassEffectRecord,
+    EditRecord,
+    EffectRecord,
+    PrototypeKey,
+    RenamedRecord,
+)
 from serving.errors import IntegrityError, ManifestError
 
 FILES = ("model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz")
@@ -57,6 +65,49 @@ def manifest(files: dict[str, str], **changes: object) -> Manifest:
     return Manifest(**(content | changes))
 
 
+def edits() -> tuple[EditRecord, ...]:
+    """A measured edit of the first class, and one that only gives a name."""
+    effect = EffectRecord(
+        data="test",
+        sha256="2" * 64,
+        images=4,
+        skipped=1,
+        accuracy_before=0.75,
+        accuracy_after=0.5,
+        corrected=0,
+        broken=1,
+        changes=(ChangeRecord(image="crane/1.jpg", label=0, before=0, after=1),),
+        classes=(
+            ClassEffectRecord(
+                class_index=0, images=2, recognised_before=2, recognised_after=1,
+                predicted_before=2, predicted_after=1,
+            ),
+        ),
+    )  # fmt: skip
+    return (
+        EditRecord(
+            parent="3" * 64,
+            reason="looks at the sky",
+            muted=(PrototypeKey(class_index=0, prototype=0),),
+            effect=effect,
+        ),
+        EditRecord(
+            parent="4" * 64,
+            reason="for people",
+            renamed=(
+                RenamedRecord(class_index=1, prototype=0, before="prototype 1", after="tail"),
+            ),
+        ),
+    )
+
+
+def kept(content: dict[str, str]) -> dict[str, str]:
+    """The files with what the two edits keep of their parents."""
+    parents = {"parents/1/manifest.json": "3" * 64, "parents/2/manifest.json": "4" * 64}
+    golden = {f"parents/{number}/golden.npz": "1" * 64 for number in (1, 2)}
+    return content | parents | golden
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in FILES:
@@ -81,6 +132,54 @@ def test_the_manifest_has_golden_bytes():
     golden = Path(__file__).with_name("golden_manifest.json")
     found = dump_manifest(manifest(dict.fromkeys(FILES, "1" * 64)))
     assert found == golden.read_bytes()
+
+
+def test_edits_have_golden_bytes():
+    """The records of edits are part of the same contract."""
+    golden = Path(__file__).with_name("golden_edits.json")
+    found = manifest(kept(dict.fromkeys(FILES, "1" * 64)), edits=edits())
+    assert found.muted == {(0, 0)}
+    text = dump_manifest(found)
+    assert Manifest.model_validate_json(text) == found
+    content = json.loads(text)
+    assert json.loads(golden.read_bytes()) == content["edits"]
+    assert b' "edits": ' + golden.read_bytes().rstrip() + b"," in text
+
+
+def test_without_edits_the_manifest_does_not_speak_of_them():
+    assert b"edit" not in dump_manifest(manifest(dict.fromkeys(FILES, "1" * 64)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["edits"][0].update(parent="5" * 64), "edit 1 to have the parent"),
+        (lambda c: c["edits"].reverse(), "edit 1 to have the parent"),
+        (lambda c: c["edits"].pop(0), "edit 1 to have the parent"),
+        (lambda c: c["files"].pop("parents/2/manifest.json"), "edit 2 to have the parent"),
+        (lambda c: c["files"].pop("parents/1/golden.npz"), "sha256 for parents/1/golden.npz"),
+        (lambda c: c["edits"][0]["muted"][0].update(prototype=1), "edit 1: no prototype 1 of cla"),
+        (lambda c: c["edits"][0]["muted"][0].update(class_index=2), "edit 1: no prototype 0 of c"),
+        (lambda c: c["edits"][0]["muted"][0].update(prototype=-1), "greater than or equal to 0"),
+        (lambda c: c["edits"][1]["renamed"][0].update(class_index=9), "edit 2: no prototype 0 of"),
+        (lambda c: c["edits"][0]["muted"].append(c["edits"][0]["muted"][0]), "muted already"),
+        (lambda c: c["edits"][1].update(muted=c["edits"][0]["muted"]), "muted already"),
+        (lambda c: c["edits"][0].update(reason=""), "at least 1 character"),
+        (lambda c: c["edits"][0].pop("reason"), "Field required"),
+        (lambda c: c["edits"][0].update(more=1), "Extra inputs"),
+        (lambda c: c["edits"][0]["effect"].update(accuracy_after=1.5), "less than or equal to 1"),
+        (lambda c: c.update(edits={}), "valid array"),
+    ],
+)
+def test_edits_that_do_not_fit_are_refused(folder, change, message):
+    def add_edits(content):
+        content["edits"] = [edit.model_dump(mode="json") for edit in edits()]
+        content["files"] = kept(content["files"])
+        change(content)
+
+    rewrite(folder, add_edits)
+    with pytest.raises(ManifestError, match=message):
+        load_artifact(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
