@@ -51,6 +51,8 @@ def test_masks_are_those_of_the_drawing_bit_for_bit(toybirds, drawn, truth):
         masks = truth.masks(image)
         assert masks.dtype == np.bool_
         np.testing.assert_array_equal(masks, np.stack([sample.masks[p] for p in toybirds.PARTS]))
+        np.testing.assert_array_equal(truth.foreground(image), sample.bird)
+        assert (sample.bird & ~masks.any(axis=0)).any()  # the mantle is bird but no part
 
 
 def test_visible_keypoints_lie_in_the_masks(drawn, truth):
@@ -131,7 +133,7 @@ def small(tmp_path):
     for folder in ("masks", "without/eye", "backdrops/snow", "backdrops/lake"):
         (tmp_path / folder).mkdir(parents=True)
     bits = np.zeros((3, 4), dtype=np.uint8)
-    bits[2, 1] = 1
+    bits[2, 1], bits[0, 3] = 1, 128
     Image.fromarray(bits).save(tmp_path / "masks" / "0.png")
     for folder in (".", "without/eye", "backdrops/snow", "backdrops/lake"):
         Image.new("RGB", (4, 3)).save(tmp_path / folder / "0.jpg")
@@ -142,6 +144,8 @@ def test_bit_i_of_a_mask_is_part_i_of_the_table(small):
     masks = read_truth(small).masks(small / "0.jpg")
     assert masks.shape == (2, 3, 4)
     np.testing.assert_array_equal(np.argwhere(masks), [[0, 2, 1]])
+    foreground = read_truth(small).foreground(small / "0.jpg")
+    np.testing.assert_array_equal(np.argwhere(foreground), [[0, 3], [2, 1]])
 
 
 def test_the_paths_of_a_hand_made_truth(small):
@@ -188,7 +192,7 @@ def test_a_picture_of_another_set_is_refused(small):
     [
         (Image.new("L", (3, 4)), "expected 8-bit grey of 4 x 3 pixels, .* got mode L, 3 x 4"),
         (Image.new("RGB", (4, 3)), "expected 8-bit grey .* got mode RGB, 4 x 3"),
-        (Image.new("L", (4, 3), 4), "expected bits of 2 parts, got the value 4"),
+        (Image.new("L", (4, 3), 4), "expected bits of 2 parts, got the value 4 for"),
     ],
 )
 def test_masks_of_another_form_are_refused(small, mask, message):
@@ -206,8 +210,8 @@ def test_a_damaged_picture_is_refused(small, file):
 
 
 def test_more_parts_than_bits_are_refused(small):
-    parts = [f"p{i}" for i in range(9)]
+    parts = [f"p{i}" for i in range(8)]
     header = ",".join(f"{p}_x,{p}_y,{p}_visible" for p in parts)
-    (small / "parts.csv").write_text(f"image,{header}\n0.jpg{',1,1,1' * 9}\n")
-    with pytest.raises(DatasetError, match=r"expected at most 8 parts.*got 9"):
+    (small / "parts.csv").write_text(f"image,{header}\n0.jpg{',1,1,1' * 8}\n")
+    with pytest.raises(DatasetError, match=r"expected at most 7 parts.*got 8"):
         read_truth(small)

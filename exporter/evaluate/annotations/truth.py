@@ -2,8 +2,8 @@
 
 Beside parts.csv, each picture under the name that the table gives it:
 
-    masks/<name>.png               8-bit grey; bit i is set where part i shows, in the table's order,
-                                   bit 7 where any of the bird shows, part or not
+    masks/<name>.png               8-bit grey; bit i is set where part i shows, in the order of the
+                                   table, and bit 7 where any of the bird shows, part or not
     without/<part>/<name>.jpg      the same picture without a part that shows in it
     backdrops/<backdrop>/<name>.jpg  the same bird and scene before another backdrop
 

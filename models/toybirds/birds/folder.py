@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .canvas import Mask
 from .draw import Sample, draw
 from .scene import NEW_BACKDROPS, SPLITS, scene
 from .species import PARTS, SPECIES
@@ -78,7 +77,7 @@ def _write_truth(out: Path, size: int, seed: int, sample: Sample, name: str) -> 
     """Write the masks of a picture and what else can be drawn of its scene."""
     mask = (out / "masks" / name).with_suffix(".png")
     mask.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(_bits(sample.masks)).save(mask)
+    Image.fromarray(_bits(sample)).save(mask)
     for part in PARTS:
         if sample.masks[part].any():
             lacking = draw(scene(seed, sample.label), {part}, size)
@@ -88,9 +87,9 @@ def _write_truth(out: Path, size: int, seed: int, sample: Sample, name: str) -> 
         _save(elsewhere, out / "backdrops" / backdrop / name)
 
 
-def _bits(masks: dict[str, Mask]) -> NDArray[np.uint8]:
-    """Masks (size, size) as one picture: bit i is set where part i of `PARTS` shows."""
-    shown = np.stack([masks[part] for part in PARTS])
+def _bits(sample: Sample) -> NDArray[np.uint8]:
+    """Masks as one picture: bit i is set where part i of `PARTS` shows, bit 7 where any bird."""
+    shown = np.stack([*(sample.masks[part] for part in PARTS), sample.bird])  # (8, size, size)
     return np.packbits(shown, axis=0, bitorder="little")[0]
 
 
