@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from exporter.dataset import ClassImages, Dataset, read_dataset
 from exporter.decompose import decompose, require_feasible
-from exporter.errors import DatasetError, DecompositionError
+from exporter.errors import DatasetError, DecompositionError, OutputError
 from exporter.evaluate.annotations import Annotations, read_annotations, read_truth
 from exporter.evaluate.catalog import METRICS
 from exporter.evaluate.config import EvaluationConfig
@@ -86,18 +86,21 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
     """Write evaluation.json, evaluation.md and metrics.svg into a folder.
 
     Raises:
-        OSError: The folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     contents = {
         "evaluation.json": evaluation.dump(),
         "evaluation.md": to_markdown(evaluation).encode(),
         "metrics.svg": draw_metrics(evaluation),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        beside = out / f"{name}.tmp"
-        beside.write_bytes(content)
-        beside.replace(out / name)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            beside = out / f"{name}.tmp"
+            beside.write_bytes(content)
+            beside.replace(out / name)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot write: {error.strerror}.") from error
     return tuple(out / name for name in contents)
 
 
