@@ -1,0 +1,96 @@
+"""What the figures share: SVG without a date and with fixed ids, and one colour for each method."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from benchmarks.paper.methods import TITLES
+from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.methods import OURS
+from serving.palette import INK, LINE, SOFT, Colour, prototype_colour
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "protohead",
+}
+_NUMBERS = {OURS: 1, "nmf": 5, "naive": 7, "even": 4, "paper": 6}
+_PANEL = (3.1, 2.4)  # inches
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the project's style."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def panels(count: int, columns: int) -> tuple[Canvas, list[Axes]]:
+    """A canvas of equal panels; those left over are empty."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    canvas = Canvas(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
+    found = list(canvas.subplots(rows, columns, squeeze=False).ravel())
+    for panel in found[count:]:
+        panel.set_axis_off()
+    return canvas, found[:count]
+
+
+def finish(panel: Axes, title: str, along: str = "") -> None:
+    """Title, grid and colours of a panel."""
+    panel.set_title(title, loc="left", fontsize=8, color=shade(INK))
+    panel.set_xlabel(along, color=shade(SOFT))
+    panel.tick_params(length=0, colors=shade(SOFT))
+    panel.grid(color=shade(LINE), linewidth=0.6)
+    panel.set_axisbelow(True)
+    for side in panel.spines.values():
+        side.set_visible(False)
+
+
+def metric_title(metric: str) -> str:
+    """The name of a metric, and which way is better."""
+    record = BY_NAME[metric]
+    return f"{record.title} · {record.better} is better"
+
+
+def legend(canvas: Canvas, methods: tuple[str, ...]) -> None:
+    """Name the methods below the panels."""
+    lines = [
+        mpl.lines.Line2D([], [], color=method_colour(method), marker="o", markersize=4)
+        for method in methods
+    ]
+    canvas.legend(
+        lines,
+        [TITLES[method] for method in methods],
+        loc="outside lower center",
+        ncols=len(methods),
+        frameon=False,
+    )
+
+
+def method_colour(method: str) -> tuple[float, float, float]:
+    """The same colour in every figure."""
+    return shade(prototype_colour(_NUMBERS[method]))
+
+
+def to_svg(canvas: Canvas) -> bytes:
+    """The bytes of a figure: the same figures give the same bytes."""
+    content = io.BytesIO()
+    canvas.savefig(content, format="svg", metadata={"Date": None})
+    return b"\n".join(line.rstrip() for line in content.getvalue().splitlines()) + b"\n"
+
+
+def shade(colour: Colour) -> tuple[float, float, float]:
+    """A colour as matplotlib takes it."""
+    red, green, blue = (float(value) for value in np.array(colour) / 255)
+    return red, green, blue

@@ -1,0 +1,88 @@
+"""Every method on one class, for one k and one seed.
+
+Symbols: n images, p positions, d channels, k prototypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.decompose import decompose
+from exporter.decompose.scaling import scale
+from exporter.evaluate.methods import OURS, Baseline, Method, baselines, ours
+from exporter.evaluate.subject import Subject
+from exporter.reference import round_exactly
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+COMPARED: tuple[Baseline, ...] = ("nmf", "naive", "even")
+TITLES = {
+    "initial": "initial (NMF, scaled)",
+    "nmf": "initial (NMF alone)",
+    "naive": "naive split",
+    "even": "R/k, the paper's start",
+    "paper": "the paper's refinement",
+    OURS: "ours",
+}
+"""Names of the methods in tables."""
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Scaled prototypes of NMF, before the residual is given back (the paper's eq. 3).
+
+    Attributes:
+        scaled: alpha_i p_i, (k, d).
+        ratio: |R| / |row|.
+    """
+
+    scaled: Doubles
+    ratio: float
+
+
+def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> Method:
+    """The artifact's own method, found again with another k or seed, and rounded as it is served.
+
+    Args:
+        subject: The artifact.
+        training: (n, p, d), feature maps of the class's training images.
+        row: (d,), the head row less the reference.
+        k: Prototypes.
+        seed: Of discovery.
+
+    Raises:
+        DecompositionError: The class cannot be decomposed.
+    """
+    split = decompose(
+        training, row, method=subject.artifact.manifest.method.name, prototypes=k, seed=seed
+    )
+    return ours(round_exactly(split.prototypes, row))
+
+
+def others(
+    row: Doubles, training: Floats, k: int, seed: int, *, with_paper: bool
+) -> dict[str, Method]:
+    """NMF alone and the paper's ways to split the residual, by name.
+
+    Args:
+        row: (d,), the whole head row.
+        training: (n, p, d).
+        k: Prototypes.
+        seed: Of NMF.
+        with_paper: Also the paper's Nelder-Mead, which takes its time.
+    """
+    names: Sequence[Baseline] = (*COMPARED, "paper") if with_paper else COMPARED
+    return {method.name: method for method in baselines(names, row, k, seed, training)}
+
+
+def initial(basis: Doubles, row: Doubles) -> Initial:
+    """Scale prototypes of NMF (k, d) to a head row (d,)."""
+    scaled = scale(basis.astype(np.float32), row).value[:, None] * basis
+    size = float(np.linalg.norm(row))
+    left = float(np.linalg.norm(row - scaled.sum(axis=0)))
+    return Initial(scaled, left / size if size > 0 else 0.0)
