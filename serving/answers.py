@@ -80,9 +80,12 @@ class Answerer:
         ids = [predictor.class_id(options.a), predictor.class_id(options.b)]
         if ids[0] == ids[1]:
             raise RequestError("expected two classes a and b that differ, got the same one twice.")
-        outputs = self._run(self._prepare(image), None, np.array([ids], dtype=np.int64))
+        muted = _muted(self.served, options.mute)
+        batch = self._prepare(image)
+        mask = _mask(self.served, muted)
+        outputs = self._run(batch, mask, np.array([ids], dtype=np.int64))
         draw = drawer(options, **self._view)
-        a, b = self._explained(outputs, 2, draw, frozenset())
+        a, b = self._explained(outputs, 2, draw, muted)
         difference = a["logit"] - b["logit"]
         terms = _terms(a, b)
         residual = abs(sum(term["value"] for term in terms) - difference)
@@ -94,6 +97,7 @@ class Answerer:
             "logit_difference": difference,
             "terms": terms,
             "residual": residual,
+            "before": self._before(batch, outputs, 2) if muted else None,
         }
         return dump({**self._heading(), **answer})
 
@@ -260,11 +264,16 @@ class _Plan:
                 )
             keys = [served.predictor.class_id(key) for key in options.classes]
             ids = np.array([list(dict.fromkeys(keys))], dtype=np.int64)
-        muted = frozenset(_muted(served, mute) for mute in options.mute)
+        muted = _muted(served, options.mute)
         return cls(options.top or most, ids, _mask(served, muted), muted)
 
 
-def _muted(served: Served, mute: Mute) -> tuple[int, int]:
+def _muted(served: Served, mutes: Iterable[Mute]) -> frozenset[tuple[int, int]]:
+    """Pairs of class id and prototype number."""
+    return frozenset(_pair(served, mute) for mute in mutes)
+
+
+def _pair(served: Served, mute: Mute) -> tuple[int, int]:
     index = served.predictor.class_id(mute.class_)
     record = served.predictor.manifest.classes[index]
     if mute.prototype >= len(record.prototypes):

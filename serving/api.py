@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from serving import metrics, openapi, routes_answers, routes_model
 from serving.errors import ImageError, RequestError
 from serving.host import Host
+from serving.logs import flush_access
 from serving.problems import INTERNAL, ProblemError, kind_of
 from serving.protocols import kserve, oip
 
@@ -37,6 +38,7 @@ def create_app(host: Host) -> FastAPI:
         host.start()
         yield
         host.stop()
+        flush_access()
 
     app = FastAPI(
         title="protohead",

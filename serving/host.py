@@ -18,8 +18,9 @@ from serving.problems import ProblemError
 from serving.settings import Settings
 
 Answer = TypeVar("Answer")
-# One call computes while another decodes or writes JSON; more would only share the same cores.
-_CALLS_AT_ONCE = 2
+# More than two, so that the network has work while other calls wait for the interpreter; few, since
+# each may hold a decoded image of the largest size.
+_CALLS_AT_ONCE = 4
 
 
 class Host:

@@ -24,6 +24,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 Box = tuple[int, int, int, int]
 
+# Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count. Said once
+# for the process: warnings.catch_warnings swaps what all threads share, and many threads decode.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
+
 
 @dataclass(frozen=True)
 class View:
@@ -66,10 +71,7 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """
     name = source.name if isinstance(source, Path) else f"{len(source)} bytes"
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count.
-            warnings.simplefilter("ignore")
-            return _decode(source, name, max_pixels)
+        return _decode(source, name, max_pixels)
     except ImageError:
         raise
     except FileNotFoundError as error:

@@ -36,6 +36,9 @@ class Mute(_Options):
     prototype: Annotated[int, Field(ge=0, description="Its number in the class, from 0.")]
 
 
+Mutes = Annotated[tuple[Mute, ...], Field(description="Prototypes to switch off before answering.")]
+
+
 class HeatmapOptions(_Options):
     """How heatmaps are returned."""
 
@@ -63,9 +66,7 @@ class ExplainOptions(HeatmapOptions):
         tuple[Key, ...] | None,
         Field(min_length=1, description="Explain these instead of the best. " + _KEY),
     ] = None
-    mute: Annotated[
-        tuple[Mute, ...], Field(description="Prototypes to switch off before answering.")
-    ] = ()
+    mute: Mutes = ()
 
 
 class ContrastOptions(HeatmapOptions):
@@ -73,6 +74,7 @@ class ContrastOptions(HeatmapOptions):
 
     a: Annotated[Key, Field(description=_KEY)]
     b: Annotated[Key, Field(description=_KEY)]
+    mute: Mutes = ()
 
 
 class _Answer(BaseModel):
@@ -99,6 +101,12 @@ class ClassScore(_Answer):
     label: str
     logit: float
     probability: float
+
+
+Before = Annotated[
+    list[ClassScore] | None,
+    Field(description="With `mute`: these classes, and the best ones, as they were without it."),
+]
 
 
 class Prediction(_Answer):
@@ -171,12 +179,7 @@ class Explained(_Answer):
     residual: Annotated[
         float, Field(description="Largest |contributions + bias + common - logit| of the classes.")
     ]
-    before: Annotated[
-        list[ClassScore] | None,
-        Field(
-            description="With `mute`: these classes, and the best ones, as they were without it."
-        ),
-    ] = None
+    before: Before = None
 
 
 class ExplainAnswer(_Answer):
@@ -210,6 +213,7 @@ class ContrastAnswer(_Answer):
     logit_difference: float
     terms: list[Term]
     residual: Annotated[float, Field(description="|sum of the terms - logit_difference|.")]
+    before: Before = None
 
 
 class ProviderState(_Answer):

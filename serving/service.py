@@ -68,7 +68,7 @@ class Front:
         await (app if own else self._bentoml)(scope, receive, send)
 
 
-class _Fronted(bentoml.Service[Any]):  # type: ignore[misc] - bentoml hides its type
+class _Fronted(bentoml.Service[Any]):  # type: ignore[misc]
     """A service whose application stands behind :class:`Front`.
 
     As a middleware it would come after BentoML's own, of which one leaves a timer behind every

@@ -222,12 +222,24 @@ def test_the_terms_of_a_contrast_sum_to_the_difference_of_the_logits(client):
         assert found == parts
 
 
+def test_a_contrast_mutes_as_an_explanation_does(client):
+    muted = explained(client, classes="red,blue", mute="red:0")
+    answer = ask(client, "/v1/contrast", a="red", b="blue", mute="red:0")
+    assert [answer["a"], answer["b"]] == muted["classes"]
+    assert answer["before"] == muted["before"]
+    assert answer["logit_difference"] == answer["a"]["logit"] - answer["b"]["logit"]
+    values = [term["value"] for term in answer["terms"]]
+    assert sum(values) == pytest.approx(answer["logit_difference"], abs=ROUNDING)
+    assert answer["a"]["prototypes"][0]["muted"]
+    assert ask(client, "/v1/contrast", a="red", b="blue")["before"] is None
+
+
 @pytest.mark.parametrize(
     ("method", "path", "model"),
     [
         ("POST", "/v1/predict", schema.PredictAnswer),
         ("POST", "/v1/explain?mute=0:0", schema.ExplainAnswer),
-        ("POST", "/v1/contrast?a=0&b=1", schema.ContrastAnswer),
+        ("POST", "/v1/contrast?a=0&b=1&mute=0:0", schema.ContrastAnswer),
         ("GET", "/v1/model", schema.ModelAnswer),
         ("GET", "/v1/classes", schema.ClassesAnswer),
         ("GET", "/v1/classes/red/prototypes", schema.PrototypesAnswer),

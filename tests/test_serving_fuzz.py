@@ -5,6 +5,7 @@ import gc
 import json
 import socket
 import time
+import warnings
 
 import httpx
 import hypothesis.strategies as st
@@ -34,6 +35,12 @@ fuzzed = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@pytest.fixture(autouse=True)
+def _pillow_may_warn():
+    """As in production: pytest puts its own filters before those that serving/preprocess.py sets."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @pytest.fixture(scope="module")

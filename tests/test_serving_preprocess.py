@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,3 +140,29 @@ def test_options_out_of_range_are_refused(options):
 
 def test_to_tensor_gives_contiguous_memory():
     assert to_tensor(gradient(8, 8), Preprocessing(crop=8)).flags["C_CONTIGUOUS"]
+
+
+_IN_THREADS = """
+import io, sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from PIL import Image
+from serving.preprocess import decode
+content = io.BytesIO()
+Image.new("P", (64, 64)).save(content, "PNG", transparency=bytes(range(64)))  # Pillow warns of it
+sys.setswitchinterval(1e-6)
+before = list(warnings.filters)
+with ThreadPoolExecutor(8) as pool:
+    done = list(pool.map(decode, [content.getvalue()] * 400))
+assert warnings.filters == before, "decoding left filters behind"
+try:
+    warnings.warn("mine", UserWarning)
+except UserWarning:
+    print(len(done), "decoded, warnings of others remain")
+"""
+
+
+def test_pillows_warnings_are_silent_in_threads_and_no_others():
+    words = [sys.executable, "-W", "error", "-c", _IN_THREADS]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "400 decoded, warnings of others remain\n", done.stderr
+    assert done.stderr == ""
