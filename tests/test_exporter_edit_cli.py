@@ -41,7 +41,7 @@ def test_edit_explain_verify_and_undo_in_a_row(run, artifact, tiny_export, tmp_p
     assert "muted green:1, 'prototype 1'" in said
     assert "named red:0 'the red: one', it was 'prototype 0'" in said
     assert "24 images of data: accuracy 100.00% before, " in said
-    assert "images have another best class: 0 corrected, " in said
+    assert "images changed: 0 corrected, " in said
     assert f"protohead edit {out} --undo" in said
     assert "measure: 24 of 24 images" in err
     code, said, _ = run("verify", out, "--data", data)

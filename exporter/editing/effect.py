@@ -22,6 +22,7 @@ from serving.artifact import Manifest
 from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
 from serving.errors import ImageError
 from serving.predictor import Predictor
+from serving.runtime import run
 
 _BATCH = 8
 Ids = NDArray[np.int64]
@@ -158,6 +159,7 @@ def measure(
         progress(len(rows), dataset.image_count)
     if not rows:
         raise DatasetError(f"{dataset.root}: not one image can be decoded.")
+    progress(dataset.image_count, dataset.image_count)
     change = Change(*np.array(rows, dtype=np.int64).T)
     return EffectRecord(
         data=dataset.root.resolve().name,
@@ -203,6 +205,13 @@ def _prepared(
             except (OSError, ImageError):
                 continue  # counted as skipped
             yield name, entry.index, tensor
+
+
+def _logits(predictor: Predictor, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    name = predictor.manifest.head.logits
+    found = run(predictor.session, [name], {predictor.manifest.input.name: batch})
+    logits: NDArray[np.float32] = found[name]
+    return logits
 
 
 def _filled(batch: NDArray[np.float32], predictor: Predictor) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ def unedited(edited: Artifact, folder: Path) -> Unedited:
             target = folder / str(number)
             target.mkdir()
             parent = restore(current, target)
-        except (ExporterError, ArtifactError) as error:
+        except (ExporterError, ArtifactError, OSError) as error:
             gate = GateRecord(name="edits undo", state="failed", detail=str(error))
             return Unedited(None, (gate,))
         differing += not _on_record(current.manifest, parent.manifest)

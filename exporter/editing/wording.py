@@ -43,7 +43,7 @@ def _effect(effect: EffectRecord, labels: tuple[str, ...]) -> list[str]:
     lines = [
         f"  {effect.images} images of {effect.data}: accuracy {effect.accuracy_before:.2%} before, "
         f"{effect.accuracy_after:.2%} after",
-        f"  {len(effect.changes)} images have another best class: {effect.corrected} corrected, "
+        f"  best class of {len(effect.changes)} images changed: {effect.corrected} corrected, "
         f"{effect.broken} broken",
     ]
     lines += [
