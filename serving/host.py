@@ -18,9 +18,9 @@ from serving.problems import ProblemError
 from serving.settings import Settings
 
 Answer = TypeVar("Answer")
-# More than two, so that the network has work while other calls wait for the interpreter; few, since
+# More than cores, so that some are ready while others wait for the interpreter; no more, since
 # each may hold a decoded image of the largest size.
-_CALLS_AT_ONCE = 4
+_CALLS_AT_ONCE = 8
 
 
 class Host:

@@ -37,7 +37,8 @@ class Settings(BaseModel):
         concurrency: Analyses that one worker has in hand, running or waiting; above it 429.
         timeout: Seconds for receiving a request, and again for answering it.
         reload: Seconds between looks at the served link; 0 never looks.
-        tokens: File with one bearer token a line; without it everybody may ask.
+        tokens: File with one bearer token a line, read again when it changes; without it everybody
+            may ask.
         open_health: Health and metrics answer without a token.
         open_docs: The page, its samples and the OpenAPI description answer without a token.
     """

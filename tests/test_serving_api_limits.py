@@ -285,6 +285,31 @@ def test_with_tokens_only_their_bearers_are_answered(guarded):
             assert answer.status_code == 200
 
 
+def test_tokens_are_read_again_when_their_file_changes(guarded, monkeypatch, caplog):
+    monkeypatch.setattr(guard, "SECONDS_BETWEEN_LOOKS", 0.0)
+    fresh = guarded.tokens.with_name("fresh")
+
+    def status(token):
+        headers = {"authorization": f"Bearer {token}"}
+        return client.get("/v1/model", headers=headers).status_code
+
+    with listening(guarded) as address, httpx.Client(base_url=address.url) as client:
+        assert (status("alpha-token"), status("gamma-token")) == (200, 401)
+        fresh.write_text("gamma-token\n")
+        fresh.replace(guarded.tokens)
+        assert (status("alpha-token"), status("gamma-token")) == (401, 200)
+        guarded.tokens.write_text("")  # whoever empties the file wants nobody in
+        assert status("gamma-token") == 401
+        guarded.tokens.unlink()
+        assert status("gamma-token") == 401
+        assert status("gamma-token") == 401
+        guarded.tokens.write_text("alpha-token")
+        assert status("alpha-token") == 200
+    found = [r.getMessage() for r in caplog.records if "nobody may ask" in r.getMessage()]
+    assert len(found) == 2  # once a change, not once a request
+    assert not any("token\n" in text or "gamma" in text for text in found)
+
+
 @pytest.mark.parametrize(
     ("setting", "paths"),
     [

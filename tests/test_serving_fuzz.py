@@ -39,7 +39,7 @@ fuzzed = settings(
 
 @pytest.fixture(autouse=True)
 def _pillow_may_warn():
-    """As in production: pytest puts its own filters before those that serving/preprocess.py sets."""
+    """As in production: pytest's own filters come before those of serving/preprocess.py."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
