@@ -1,0 +1,148 @@
+"""The figures of one class that the report shows and the rules judge.
+
+Symbols: n images, k prototypes, d channels. A muted prototype has no part in any figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.evaluate.cancellation import negative_share, sum_of_norms
+from exporter.evaluate.completeness import completeness_residual
+from exporter.evaluate.localization import Size, peaks
+from exporter.evaluate.redundancy import heatmap_correlation
+from exporter.report.ground import OffThing, at_border, off_parts, off_thing
+from exporter.report.observe import Observed
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two prototypes of a class.
+
+    Attributes:
+        first: Number of the one.
+        second: Number of the other, larger.
+        cosine: Of the prototypes, -1 to 1; None if one is zero.
+        correlation: Mean of their heatmaps' over images, -1 to 1; None without any.
+    """
+
+    first: int
+    second: int
+    cosine: float | None
+    correlation: float | None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the held-out images of a class say.
+
+    Attributes:
+        images: n.
+        skipped: Images that could not be decoded.
+        recognised: Share that the model gives to the class.
+        residual: Largest |contributions + bias + common - logit| over the largest logit.
+        contributions: (k,), mean over images, logit units.
+        shares: (k,), signed share of each prototype: sum over n of c_ni over the sum over n and j
+            of |c_nj|. NaN where nothing contributes.
+        negative: Share of the contributions that count against the class.
+        border: (k,), share of images whose peak lies at the border.
+        off_thing: Beside the thing, where masks are known.
+        off_parts: (k,), share of images whose peak is near no part, where keypoints are known.
+    """
+
+    images: int
+    skipped: int
+    recognised: float
+    residual: float | None
+    contributions: Doubles
+    shares: Doubles
+    negative: float | None
+    border: Doubles
+    off_thing: OffThing | None
+    off_parts: Doubles | None
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """The figures of one class.
+
+    Attributes:
+        live: Numbers of the prototypes that are not muted.
+        norms: (k,), |p~_i| of each, zero where muted.
+        norm_sum: Sum of the norms over the norm of the sum.
+        pairs: Every two live prototypes.
+        held_out: From the held-out images; None without any.
+    """
+
+    live: tuple[int, ...]
+    norms: Doubles
+    norm_sum: float | None
+    pairs: tuple[Pair, ...]
+    held_out: HeldOut | None
+
+
+def measure_class(
+    prototypes: NDArray[np.float32], muted: frozenset[int], observed: Observed | None, size: Size
+) -> ClassFigures:
+    """Measure one class.
+
+    Args:
+        prototypes: (k, d), those that the class has.
+        muted: Numbers of those that an edit has muted.
+        observed: Its held-out images, explained.
+        size: (height, width) of the view, pixels.
+    """
+    doubles = prototypes.astype(np.float64)
+    doubles[sorted(muted)] = 0
+    live = tuple(number for number in range(len(prototypes)) if number not in muted)
+    return ClassFigures(
+        live=live,
+        norms=np.linalg.norm(doubles, axis=1),
+        norm_sum=sum_of_norms(doubles),
+        pairs=tuple(_pairs(doubles, live, observed)),
+        held_out=None if observed is None else _held_out(observed, size),
+    )
+
+
+def _pairs(doubles: Doubles, live: Sequence[int], observed: Observed | None) -> list[Pair]:
+    pairs = []
+    for place, first in enumerate(live):
+        for second in live[place + 1 :]:
+            norm = float(np.linalg.norm(doubles[first]) * np.linalg.norm(doubles[second]))
+            correlation = None
+            if observed is not None:
+                correlation = heatmap_correlation(observed.heatmaps[:, [first, second]])
+            cosine = float(doubles[first] @ doubles[second]) / norm if norm > 0 else None
+            pairs.append(Pair(first, second, cosine, correlation))
+    return pairs
+
+
+def _held_out(observed: Observed, size: Size) -> HeldOut:
+    centres = peaks(observed.heatmaps, size)
+    contributions = observed.contributions.astype(np.float64)
+    total = float(np.abs(contributions).sum())
+    marks, known = observed.marks, observed.marks.drawn
+    return HeldOut(
+        images=len(observed.paths),
+        skipped=observed.skipped,
+        recognised=float(observed.recognised.mean()),
+        residual=completeness_residual(
+            observed.contributions, observed.constant, observed.logits[:, observed.index]
+        ),
+        contributions=contributions.mean(axis=0),
+        shares=contributions.sum(axis=0) / total
+        if total > 0
+        else np.full(contributions.shape[1], np.nan),
+        negative=negative_share(observed.contributions),
+        border=at_border(centres, size),
+        off_thing=off_thing(observed.heatmaps[known], centres[known], marks.foreground)
+        if len(known)
+        else None,
+        off_parts=None if marks.points is None else off_parts(centres, marks.points, size),
+    )

@@ -1,0 +1,192 @@
+"""The held-out images of one class, explained by the artifact as it is served.
+
+Symbols: n images, c classes, k prototypes that the class has, h×w grid, q parts. Contributions,
+heatmaps and logits are in logit units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporter.dataset import ClassImages
+from exporter.evaluate.annotations import Annotations, PartTruth
+from exporter.evaluate.subject import Picture
+from serving.errors import ImageError
+from serving.predictor import Predictor, activate
+from serving.preprocess import decode, make_view, to_tensor
+
+_BATCH = 8
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where the thing in each image is, as far as it is annotated.
+
+    Attributes:
+        points: (n, q, 2), keypoints in pixels of the view, NaN where not visible or not known;
+            None without annotations.
+        drawn: Images whose masks are known.
+        foreground: (len(drawn), height, width), where the thing shows in them.
+    """
+
+    points: NDArray[np.float64] | None
+    drawn: NDArray[np.intp]
+    foreground: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the artifact says of the held-out images of one class.
+
+    Attributes:
+        index: The class.
+        paths: The n images.
+        skipped: Images that cannot be decoded.
+        logits: (n, c), the model's.
+        probabilities: (n, c), softmax or sigmoid of them.
+        contributions: (n, k), of the class's prototypes.
+        heatmaps: (n, k, h, w).
+        constant: (n,), bias and common term: what else the logit holds.
+        common: (n,), the common term alone.
+        recognised: (n,), whether the model gives the image to its class: the best of all under
+            softmax, a probability of at least 0.5 under sigmoid.
+        marks: Where the thing is.
+    """
+
+    index: int
+    paths: tuple[Path, ...]
+    skipped: int
+    logits: Floats
+    probabilities: NDArray[np.float64]
+    contributions: Floats
+    heatmaps: Floats
+    constant: NDArray[np.float64]
+    common: NDArray[np.float64]
+    recognised: NDArray[np.bool_]
+    marks: Marks
+
+
+def observe(
+    predictor: Predictor,
+    entry: ClassImages,
+    *,
+    annotations: Annotations | None = None,
+    truth: PartTruth | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Observed | None:
+    """Explain the held-out images of one class.
+
+    Args:
+        predictor: The artifact, ready to answer.
+        entry: The class and its images.
+        annotations: Where the parts are, if known.
+        truth: Masks, if known.
+        progress: Called with the number of images done since the last call.
+
+    Returns:
+        What was seen; None where no image can be decoded.
+
+    Raises:
+        InferenceError: The network fails on an image.
+        DatasetError: An annotation does not fit its image.
+    """
+    manifest = predictor.manifest
+    record = manifest.classes[entry.index]
+    parts: list[tuple[Floats, Floats, Floats, Floats]] = []
+    marks: list[tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]] = []
+    paths: list[Path] = []
+    prepared = _prepared(entry.paths, predictor, progress)
+    while batch := list(islice(prepared, manifest.input.shape[0] or _BATCH)):
+        parts.append(_explain(predictor, np.stack([p.tensor for p in batch]), entry.index))
+        marks += [(_points(p, annotations), _foreground(p, truth)) for p in batch]
+        paths += [p.path for p in batch]
+    if not paths:
+        return None
+    logits, contributions, heatmaps, common = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    k = len(record.prototypes)
+    probabilities = activate(logits, manifest.activation)
+    own = probabilities[:, entry.index]
+    softmax = manifest.activation == "softmax"
+    shared = common[:, 0].astype(np.float64)
+    return Observed(
+        index=entry.index,
+        paths=tuple(paths),
+        skipped=len(entry.paths) - len(paths),
+        logits=logits,
+        probabilities=probabilities,
+        contributions=contributions[:, 0, :k],
+        heatmaps=heatmaps[:, 0, :k],
+        constant=shared + float(predictor.bias[entry.index]),
+        common=shared,
+        recognised=logits.argmax(axis=1) == entry.index if softmax else own >= 0.5,
+        marks=_marks(marks),
+    )
+
+
+def _prepared(
+    paths: tuple[Path, ...], predictor: Predictor, progress: Callable[[int], None]
+) -> Iterator[Picture]:
+    preprocessing = predictor.manifest.input.preprocessing
+    for path in paths:
+        progress(1)
+        try:
+            image = decode(path)
+        except ImageError:
+            continue  # counted as skipped
+        view = make_view(image, preprocessing)
+        yield Picture(path, image.size, view, to_tensor(view.image, preprocessing))
+
+
+def _explain(
+    predictor: Predictor, tensors: Floats, index: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Logits, contributions, heatmaps and common term of input tensors."""
+    count = len(tensors)
+    # For a graph of fixed batch size: filled up with the last image.
+    short = (predictor.manifest.input.shape[0] or count) - count
+    batch = np.concatenate([tensors, np.repeat(tensors[-1:], short, axis=0)])
+    found = predictor.run(batch, classes=np.full((len(batch), 1), index, dtype=np.int64))
+    return (
+        found.logits[:count],
+        found.contributions[:count],
+        found.heatmaps[:count],
+        found.common[:count],
+    )
+
+
+def _points(picture: Picture, annotations: Annotations | None) -> NDArray[np.float64] | None:
+    found = None if annotations is None else annotations.find(picture.path, picture.file_size)
+    return None if found is None else picture.to_view(found)
+
+
+def _foreground(picture: Picture, truth: PartTruth | None) -> NDArray[np.bool_] | None:
+    if truth is None or not truth.covers(picture.path):
+        return None
+    masks = picture.masks_to_view(truth.masks(picture.path))
+    return np.asarray(masks.any(axis=0))
+
+
+def _marks(
+    marks: list[tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]],
+) -> Marks:
+    known = [points for points, _ in marks if points is not None]
+    points = None
+    if known:
+        unknown = np.full(known[0].shape, np.nan)
+        points = np.stack([unknown if found is None else found for found, _ in marks])
+    drawn = [number for number, (_, mask) in enumerate(marks) if mask is not None]
+    masks = [mask for _, mask in marks if mask is not None]
+    return Marks(
+        points=points,
+        drawn=np.array(drawn, dtype=np.intp),
+        foreground=np.stack(masks) if masks else np.zeros((0, 0, 0), dtype=bool),
+    )

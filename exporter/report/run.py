@@ -1,0 +1,235 @@
+"""The stages of a report in order, nothing else.
+
+artifact + held-out images -> each class: observe, measure, judge -> page and summary
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from exporter.dataset import ClassImages, Dataset, read_dataset
+from exporter.errors import DatasetError, OutputError
+from exporter.evaluate import Evaluation, read_evaluation
+from exporter.evaluate.annotations import (
+    Annotations,
+    PartTruth,
+    read_annotations,
+    read_truth,
+)
+from exporter.report.config import ReportConfig
+from exporter.report.contents import Contents
+from exporter.report.examples import ClassReport, choose_examples, shown_first
+from exporter.report.markdown import to_markdown
+from exporter.report.measure import measure_class
+from exporter.report.observe import Observed, observe
+from exporter.report.page import render
+from exporter.report.rules import judge
+from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
+from serving.predictor import ClassKey, Predictor
+
+_logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """The progress of a caller that does not ask for it."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished report.
+
+    Attributes:
+        html: The page.
+        markdown: The summary.
+        classes: Classes in it.
+        shown: Classes shown with pictures.
+        warned: Classes with warnings.
+        class_bytes: Bytes of the page that the shown classes take together.
+    """
+
+    html: bytes
+    markdown: str
+    classes: int
+    shown: int
+    warned: int
+    class_bytes: int
+
+    def summary(self, path: Path) -> str:
+        """What it came to, for people."""
+        each = self.class_bytes / max(1, self.shown)
+        lines = [
+            str(path),
+            f"  {self.classes} classes, {self.warned} with warnings",
+            f"  {len(self.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
+        ]
+        if self.shown < self.classes:
+            lines.append(
+                f"  {self.shown} classes are shown with pictures, those with the most warnings; "
+                "--classes chooses others, --max-classes shows more"
+            )
+        return "\n".join(lines)
+
+
+def make_report(config: ReportConfig, *, progress: Progress = _silent) -> Report:
+    """Make the report of an artifact.
+
+    Args:
+        config: What to report and how.
+        progress: Called as images are done.
+
+    Returns:
+        The report; the same inputs give the same bytes.
+
+    Raises:
+        ArtifactError: The artifact cannot be read or run.
+        RequestError: It has no class of a name that was asked for.
+        DatasetError: The images, the annotations or the evaluation do not fit it.
+    """
+    predictor = Predictor(config.artifact)
+    artifact = predictor.artifact
+    evaluation = _evaluation(config, artifact)
+    annotations = None if config.parts is None else read_annotations(config.parts)
+    truth = None if config.parts is None else read_truth(config.parts)
+    data = _dataset(config, artifact)
+    entries = _entries(config, predictor, data)
+    found = list(_reports(predictor, entries, config, annotations, truth, progress))
+    if annotations is not None and not any(_annotated(annotations, entry) for entry in entries):
+        raise DatasetError(
+            f"{config.parts}: expected annotations of the images in {config.data}, found none for "
+            "any of them. Images are matched by the last parts of their paths: folder and file "
+            "name."
+        )
+    shown = shown_first(found, config.max_classes)
+    contents = Contents(
+        artifact=artifact,
+        sha256=sha256_of(artifact.path(MANIFEST)),
+        data=data,
+        classes=tuple(found),
+        shown=shown,
+        left_out=0 if config.classes else len(data.classes) - len(found),
+        evaluation=evaluation,
+        annotations=annotations,
+        masks=truth is not None,
+    )
+    page, class_bytes = render(contents, progress=progress)
+    return Report(
+        html=page,
+        markdown=to_markdown(contents),
+        classes=len(found),
+        shown=len(shown),
+        warned=sum(bool(c.findings) for c in found),
+        class_bytes=class_bytes,
+    )
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written; what was there before is as it was.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(report.html)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else f"cannot write: {error.strerror or error}"
+        raise OutputError(
+            f"{path}: {why}. Nothing appeared there; "
+            f"{'free some space' if full else 'choose another --out'} and run it again."
+        ) from error
+
+
+def _evaluation(config: ReportConfig, artifact: Artifact) -> Evaluation | None:
+    if config.evaluation is None:
+        return None
+    evaluation = read_evaluation(config.evaluation)
+    own = sha256_of(artifact.path(MANIFEST))
+    if evaluation.artifact != own:
+        raise DatasetError(
+            f"{config.evaluation}: expected the evaluation of this artifact, whose manifest has "
+            f"the sha256 {own[:12]}…, got that of {evaluation.artifact[:12]}…. Evaluate this one: "
+            f"protohead evaluate {config.artifact} --data {config.data} --out DIR"
+        )
+    return evaluation
+
+
+def _dataset(config: ReportConfig, artifact: Artifact) -> Dataset:
+    return read_dataset(
+        config.data,
+        class_count=len(artifact.manifest.classes),
+        labels=artifact.manifest.labels,
+        max_images=config.max_images,
+        seed=config.seed,
+    )
+
+
+def _entries(config: ReportConfig, predictor: Predictor, data: Dataset) -> list[ClassImages]:
+    """The classes asked for, or all with prototypes of their own or with images."""
+    if config.classes:
+        keys: list[ClassKey] = [_key(text, predictor) for text in config.classes]
+        return [data.classes[index] for index in sorted({predictor.class_id(k) for k in keys})]
+    records = predictor.manifest.classes
+    return [e for e in data.classes if e.paths or records[e.index].state == "decomposed"]
+
+
+def _key(text: str, predictor: Predictor) -> ClassKey:
+    """A label, or a number where no class has it as its label."""
+    return int(text) if text.isdecimal() and text not in predictor.manifest.labels else text
+
+
+def _reports(
+    predictor: Predictor,
+    entries: Sequence[ClassImages],
+    config: ReportConfig,
+    annotations: Annotations | None,
+    truth: PartTruth | None,
+    progress: Progress,
+) -> Iterator[ClassReport]:
+    manifest = predictor.manifest
+    prototypes = load_file(predictor.artifact.path(PROTOTYPES))["prototypes"]
+    total = sum(len(entry.paths) for entry in entries)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("measure", done, total)
+
+    for entry in entries:
+        record = manifest.classes[entry.index]
+        observed: Observed | None = observe(
+            predictor, entry, annotations=annotations, truth=truth, progress=advance
+        )
+        if observed is None:
+            _logger.info("%s: no held-out image can be measured", entry.label)
+        muted = frozenset(number for index, number in manifest.muted if index == entry.index)
+        figures = measure_class(
+            prototypes[entry.index][: len(record.prototypes)],
+            muted,
+            observed,
+            manifest.input.preprocessing.size,
+        )
+        yield ClassReport(
+            record=record,
+            figures=figures,
+            findings=judge(record, figures, manifest.edits),
+            examples=choose_examples(observed, config.images),
+        )
+
+
+def _annotated(annotations: Annotations, entry: ClassImages) -> bool:
+    return any(annotations.match(path) is not None for path in entry.paths)
