@@ -20,7 +20,6 @@ from typing import Any
 
 import bentoml
 import orjson
-from bentoml._internal.utils import circus
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,7 +35,7 @@ from serving.settings import Settings
 _BUNDLED = Path(__file__).parents[1] / "artifact"
 """Where a Bento carries its artifact."""
 _BENTOML_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/schema.json"})
-_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _settings() -> Settings:
@@ -80,13 +79,6 @@ class _Fronted(bentoml.Service[Any]):  # type: ignore[misc]
         return Front(super().to_asgi(is_main))
 
 
-class _Arbiter(circus.Arbiter):
-    """BentoML's supervisor, which replaces a dead worker within a second."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "check_delay": _SECONDS_BETWEEN_LOOKS})
-
-
 @bentoml.service(
     name="protohead",
     service_class=_Fronted,
@@ -107,8 +99,7 @@ class Service:
             Served.load(settings.artifact, settings)
         except ArtifactError as error:
             raise BentoMLException(str(error)) from error
-        # create_standalone_arbiter passes 10 s, and looks the class up when it is called.
-        circus.Arbiter = _Arbiter  # type: ignore[misc]
+        _replace_dead_workers_soon()
 
     @bentoml.on_startup
     def attach(self) -> None:
@@ -139,6 +130,18 @@ class Service:
 
 _service: Any = Service  # the decorator's type hides that it made a bentoml.Service
 _service.mount_asgi_app(app)  # for its start and stop; its requests come through Front
+
+
+def _replace_dead_workers_soon() -> None:
+    """Make BentoML's supervisor look for dead workers more often than every 10 s."""
+    from bentoml._internal.utils import circus  # here, because workers have no need of it
+
+    class Arbiter(circus.Arbiter):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "check_delay": _SECONDS_BETWEEN_LOOKS})
+
+    # create_standalone_arbiter passes the delay, and looks the class up when it is called.
+    circus.Arbiter = Arbiter  # type: ignore[misc]
 
 
 def _end_with(parent: int) -> None:
