@@ -2,9 +2,9 @@
 
     python -m benchmarks.paper NAME ARTIFACT --data DATA --train TRAIN [--parts PARTS] [--out docs]
 
-ARTIFACT is what `protohead export` wrote; its classifier, its reference and its method are used, not
-its prototypes: these are found again for every k and seed on the images of TRAIN and measured on
-those of DATA. With --out, the sections NAME/... of results.md there are replaced and
+ARTIFACT is what `protohead export` wrote. Its classifier, its reference and its method are used,
+not its prototypes: these are found again for every k and seed on the images of TRAIN and measured
+on those of DATA. With --out, the sections NAME/... of results.md there are replaced and
 results-NAME-....svg written.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,7 @@ class Output(Protocol):
         """Its Markdown, and its figures as SVG by the end of their names."""
 
 
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[Subject, Plan], Output]] = {
     table1.SECTION: table1.Table1,
     table4.SECTION: table4.Table4,
     figure5.SECTION: figure5.Figure5,

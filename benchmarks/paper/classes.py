@@ -20,7 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.paper.measure import Figures, measure
-from benchmarks.paper.methods import Doubles, Floats, Initial, initial, others, own
+from benchmarks.paper.methods import Doubles, Floats, Initial, initial, others, own, prototypes_of
 from exporter.dataset import ClassImages, Dataset, read_dataset
 from exporter.errors import DecompositionError
 from exporter.evaluate.annotations import read_annotations, read_truth
@@ -208,7 +208,7 @@ class _Run:
         methods = others(row, maps, k, seed, with_paper=with_paper)
         own_row = row - self.subject.reference
         methods[OURS] = own(self.subject, maps, own_row, k, seed)
-        basis = methods["nmf"].prototypes
+        basis = prototypes_of(methods["nmf"])
         figures = {}
         if self.plan.measured:
             figures = {

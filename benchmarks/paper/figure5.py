@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from benchmarks.paper import draw
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import difference, spread, table
-from benchmarks.paper.measure import POINTING
+from benchmarks.paper.measure import POINTING, ROUNDING
 from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
 from exporter.evaluate.catalog import BY_NAME
@@ -71,6 +71,7 @@ class Figure5:
     ) -> str:
         """Means of every method, then how far ours is above the others."""
         scores, others = self._scores, [m for m in methods if m != OURS]
+        compared = [m for m in metrics if m not in ROUNDING]
         counts = [
             k
             for k in self._plan.counts
@@ -91,16 +92,19 @@ class Figure5:
                 str(k),
                 *(difference(scores.difference(k, OURS, name, m, classes)) for name in others),
             ]
-            for m in metrics
+            for m in compared
             for k in counts
         ]
         apart = [row for row in apart if any(cell != DASH for cell in row[2:])]
-        return (
-            f"{table(['k', 'method', *head], means)}\n\nOurs minus each, over the same classes, "
-            "with the 95 % interval (paired bootstrap), in bold where it leaves out zero:\n\n"
-            f"{table(['metric', 'k', *(TITLES[m] for m in others)], apart)}\n\n"
-            f"{self._verdict(others, metrics, counts, classes)}"
-        )
+        text = table(["k", "method", *head], means)
+        if apart:  # there are two classes at least
+            text += (
+                f"\n\n{self._verdict(others, compared, counts, classes)}\n\nOurs minus each, over "
+                "the same classes, with the 95 % interval (paired bootstrap), in bold where it "
+                "leaves out zero:\n\n"
+                f"{table(['metric', 'k', *(TITLES[m] for m in others)], apart)}"
+            )
+        return text
 
     def _verdict(
         self,
@@ -110,25 +114,31 @@ class Figure5:
         classes: Sequence[str] | None,
     ) -> str:
         """In how many comparisons ours is better or worse, one line a metric."""
-        lines = []
+        rows = []
         for metric in metrics:
-            sign = 1 if BY_NAME[metric].better == "higher" else -1
-            better, worse, total = 0, [], 0
-            for k in counts:
-                for name in others:
-                    found = self._scores.difference(k, OURS, name, metric, classes)
-                    if found is None:
-                        continue
-                    low, high = sorted((sign * found.low, sign * found.high))
-                    total += 1
-                    better += low > 0
-                    if high < 0:
-                        worse.append(f"{TITLES[name]} at k = {k}")
-            if total:
-                below = f"worse than {'; '.join(worse)}" if worse else "worse in none"
-                lines.append([BY_NAME[metric].title, f"{better} of {total}", below])
-        head = ["ours, by intervals that leave out zero", "better in", "worse"]
-        return table(head, lines)
+            sides = {name: self._sides(name, metric, counts, classes) for name in others}
+            every = [side for of_counts in sides.values() for side in of_counts.values()]
+            worse = [
+                f"{TITLES[name]} at k = {', '.join(str(k) for k in found)}"
+                for name, of_counts in sides.items()
+                if (found := [k for k, side in of_counts.items() if side < 0])
+            ]
+            if every:
+                better = f"{sum(side > 0 for side in every)} of {len(every)}"
+                rows.append([BY_NAME[metric].title, better, "; ".join(worse) or "none"])
+        return table(["by intervals that leave out zero", "ours is better in", "worse than"], rows)
+
+    def _sides(
+        self, name: str, metric: str, counts: Sequence[int], classes: Sequence[str] | None
+    ) -> dict[int, int]:
+        """By k: 1 where ours is better than a method, -1 where it is worse, 0 where unsettled."""
+        sign = 1 if BY_NAME[metric].better == "higher" else -1
+        found = {k: self._scores.difference(k, OURS, name, metric, classes) for k in counts}
+        return {
+            k: sign * (int(one.low > 0) - int(one.high < 0))
+            for k, one in found.items()
+            if one is not None
+        }
 
     def _draw(self, methods: Sequence[str], metrics: Sequence[str]) -> bytes:
         """One panel a metric: each k a group, each method a point with its interval."""

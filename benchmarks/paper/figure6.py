@@ -57,7 +57,10 @@ class Figure6:
         ]
         rows += [
             [TITLES["initial"], title, *(self._ratio(k, which) for k in counts)]
-            for which, title in (("whole", "|R| / |v|"), ("less", "the same less the reference"))
+            for which, title in (
+                ("whole", r"\|R\| / \|v\|"),
+                ("less", "the same less the reference"),
+            )
         ]
         return table(head, rows), {"": self._draw(metrics)}
 

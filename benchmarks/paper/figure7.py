@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from benchmarks.paper import draw
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import table
-from benchmarks.paper.methods import TITLES, Doubles, Floats
+from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
 from exporter.editing.effect import best_when_muted
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
@@ -41,12 +42,14 @@ class Muting:
         corrected: (n, t, k), wrong before and right after.
         broken: (n, t, k), right before and wrong after.
         moved: (n, t, k), wrong before, and wrong after in another way.
+        predicted: (n, t), the class is the best one before.
     """
 
     mistakes: NDArray[np.bool_]
     corrected: NDArray[np.bool_]
     broken: NDArray[np.bool_]
     moved: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
 
     def gains(self, images: slice) -> Ids:
         """(t, k), corrected less broken of some of the images."""
@@ -56,6 +59,10 @@ class Muting:
     def correctable(self) -> int:
         """Mistakes that some prototype corrects."""
         return int(self.corrected.any(axis=(1, 2)).sum())
+
+    def by_predicted(self) -> int:
+        """Those that a prototype of the class which was wrongly predicted corrects."""
+        return int((self.corrected & self.predicted[:, :, None]).any(axis=(1, 2)).sum())
 
     def free(self) -> int:
         """Mistakes that some prototype corrects which breaks no other image."""
@@ -105,6 +112,7 @@ def mute_each(labels: Ids, logits: Floats, contributions: Floats, classes: Ids) 
         corrected=each & right_after,
         broken=~each & changed,
         moved=each & changed & ~right_after,
+        predicted=np.equal(classes, before[:, None]),
     )
 
 
@@ -130,7 +138,7 @@ class Figure7:
         """Keep the prototypes of one class, and its images' pooled features."""
         for k in self._plan.counts:
             for name in _METHODS:
-                prototypes = one.split(k, 0).methods[name].prototypes
+                prototypes = prototypes_of(one.split(k, 0).methods[name])
                 self._prototypes.setdefault((k, name), []).append(prototypes)
         self._classes.append(one.trial.index)
         self._names.append(one.trial.label)
@@ -140,38 +148,26 @@ class Figure7:
 
     def finish(self) -> tuple[str, dict[str, bytes]]:
         """The tables, and the figure where there is a mistake that can be corrected."""
-        rows = []
-        for k in self._plan.counts:
-            for name in _METHODS:
-                muting = self._mute(k, name)
-                chosen, held_out = muting.on_other_half()
-                listed = muting.best()
-                rows.append(
-                    [
-                        str(k),
-                        TITLES[name],
-                        str(muting.correctable()),
-                        str(muting.free()),
-                        _mean_broken(muting, listed),
-                        str(muting.gains(slice(None)).max(initial=0)),
-                        f"{chosen} → {held_out}",
-                    ]
-                )
+        rows = [self._row(k, name) for k in self._plan.counts for name in _METHODS]
         head = [
             "k",
             "method",
-            "mistakes that muting one prototype corrects",
-            "and breaks nothing",
-            "images that the correcting prototypes break, mean",
+            "mistakes corrected by muting one prototype",
+            "by one of the class predicted",
+            "by one that breaks nothing",
+            "images that a correcting one breaks, mean",
             "best gain",
             "chosen on one half → counted on the other",
         ]
         muting = self._mute(self._plan.counts[0], OURS)
         total, wrong = len(self._labels), int(muting.mistakes.sum())
+        known = int((muting.mistakes & muting.predicted.any(axis=1)).sum())
         note = (
-            f"{wrong} of {total} held-out images are mistakes. Gain: images corrected less images "
-            f"broken, of all {total}."
+            f"{wrong} of {total} held-out images are mistakes, {known} of them for a class with "
+            f"prototypes. Gain: images corrected less images broken, of all {total}."
         )
+        if not wrong:
+            return note, {}
         text = f"{note}\n\n{table(head, rows)}"
         best = muting.best()
         if not best:
@@ -179,6 +175,20 @@ class Figure7:
         shown = f"\n\nThe {min(_SHOWN, len(best))} best prototypes of ours at k = "
         text += f"{shown}{self._plan.counts[0]}:\n\n{self._list(muting, best[:_SHOWN])}"
         return text, {"": self._draw(muting, best[0])}
+
+    def _row(self, k: int, name: str) -> list[str]:
+        muting = self._mute(k, name)
+        chosen, held_out = muting.on_other_half()
+        return [
+            str(k),
+            TITLES[name],
+            str(muting.correctable()),
+            str(muting.by_predicted()),
+            str(muting.free()),
+            _mean_broken(muting, muting.best()),
+            str(muting.gains(slice(None)).max(initial=0)),
+            f"{chosen} → {held_out}",
+        ]
 
     def _mute(self, k: int, name: str) -> Muting:
         return mute_each(
@@ -231,7 +241,8 @@ class Figure7:
                 np.stack([broken.ravel(), corrected.ravel()]), axis=1, return_counts=True
             )
             panels[1].scatter(
-                *points,
+                points[0],
+                points[1],
                 s=8 + 4 * np.sqrt(often),
                 color=draw.method_colour(OURS),
                 alpha=0.7,
@@ -246,7 +257,7 @@ class Figure7:
             return draw.to_svg(canvas)
 
     def _draw_mistake(
-        self, panel: draw.Axes, contributions: Floats, image: int, place: tuple[int, int]
+        self, panel: Axes, contributions: Floats, image: int, place: tuple[int, int]
     ) -> None:
         """The contributions to the logits of the right and of the predicted class, (t, k)."""
         logits = np.concatenate(self._logits)[image]

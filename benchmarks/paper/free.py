@@ -1,4 +1,4 @@
-"""What needs no annotation: completeness, cancellation, redundancy, equivariance, deletion, seeds."""
+"""What needs no annotation, of completeness, cancellation, redundancy, equivariance and seeds."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from exporter.evaluate.statistics import Difference, Spread
 from exporter.evaluate.tables import DASH, number
@@ -65,7 +66,7 @@ def replace_sections(document: str, name: str, sections: Mapping[str, str]) -> s
                 f"expected one section <!-- {name}/{section} --> with its end <!-- /{name}/"
                 f"{section} -->, found {count}."
             )
-        document = pattern.sub(lambda found, text=text: _filled(found, text), document)
+        document = pattern.sub(partial(_filled, text=text), document)
     return document
 
 

@@ -80,6 +80,13 @@ def others(
     return {method.name: method for method in baselines(names, row, k, seed, training)}
 
 
+def prototypes_of(method: Method) -> Doubles:
+    """The prototypes of a method that looks at the image, (k, d)."""
+    if method.prototypes is None:
+        raise ValueError(f"expected a method with prototypes, got {method.name!r}")
+    return method.prototypes
+
+
 def initial(basis: Doubles, row: Doubles) -> Initial:
     """Scale prototypes of NMF (k, d) to a head row (d,)."""
     scaled = scale(basis.astype(np.float32), row).value[:, None] * basis

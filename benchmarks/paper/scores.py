@@ -113,4 +113,5 @@ def _mean(values: Doubles, axis: int) -> Doubles:
     known = np.isfinite(values)
     total = values.sum(axis=axis, where=known)
     mean = np.full(total.shape, np.nan)
-    return np.divide(total, known.sum(axis=axis), out=mean, where=known.any(axis=axis))
+    np.divide(total, known.sum(axis=axis), out=mean, where=known.any(axis=axis))
+    return mean

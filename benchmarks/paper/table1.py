@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import table
-from benchmarks.paper.methods import TITLES, Doubles, Floats, initial, others, own
+from benchmarks.paper.methods import TITLES, Doubles, Floats, initial, others, own, prototypes_of
 from exporter.evaluate.completeness import axioms, head_linearity
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
@@ -47,7 +47,7 @@ class Table1:
             self._measure("initial", features, one.row, split.start.scaled)
             for name, method in split.methods.items():
                 if method.row is not None:
-                    self._measure(name, features, method.row, method.prototypes)
+                    self._measure(name, features, method.row, prototypes_of(method))
         self._mix(one, features)
 
     def finish(self) -> tuple[str, dict[str, bytes]]:
@@ -91,7 +91,8 @@ class Table1:
 
     def _own_splitter(self, training: Floats, k: int) -> _Split:
         def split(row: Floats) -> Floats:
-            return _single(own(self._subject, training, row.astype(np.float64), k, 0).prototypes)
+            found = own(self._subject, training, row.astype(np.float64), k, 0)
+            return _single(prototypes_of(found))
 
         return split
 
@@ -105,14 +106,14 @@ def _splitter(name: str, training: Floats, k: int) -> _Split:
     def split(row: Floats) -> Floats:
         found = others(row.astype(np.float64), training, k, 0, with_paper=name == "paper")
         if name == "initial":
-            return _single(initial(found["nmf"].prototypes, row.astype(np.float64)).scaled)
-        return _single(found[name].prototypes)
+            return _single(initial(prototypes_of(found["nmf"]), row.astype(np.float64)).scaled)
+        return _single(prototypes_of(found[name]))
 
     return split
 
 
-def _single(prototypes: Doubles | None) -> Floats:
-    return np.asarray(prototypes, dtype=np.float32)
+def _single(prototypes: Doubles) -> Floats:
+    return prototypes.astype(np.float32)
 
 
 def _cell(value: float | None) -> str:

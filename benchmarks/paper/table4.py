@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import difference, spread, table
-from benchmarks.paper.methods import TITLES, Doubles, Floats
+from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.statistics import over_seeds, paired_difference
 from exporter.evaluate.subject import Subject
@@ -31,7 +31,7 @@ _TITLES = {
 }
 
 
-def best_classes(pooled: Floats, rows: Doubles, bias: Doubles) -> NDArray[np.intp]:
+def best_classes(pooled: Doubles, rows: Doubles, bias: Doubles) -> NDArray[np.intp]:
     """The class of the largest logit.
 
     Args:
@@ -72,7 +72,8 @@ class Table4:
             for name in _REFINED:
                 method = split.methods.get(name)
                 if method is not None:
-                    rows[name] = method.row + (reference if name == OURS else 0.0)
+                    total = prototypes_of(method).sum(axis=0)
+                    rows[name] = total + reference if name == OURS else total
             for name, row in rows.items():
                 self._rows.setdefault((split.k, split.seed, name), []).append(row)
         self._labels += [len(self._classes)] * len(one.trial.maps)
