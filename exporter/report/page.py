@@ -300,7 +300,9 @@ def _facts(report: ClassReport, n: int) -> Iterator[tuple[str, str]]:
         yield "alpha", f"{record.scale[n]:.3g}"
     yield "norm", f"{figures.norms[n]:.2f}"
     if figures.held_out is not None and figures.held_out.off_thing is not None:
-        yield "evidence off the thing", _known(figures.held_out.off_thing.evidence[n])
+        off = figures.held_out.off_thing
+        yield "evidence off the thing", _known(off.evidence[n])
+        yield "area off the thing", per_cent(off.area)
     elif figures.held_out is not None and figures.held_out.off_parts is not None:
         yield "peak near no part", per_cent(figures.held_out.off_parts[n])
 

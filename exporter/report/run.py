@@ -31,6 +31,7 @@ from exporter.report.measure import measure_class
 from exporter.report.observe import Observed, observe
 from exporter.report.page import render
 from exporter.report.rules import judge
+from exporter.report.words import number_of
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
 from serving.predictor import ClassKey, Predictor
 
@@ -67,7 +68,7 @@ class Report:
         each = self.class_bytes / max(1, self.shown)
         lines = [
             str(path),
-            f"  {self.classes} classes, {self.warned} with warnings",
+            f"  {number_of(self.classes, 'class', 'classes')}, {self.warned} with warnings",
             f"  {len(self.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
         ]
         if self.shown < self.classes:
