@@ -67,7 +67,7 @@ export class Why {
         : el(
             "p",
             { class: "hint" },
-            "Each part adds to the logit. Switch one off to see what changes.",
+            "Each part adds to the logit; below it, training images that it looks like. Switch one off to see what changes.",
           ),
       el("ul", { class: "rows" }, ...this.rows.map((row) => row.node)),
       el(
