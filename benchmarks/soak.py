@@ -114,10 +114,11 @@ def main() -> None:
     print(
         f"memory, MiB       {watch.memory[0][1] / 2**20:.0f} to {watch.memory[-1][1] / 2**20:.0f}"
     )
-    # A worker that starts anew has its memory to fill again.
-    broken = [] if options.kill else [abs(watch.slope()) > FLAT]
-    print(f"slope             {watch.slope():+.3f} MiB for 1,000 requests")
-    if options.kill:
+    broken = []
+    if not options.kill:  # a worker that starts anew has its memory to fill again
+        broken.append(abs(watch.slope()) > FLAT)
+        print(f"slope             {watch.slope():+.3f} MiB for 1,000 requests")
+    else:
         print(f"killed worker     back after {watch.back and round(watch.back, 1)} s")
         broken.append(watch.back is None or watch.back > BACK)
     broken.append(len(outcome.failures) > (CLIENTS if options.kill else 0))
