@@ -8,23 +8,29 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 from click.testing import CliRunner
 from PIL import Image
 
+from exporter import export
 from exporter.cli import cli, main
+from exporter.dataset import ClassImages
 from exporter.editing.edit import edit
 from exporter.errors import DatasetError, OutputError
-from exporter.evaluate import EvaluationConfig, evaluate, read_evaluation
+from exporter.evaluate import Evaluation, EvaluationConfig, evaluate
+from exporter.evaluate.results import Difference, Figure, MetricRecord
 from exporter.report import Report, ReportConfig, make_report, write_page
 from exporter.report.examples import ClassReport, choose_examples, shown_first
 from exporter.report.markdown import escaped
+from exporter.report.observe import observe
 from exporter.report.pictures import VIEW, photograph, veil
-from exporter.report.verdict import compare
+from exporter.report.verdict import Comparison, compare
 from exporter.report.words import number_of, per_cent
 from serving.artifact import dump_manifest
 from serving.errors import RequestError
+from serving.predictor import Predictor
 
 VOID = {"meta", "link", "br", "input", "img"}
 
@@ -215,13 +221,35 @@ def test_an_evaluation_of_another_artifact_is_refused(config, evaluation, tmp_pa
         make_report(config.model_copy(update={"evaluation": other}))
 
 
-def test_a_difference_counts_by_the_direction_of_its_metric(evaluation):
-    found = read_evaluation(evaluation)
-    cam = next(comparison for comparison in compare(found) if comparison.method == "cam")
-    # One map copied k times: its boxes overlap wholly, its heatmaps correlate wholly.
-    assert "Distinctiveness" in cam.better
-    assert "Redundancy, heatmaps" in cam.better
-    assert not set(cam.better) & {*cam.worse, *cam.undecided}
+def test_a_difference_counts_by_the_direction_of_its_metric():
+    def figure(low, high):
+        return Figure(
+            mean=0.5, classes=(0.5,), ours=Difference(mean=(low + high) / 2, low=low, high=high)
+        )
+
+    ends = {"up": (0.1, 0.3), "down": (-0.3, -0.1), "open": (-0.1, 0.3)}
+    metrics = [
+        MetricRecord(name=f"{way} {end}", title=f"{way} {end}", better=way, meaning="", source="")
+        for way in ("higher", "lower")
+        for end in ends
+    ]
+    found = Evaluation(
+        artifact="0" * 64, source="tiny.onnx", prototypes=2, classes=("red",), images=1, skipped=0,
+        parts=(), seeds=1, metrics=tuple(metrics), methods=("ours", "cam", "rise"),
+        figures={
+            "ours": {metric.name: Figure(mean=0.5, classes=(0.5,)) for metric in metrics},
+            "cam": {metric.name: figure(*ends[metric.name.split()[1]]) for metric in metrics},
+            "rise": {},
+        },
+    )  # fmt: skip
+    assert compare(found) == (
+        Comparison(
+            "cam",
+            better=("higher up", "lower down"),
+            worse=("higher down", "lower up"),
+            undecided=("higher open", "lower open"),
+        ),
+    )
 
 
 def test_parts_that_annotate_none_of_the_images_are_refused(config, tmp_path):
@@ -242,6 +270,30 @@ def test_keypoints_warn_of_peaks_that_are_near_no_part(config, tmp_path):
     assert "peak near no part" in text
     assert "known by 1 part" in text
     assert "no part is near the peak in" in text
+
+
+def test_under_a_sigmoid_a_class_is_recognised_from_a_half_on(held_out, tmp_path):
+    exported = tiny.write(tmp_path).model_copy(update={"multilabel": True})
+    export(exported)
+    predictor = Predictor(exported.out)
+    entry = ClassImages(0, "red", tuple(sorted((held_out / "red").iterdir())))
+    seen = observe(predictor, entry)
+    np.testing.assert_array_equal(seen.recognised, seen.logits[:, 0] >= 0)
+    np.testing.assert_array_equal(seen.recognised, seen.probabilities[:, 0] >= 0.5)
+    text = Page(make_report(ReportConfig(artifact=exported.out, data=held_out)).html).text
+    assert "of the training images" not in text  # the manifest's accuracy is that of the best class
+
+
+def test_a_graph_of_fixed_batch_size_is_filled_up(config, report, tmp_path):
+    exported = tiny.write(tmp_path)
+    model = onnx.load(exported.model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, exported.model)
+    export(exported)
+    made = make_report(config.model_copy(update={"artifact": exported.out}))
+    model_line = re.search("It recognises .* of 18 held-out images", Page(report.html).text)[0]
+    assert model_line in Page(made.html).text
 
 
 def test_classes_can_be_chosen_by_label_or_number(config):

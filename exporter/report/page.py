@@ -26,7 +26,7 @@ from exporter.report.rules import BY_KIND, RULES, Finding
 from exporter.report.verdict import compare, counts, statements
 from exporter.report.words import number_of, per_cent
 from serving.artifact import Artifact, Preprocessing
-from serving.lettering import decimals_for, percent, signed
+from serving.lettering import MINUS, decimals_for, percent, signed
 from serving.overlay import peak
 from serving.palette import Colour, ink_on, prototype_colour
 from serving.preprocess import decode, make_view
@@ -297,7 +297,7 @@ def _facts(report: ClassReport, n: int) -> Iterator[tuple[str, str]]:
         mean = float(figures.held_out.contributions[n])
         yield "mean contribution", signed(mean, decimals_for(abs(mean)))
     if n < len(record.scale):
-        yield "alpha", f"{record.scale[n]:.3g}"
+        yield "alpha", f"{record.scale[n]:.3g}".replace("-", MINUS)
     yield "norm", f"{figures.norms[n]:.2f}"
     if figures.held_out is not None and figures.held_out.off_thing is not None:
         off = figures.held_out.off_thing
