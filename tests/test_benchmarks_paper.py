@@ -9,7 +9,7 @@ import tiny
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is run from the root, not installed
 
-from benchmarks.paper.__main__ import OUTPUTS, run
+from benchmarks.paper.__main__ import OUTPUTS, run, write
 from benchmarks.paper.classes import Plan, spread_evenly, stream
 from benchmarks.paper.figure7 import mute_each
 from benchmarks.paper.markdown import difference, replace_sections, spread, table
@@ -215,3 +215,15 @@ def test_the_results_have_a_place_for_every_table(name):
     document = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     sections = dict.fromkeys(["about", *OUTPUTS], "text")
     assert replace_sections(document, name, sections).count("\ntext\n") == len(sections)
+
+
+def test_figures_are_written_beside_the_results_and_old_ones_go(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text("<!-- birds/t -->\n<!-- /birds/t -->\n")
+    (tmp_path / "results-birds-t.svg").write_bytes(b"old")
+    write(tmp_path, "birds", {"t": ("text", {"-a": b"new"})})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "results-birds-t-a.svg",
+        "results.md",
+    ]
+    assert "![birds, t](results-birds-t-a.svg)\n\ntext" in document.read_text()

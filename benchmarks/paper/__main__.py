@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -100,31 +100,46 @@ def run(subject: Subject, plan: Plan, names: list[str]) -> dict[str, tuple[str, 
 def main() -> None:
     """Run, print and write."""
     options = _options()
-    document = ""
     names = options.only or list(OUTPUTS)
     if options.out is not None:
+        # Before an hour of work: is there a place for what it gives?
         document = (options.out / _DOCUMENT).read_text(encoding="utf-8")
-        # Before hours of work: is there a place for what it gives?
         replace_sections(document, options.name, dict.fromkeys([_ABOUT, *names], ""))
     try:
         subject = open_subject(load_artifact(options.artifact))
         found = run(subject, _plan(options, subject, names), names)
     except (ExporterError, ArtifactError) as error:
         sys.exit(str(error))
-    sections = {}
-    for name, (text, figures) in found.items():
-        images = {f"results-{options.name}-{name}{end}.svg": svg for end, svg in figures.items()}
-        shown = [f"![{options.name}, {name}]({file})" for file in images]
-        sections[name] = "\n\n".join([*shown, text])
+    for name, (text, _) in found.items():
         print(f"## {name}\n\n{text}\n")
-        if options.out is not None:
-            for file, svg in images.items():
-                (options.out / file).write_bytes(svg)
     if options.out is not None:
-        # Read again: another data set's run may have ended meanwhile.
-        path = options.out / _DOCUMENT
-        document = replace_sections(path.read_text(encoding="utf-8"), options.name, sections)
-        path.write_text(document, encoding="utf-8")
+        write(options.out, options.name, found)
+
+
+def write(out: Path, name: str, found: Mapping[str, tuple[str, Mapping[str, bytes]]]) -> None:
+    """Replace the sections of a data set in results.md, and its figures beside it.
+
+    Args:
+        out: The folder of results.md.
+        name: Of the data set.
+        found: Markdown and figures by section.
+
+    Raises:
+        ValueError: results.md has no place for one of them.
+    """
+    sections = {}
+    for section, (text, figures) in found.items():
+        for old in out.glob(f"results-{name}-{section}*.svg"):
+            old.unlink()  # a run may give no figure where the last one did
+        files = {f"results-{name}-{section}{end}.svg": svg for end, svg in figures.items()}
+        for file, svg in files.items():
+            (out / file).write_bytes(svg)
+        shown = [f"![{name}, {section}]({file})" for file in files]
+        sections[section] = "\n\n".join([*shown, text])
+    # Read now: another data set's run may have ended meanwhile.
+    path = out / _DOCUMENT
+    document = replace_sections(path.read_text(encoding="utf-8"), name, sections)
+    path.write_text(document, encoding="utf-8")
 
 
 def _plan(options: argparse.Namespace, subject: Subject, names: list[str]) -> Plan:

@@ -172,8 +172,10 @@ class Figure7:
         best = muting.best()
         if not best:
             return text, {}
-        shown = f"\n\nThe {min(_SHOWN, len(best))} best prototypes of ours at k = "
-        text += f"{shown}{self._plan.counts[0]}:\n\n{self._list(muting, best[:_SHOWN])}"
+        text += (
+            f"\n\nThe best to mute of ours at k = {self._plan.counts[0]}, at most {_SHOWN}:\n\n"
+            f"{self._list(muting, best[:_SHOWN])}"
+        )
         return text, {"": self._draw(muting, best[0])}
 
     def _row(self, k: int, name: str) -> list[str]:
@@ -262,25 +264,24 @@ class Figure7:
         """The contributions to the logits of the right and of the predicted class, (t, k)."""
         logits = np.concatenate(self._logits)[image]
         right, predicted = self._labels[image], int(logits.argmax())
-        for height, index in enumerate((right, predicted)):
-            end = 0.0
-            if index in self._classes:
-                row = self._classes.index(index)
-                for i, value in enumerate(contributions[row]):
-                    muted = (row, i) == place
-                    panel.barh(
-                        height,
-                        value,
-                        left=end,
-                        height=0.5,
-                        color="none" if muted else draw.shade(prototype_colour(i)),
-                        edgecolor=draw.shade(prototype_colour(i)),
-                        hatch="////" if muted else None,
-                    )
-                    end += value
-        titles = [self._title(right, "right"), self._title(predicted, "predicted")]
-        panel.set_yticks([0, 1], titles)
-        panel.set_ylim(-0.6, 1.6)
+        for side, index in enumerate((right, predicted)):
+            if index not in self._classes:
+                continue
+            row = self._classes.index(index)
+            for i, value in enumerate(contributions[row]):
+                colour = draw.shade(prototype_colour(i))
+                muted = (row, i) == place
+                panel.barh(
+                    side + 0.3 - 0.6 * i / len(contributions[row]),
+                    value,
+                    height=0.5 / len(contributions[row]),
+                    color="none" if muted else colour,
+                    edgecolor=colour,
+                    hatch="////" if muted else None,
+                )
+        panel.axvline(0, color=draw.shade(SOFT), linewidth=0.8)
+        panel.set_yticks([0.1, 1.1], [self._title(right, "right"), self._title(predicted, "best")])
+        panel.set_ylim(-0.4, 1.6)
         draw.finish(panel, "a mistake; hatched: muted", "contributions, logit units")
 
     def _title(self, index: int, role: str) -> str:
