@@ -103,8 +103,12 @@ def main() -> None:
     names = options.only or list(OUTPUTS)
     if options.out is not None:
         # Before an hour of work: is there a place for what it gives?
-        document = (options.out / _DOCUMENT).read_text(encoding="utf-8")
-        replace_sections(document, options.name, dict.fromkeys([_ABOUT, *names], ""))
+        path = options.out / _DOCUMENT
+        try:
+            document = path.read_text(encoding="utf-8")
+            replace_sections(document, options.name, dict.fromkeys([_ABOUT, *names], ""))
+        except (OSError, ValueError) as error:
+            sys.exit(f"{path}: {error}")
     try:
         subject = open_subject(load_artifact(options.artifact))
         found = run(subject, _plan(options, subject, names), names)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.paper import draw
@@ -252,6 +253,8 @@ class Figure7:
             )
             limit = float(max(points.max(initial=1), 1))
             panels[1].plot([0, limit], [0, limit], color=draw.shade(SOFT), linewidth=0.8)
+            for axis in (panels[1].xaxis, panels[1].yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))
             panels[1].set_ylabel("images corrected", color=draw.shade(SOFT))
             draw.finish(
                 panels[1], f"each of {broken.size} prototypes, muted on its own", "images broken"
