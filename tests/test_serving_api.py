@@ -18,8 +18,8 @@ from serving.overlay import strength
 from serving.palette import prototype_colour
 from serving.settings import Settings
 
-# Contributions, bias and common are float32 values below 10, summed in another order.
-ROUNDING = 1e-5
+# Contributions, bias and common are float32 values below 20, summed in another order.
+ROUNDING = 2e-5
 
 
 def png(label=0, number=50):

@@ -151,6 +151,8 @@ def test_a_body_is_refused_at_its_declared_length_and_while_it_streams(client):
     refused(client.post("/v1/predict", content=chunks, headers=PNG), 413, "too-large")
 
 
+# pytest's own filters come before the one of serving/preprocess.py.
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_refused_by_its_header(client):
     image = bytearray(encoded())
     image[16:24] = struct.pack(">II", 10_000, 10_000)  # width and height of a PNG
