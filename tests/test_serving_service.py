@@ -217,6 +217,16 @@ def test_damaged_and_pickled_bodies_of_typed_calls_are_problems(server):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_nothing_of_bentomls_stands_before_the_guard(artifacts, tmp_path):
+    # Its time limit left a timer behind every request for more than a minute.
+    done = subprocess.run(
+        [sys.executable, "-c", "import serving.service as s; print(type(s.Service.to_asgi()))"],
+        env=environment(tmp_path, PROTOHEAD_ARTIFACT=str(artifacts / "one")),
+        cwd=ROOT, capture_output=True, text=True, timeout=START,
+    )  # fmt: skip
+    assert done.stdout.strip() == "<class 'serving.service.Front'>", done.stderr
+
+
 def test_the_log_is_one_json_line_a_request(server):
     httpx.get(server.url + "/v1/model", headers={"x-request-id": "look-for-me"})
     until(lambda: "look-for-me" in server.log.read_text(), 10)
@@ -294,6 +304,7 @@ def test_sigterm_finishes_what_is_in_flight(artifacts, tmp_path):
         assert b'"results"' in answer
         server.process.wait(20)
         until(lambda: not any(worker.is_running() for worker in workers), 20)
+        assert '"method":"POST"' in server.log.read_text()  # the last lines are written too
 
 
 def test_a_killed_supervisor_leaves_no_worker_behind(artifacts, tmp_path):
