@@ -25,11 +25,3 @@ def z_score(heatmaps: npt.NDArray[Real]) -> npt.NDArray[Real]:
     normal: npt.NDArray[Real] = np.zeros_like(centred)
     np.divide(centred, deviation, out=normal, where=deviation > floor)
     return normal
-
-
-def mean_correlation(first: npt.NDArray[Real], second: npt.NDArray[Real]) -> float:
-    """Returns the correlation of two stacks of heatmaps, (n, p, k), averaged over n and k.
-
-    It is 1 - |Norm(a) - Norm(b)|^2 / 2p, so it ranks as eq. 6 does; a flat heatmap counts 0.
-    """
-    return float((z_score(first) * z_score(second)).mean())

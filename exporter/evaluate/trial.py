@@ -29,6 +29,7 @@ class Truth:
 
     Attributes:
         masks: (n, q, height, width) of the view: where each part shows.
+        foreground: (n, height, width): where anything of the bird shows, part or not.
         removed: (m, 2), image and part of each picture that lacks a part.
         removed_maps: (m, p, d), their feature maps.
         removed_logits: (m, c).
@@ -37,16 +38,12 @@ class Truth:
     """
 
     masks: NDArray[np.bool_]
+    foreground: NDArray[np.bool_]
     removed: NDArray[np.intp]
     removed_maps: Floats
     removed_logits: Floats
     moved: NDArray[np.intp]
     moved_maps: Floats
-
-    @property
-    def foreground(self) -> NDArray[np.bool_]:
-        """(n, height, width), where any part shows."""
-        return np.asarray(self.masks.any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -192,6 +189,9 @@ def _truth(conditions: Conditions, truth: PartTruth, pictures: Sequence[Picture]
     removed_maps, removed_logits = conditions.reader.run(np.stack(without))
     return Truth(
         masks=np.stack([p.masks_to_view(truth.masks(p.path)) for p in pictures]),
+        foreground=np.concatenate(
+            [p.masks_to_view(truth.foreground(p.path)[None]) for p in pictures]
+        ),
         removed=np.array(removed, dtype=np.intp),
         removed_maps=removed_maps,
         removed_logits=removed_logits,
