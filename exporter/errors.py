@@ -8,6 +8,7 @@ ExporterError
 ├── SurgeryError        the outputs cannot be added to this graph
 ├── OutputError         the output folder is in the way, full, or of another export
 ├── VerificationError   the artifact does not keep a promise
+├── EditError           a decision about prototypes does not fit the artifact
 └── MissingExtraError   an optional package that this step needs is not installed
 
 Every message says what was expected, what was found, where, and what to do. The command line
@@ -45,6 +46,10 @@ class OutputError(ExporterError):
 
 class VerificationError(ExporterError):
     """The artifact does not keep a promise; it was not put in place."""
+
+
+class EditError(ExporterError):
+    """A decision about prototypes does not fit the artifact, or there is none to take back."""
 
 
 class MissingExtraError(ExporterError):

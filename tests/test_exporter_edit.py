@@ -16,8 +16,7 @@ from onnx.helper import make_node, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
 import exporter
-from exporter.editing.errors import EditError
-from exporter.errors import DatasetError, OutputError, VerificationError
+from exporter.errors import DatasetError, EditError, OutputError, VerificationError
 from exporter.source import load_source
 from exporter.surgery import remove_prototype_outputs
 from exporter.verification import passed, verify

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.editing.errors import EditError
+from exporter.errors import EditError
 from serving.artifact import ClassRecord, Manifest
 from serving.edits import PrototypeKey, RenamedRecord
 

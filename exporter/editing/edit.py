@@ -12,9 +12,8 @@ from pathlib import Path
 
 from exporter.editing.decision import ClassKey, decide
 from exporter.editing.effect import measure, read_images
-from exporter.editing.errors import EditError
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import OutputError, VerificationError
+from exporter.errors import EditError, OutputError, VerificationError
 from exporter.staging import Staging
 from exporter.verification import verify
 from serving.artifact import Artifact, load_artifact

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.dataset import Dataset, read_dataset
-from exporter.editing.errors import EditError
-from exporter.errors import DatasetError
+from exporter.errors import DatasetError, EditError
 from serving.artifact import Manifest
 from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
 from serving.errors import ImageError

@@ -16,8 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.editing.decision import Decision
-from exporter.editing.errors import EditError
-from exporter.errors import VerificationError
+from exporter.errors import EditError, VerificationError
 from exporter.surgery import add_edit, remove_edit
 from serving.artifact import (
     GOLDEN,

@@ -1,0 +1,18 @@
+"""The verbs of the command line, one a file.
+
+They import what they need when they run: the base install lacks the export extra, and ``--help``
+should not wait for cvxpy.
+"""
+
+from exporter.commands.edit import edit
+from exporter.commands.evaluate import evaluate
+from exporter.commands.explain import explain
+from exporter.commands.export import export
+from exporter.commands.inspect import inspect
+from exporter.commands.report import report
+from exporter.commands.serve import serve
+from exporter.commands.verify import verify
+
+VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve)
+
+__all__ = ["VERBS"]

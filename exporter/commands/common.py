@@ -1,0 +1,80 @@
+"""What several verbs share: options, the files beside a model, and writing what was asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.errors import MissingExtraError, OutputError
+from exporter.presets import PRESETS, read_preprocessing
+
+if TYPE_CHECKING:
+    from serving.artifact import Preprocessing
+
+_EXPORT_PACKAGES = (
+    "cvxpy",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "onnx_ir",
+    "scipy",
+    "threadpoolctl",
+    "tqdm",
+)
+
+weights_option = click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights of a torch model: .safetensors, or a state dict saved by torch.",
+)
+input_size_option = click.option(
+    "--input-size",
+    type=(int, int),
+    metavar="H W",
+    help="Input height and width of a torch model that does not say.",
+)
+output_option = click.option(
+    "--output", help="The output with the logits, where there are several."
+)
+
+
+def need_export_extra() -> None:
+    """Refuse, by the name of what is missing, before a verb imports it."""
+    missing = [name for name in _EXPORT_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this verb needs {', '.join(missing)}. Run: pip install 'protohead[export,cpu]'"
+        )
+
+
+def beside(model: str, name: str) -> Path | None:
+    """A file of this name beside an ONNX model, announced where it is used."""
+    path = Path(model).with_name(name) if model.endswith(".onnx") else None
+    if path is None or not path.is_file():
+        return None
+    click.echo(f"using {path}", err=True)
+    return path
+
+
+def preprocessing_of(model: str, file: Path | None) -> Preprocessing:
+    """Read the preprocessing from the file given, or from the one beside the model."""
+    file = file or beside(model, "preprocess.json")
+    if file is None:
+        raise click.UsageError(
+            "How does an image become the input tensor? Pass --preprocess FILE, or --preset with "
+            f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
+        )
+    return read_preprocessing(file)
+
+
+def write(path: Path, content: bytes, *, append: bool = False) -> None:
+    """Write a file that was asked for; its folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab" if append else "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write: {error.strerror}.") from error

@@ -1,0 +1,80 @@
+"""`protohead explain`: pictures of what was looked for."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from exporter.commands.common import write
+from exporter.wording import explanation_record
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the pictures, one PNG for each image.",
+)
+@click.option(
+    "--top", default=3, show_default=True, type=click.IntRange(1), help="Classes in a picture."
+)
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="Explain this class, by label or id, instead of the best ones. Repeatable.",
+)
+@click.option(
+    "--font",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Font file for labels that are not in Latin letters.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the explanations as JSON.")
+def explain(
+    artifact: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    top: int,
+    classes: tuple[str, ...],
+    font: Path | None,
+    as_json: bool,
+) -> None:
+    """Draw what ARTIFACT's model looked for in each of IMAGES, where, and how much it counted."""
+    from serving.picture import draw
+    from serving.predictor import Predictor
+
+    predictor = Predictor(artifact)
+    answers = []
+    for path, target in zip(images, _picture_paths(images, out), strict=True):
+        keys = [int(key) if key.isdecimal() else key for key in classes] or None
+        explanation = predictor.explain(path, classes=keys)
+        content = io.BytesIO()
+        picture = draw(explanation, title=path.name, top=len(classes) or top, font=font)
+        picture.save(content, "PNG")
+        write(target, content.getvalue())
+        answers.append(
+            {"image": str(path), "picture": str(target), **explanation_record(explanation)}
+        )
+        if not as_json:
+            click.echo(target)
+    if as_json:
+        click.echo(json.dumps(answers, indent=1, ensure_ascii=False))
+
+
+def _picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
+    """One file for each image; images of the same name get a number."""
+    seen: Counter[str] = Counter()
+    paths = []
+    for image in images:
+        seen[image.stem] += 1
+        number = f"-{seen[image.stem]}" if seen[image.stem] > 1 else ""
+        paths.append(out / f"{image.stem}{number}.png")
+    return paths

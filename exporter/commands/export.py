@@ -1,0 +1,150 @@
+"""`protohead export`: a trained classifier in, an artifact out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from exporter.commands.common import (
+    beside,
+    input_size_option,
+    need_export_extra,
+    output_option,
+    preprocessing_of,
+    weights_option,
+)
+from exporter.presets import PRESETS
+from exporter.progress import Progress
+from exporter.wording import export_summary
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with one folder of training images for each class.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The artifact's folder; it appears whole or not at all.",
+)
+@click.option(
+    "-k",
+    "--prototypes",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 32),
+    help="Prototypes of each class.",
+)
+@click.option(
+    "--method",
+    default="evidence",
+    show_default=True,
+    type=click.Choice(["evidence", "paper", "naive"]),
+    help="How each head row is split.",
+)
+@click.option(
+    "--reference",
+    type=click.Choice(["mean", "none"]),
+    help="What is common to all classes is told apart (mean) or split with the rest (none). "
+    "[default: mean for softmax, none for sigmoid]",
+)
+@click.option("--multilabel", is_flag=True, help="The logits are read through a sigmoid.")
+@click.option(
+    "--top",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Classes explained for each image.",
+)
+@click.option(
+    "--preprocess",
+    "preprocess_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
+)
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Preprocessing by name.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Class labels: a JSON list, a JSON object by class index, or text with one a line. "
+    "[default: labels.json beside MODEL, else the folder names]",
+)
+@click.option(
+    "--max-images",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images used of each class, drawn by seed.",
+)
+@click.option(
+    "--min-images",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Below this many usable images a class keeps its head row whole.",
+)
+@click.option(
+    "--jobs",
+    default=0,
+    type=click.IntRange(0),
+    help="Threads; changes no byte of the result. [default: all cores]",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option("--resume", is_flag=True, help="Continue an interrupted export.")
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier export left at --out.")
+@weights_option
+@input_size_option
+@output_option
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def export(
+    model: str,
+    preprocess_file: Path | None,
+    preset: str | None,
+    labels_file: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write the artifact of MODEL: its ONNX graph with prototypes, heatmaps and evidence.
+
+    MODEL is an .onnx file, package.module:callable that returns a torch.nn.Module, or timm:NAME.
+    """
+    if preprocess_file and preset:
+        raise click.UsageError("Pass --preprocess or --preset, not both.")
+    need_export_extra()
+    from exporter.config import ExportConfig
+    from exporter.dataset import read_labels
+    from exporter.pipeline import export as run_export
+
+    labels_file = labels_file or beside(model, "labels.json")
+    config = ExportConfig(
+        model=model,
+        preprocessing=preset or preprocessing_of(model, preprocess_file),
+        labels=read_labels(labels_file) if labels_file else None,
+        **options,
+    )
+    progress = Progress()
+    try:
+        artifact = run_export(config, progress=progress)
+    except KeyboardInterrupt:
+        progress.close()
+        click.echo(
+            f"Interrupted. What was finished is kept in {config.out}.part; run the same command "
+            "with --resume to continue.",
+            err=True,
+        )
+        raise
+    finally:
+        progress.close()
+    if as_json:
+        click.echo(json.dumps(artifact.manifest.model_dump(mode="json"), indent=1))
+    else:
+        click.echo(export_summary(config.out, artifact))

@@ -1,0 +1,87 @@
+"""`protohead report`: an artifact and its measurements as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from exporter.commands.common import need_export_extra, write
+from exporter.progress import Progress
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with one folder of held-out images for each class.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The HTML file; it appears whole or not at all.",
+)
+@click.option(
+    "--evaluation",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="evaluation.json of this artifact, to show its metrics against the baselines.",
+)
+@click.option(
+    "--parts",
+    type=click.Path(exists=True, path_type=Path),
+    help="Part annotations, for warnings that know where the parts are; as for evaluate.",
+)
+@click.option(
+    "--images",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 12),
+    help="Held-out images shown of each class, from the most certain to the least.",
+)
+@click.option(
+    "--classes",
+    multiple=True,
+    metavar="LABEL",
+    help="Report this class, by label or number. Repeatable. [default: all]",
+)
+@click.option(
+    "--max-classes",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Classes shown with pictures; of more, those with the most warnings. All are measured.",
+)
+@click.option(
+    "--max-images",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Held-out images measured of each class, drawn by seed.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append a Markdown summary to this file.",
+)
+def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> None:
+    """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
+
+    The file holds its images, needs no script and asks for nothing.
+    """
+    need_export_extra()
+    from exporter.report import ReportConfig, make_report, write_page
+
+    progress = Progress()
+    try:
+        made = make_report(ReportConfig(artifact=artifact, **options), progress=progress)
+    finally:
+        progress.close()
+    write_page(made, out)
+    if summary:
+        write(summary, made.markdown.encode(), append=True)
+    click.echo(made.summary(out))

@@ -1,0 +1,43 @@
+"""`protohead serve`: an artifact over HTTP."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--host", help="IP address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="TCP port. [default: 3000]")
+@click.option("--workers", type=click.IntRange(0), help="Processes. [default: one for each core]")
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    help="Threads of each worker. [default: the cores, shared between the workers]",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where it runs; auto takes CUDA where it works. [default: auto]",
+)
+@click.option(
+    "--tokens",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with one bearer token a line; without it everybody may ask.",
+)
+def serve(artifact: Path, **options: Any) -> None:
+    """Serve ARTIFACT over HTTP, with a page for people.
+
+    ARTIFACT may be a link: pointing it at another artifact swaps the model while requests run.
+    Every limit is an environment variable; see docs/serving.md.
+    """
+    from serving.launch import launch
+    from serving.settings import PREFIX, Settings
+
+    given = {"artifact": artifact, **options}
+    variables = {PREFIX + name.upper(): str(v) for name, v in given.items() if v is not None}
+    launch(Settings.from_environment({**os.environ, **variables}))

@@ -1,0 +1,65 @@
+"""`protohead verify`: an artifact held to every promise."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from exporter.commands.common import input_size_option, need_export_extra, weights_option, write
+from exporter.progress import Progress
+from exporter.wording import gates_json
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--model", help="The source model; by default it is taken out of the artifact.")
+@weights_option
+@input_size_option
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Compare on every image below this folder too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file."
+)
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append the Markdown summary to this file.",
+)
+def verify(
+    artifact: Path,
+    model: str | None,
+    weights: Path | None,
+    input_size: tuple[int, int] | None,
+    data: Path | None,
+    as_json: bool,
+    junit: Path | None,
+    summary: Path | None,
+) -> None:
+    """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
+    need_export_extra()
+    from exporter.dataset import find_images
+    from exporter.source import load_source
+    from exporter.verification import passed
+    from exporter.verification import verify as run_verify
+    from exporter.verification_report import to_junit, to_markdown
+
+    source = load_source(model, weights=weights, input_size=input_size).model if model else None
+    images = find_images(data) if data else ()
+    progress = Progress()
+    gates = run_verify(artifact, source=source, images=images, progress=partial(progress, "verify"))
+    progress.close()
+    markdown = to_markdown(gates, artifact.name)
+    if junit:
+        write(junit, to_junit(gates, artifact.name))
+    if summary:
+        write(summary, markdown.encode(), append=True)
+    click.echo(gates_json(gates) if as_json else markdown.rstrip())
+    if not passed(gates):
+        sys.exit(1)
