@@ -7,7 +7,7 @@ TOYBIRDS := models/toybirds
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve bento test check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento test check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,17 @@ $(DEMO)/artifact/manifest.json:
 
 serve: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Serve the toy birds on http://127.0.0.1:3000
 	$(BIN)/protohead serve $(DEMO)/artifact
+
+# The demo's held-out birds drawn again with the truth to the pixel.
+$(DEMO)/truth/parts.csv: $(DEMO)/artifact/manifest.json
+	$(BIN)/python $(TOYBIRDS)/generate.py --out $(DEMO)/truth --train 1 --test 10 --truth
+
+evaluate: $(VENV)/.run $(DEMO)/truth/parts.csv ## Measure the toy birds' explanations, and write the report
+	$(BIN)/protohead evaluate $(DEMO)/artifact --data $(DEMO)/truth/test --train $(DEMO)/data/train \
+		--parts $(DEMO)/truth/parts.csv --out $(DEMO)/evaluation
+	$(BIN)/protohead report $(DEMO)/artifact --data $(DEMO)/truth/test --parts $(DEMO)/truth/parts.csv \
+		--evaluation $(DEMO)/evaluation/evaluation.json --out $(DEMO)/report.html
+	@echo "Look at $(DEMO)/report.html"
 
 bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy birds inside
 	rm -rf build/bento && mkdir -p build/bento

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from exporter import ExportConfig, export
+from exporter.evaluate import EvaluationConfig, evaluate
 from exporter.presets import read_preprocessing
 from serving import Predictor
 
@@ -62,3 +63,26 @@ def test_prototypes_look_at_the_bird_and_not_at_the_background(artifact, toybird
     # A bird covers a seventh of its picture; of random cells four in ten lie within one of it.
     assert np.mean(area) < 0.2
     assert np.mean(on_bird) > 0.9
+
+
+def test_the_truth_of_a_picture_tells_parts_from_copies_of_one_map(artifact, toybirds, tmp_path):
+    from birds.folder import write_folder
+
+    write_folder(tmp_path / "birds", {"train": 1, "test": 1}, 128, jobs=2, truth=True)
+    found = evaluate(
+        EvaluationConfig(
+            artifact=artifact.folder,
+            data=tmp_path / "birds" / "test",
+            parts=tmp_path / "birds" / "parts.csv",
+            baselines=("cam",),
+            network_images=1,
+            seeds=1,
+        )
+    )
+    mean = {name: {m: f.mean for m, f in of.items()} for name, of in found.figures.items()}
+    assert found.images == 12
+    # Whatever changes, a third of it falls on each of three copies.
+    assert mean["ours"]["deletion_share"] > 1 / 3 >= mean["cam"]["deletion_share"] - 1e-6
+    assert mean["ours"]["part_purity"] > mean["cam"]["part_purity"]
+    assert mean["ours"]["background_independence"] > 0.5
+    assert 0 < mean["ours"]["background_evidence"] < 0.8
