@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from serving import metrics, openapi, routes_answers, routes_model
 from serving.errors import ImageError, RequestError
 from serving.host import Host
 from serving.logs import flush_access
-from serving.problems import INTERNAL, ProblemError, kind_of
+from serving.problems import ProblemError, as_problem
 from serving.protocols import kserve, oip
 
 PAGE = Path(__file__).with_name("page")
@@ -24,6 +27,31 @@ _DESCRIPTION = (
     "A classifier's own answers, bit for bit, with what it looked for, where, and how much that "
     "counted. Errors are problems in the shape of RFC 9457."
 )
+
+
+class _Application(FastAPI):
+    """FastAPI, without its layers around the routes that answer about images.
+
+    Those read the request and write the response themselves. The layers would prepare parsing,
+    dependencies and exit stacks for them, which costs more than the guard does. They are routes
+    like all others for the description and for other methods; what they raise goes to the guard.
+    """
+
+    def answer_directly(self, routes: Iterable[BaseRoute]) -> None:
+        """Add POST routes of fixed paths whose functions take the request and nothing else."""
+        self.router.routes.extend(routes)
+        self._direct = {route.path: route for route in routes if isinstance(route, APIRoute)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        route = self._direct.get(scope["path"]) if posted else None
+        if route is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["route"] = route
+        response: Response = await route.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def create_app(host: Host) -> FastAPI:
@@ -40,7 +68,7 @@ def create_app(host: Host) -> FastAPI:
         host.stop()
         flush_access()
 
-    app = FastAPI(
+    app = _Application(
         title="protohead",
         version="1",
         description=_DESCRIPTION,
@@ -49,7 +77,8 @@ def create_app(host: Host) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (routes_answers, routes_model, oip, kserve):
+    app.answer_directly(routes_answers.router(host).routes)
+    for module in (routes_model, oip, kserve):
         # Not include_router: FastAPI would look each router up again for every request.
         app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)
@@ -72,27 +101,10 @@ def _answer_errors(app: FastAPI) -> None:
     """Turn every failure into a problem; the guard logs those that nobody expected."""
 
     async def problem(request: Request, error: Exception) -> Response:
-        found = _as_problem(error)
+        found = as_problem(error)
         request.state.problem = found.kind
         return found.response(request.state.request_id)
 
     app.add_exception_handler(Exception, problem)
     for kind in (ProblemError, RequestValidationError, HTTPException, ImageError, RequestError):
         app.add_exception_handler(kind, problem)
-
-
-def _as_problem(error: Exception) -> ProblemError:
-    match error:
-        case ProblemError():
-            return error
-        case ImageError():
-            return ProblemError("image", str(error))
-        case RequestError():
-            return ProblemError("options", str(error))
-        case RequestValidationError():
-            first = error.errors()[0]
-            return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
-        case HTTPException():
-            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
-        case _:
-            return ProblemError("internal", INTERNAL)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving import metrics
 from serving.errors import SettingsError
 from serving.logs import write_access
-from serving.problems import INTERNAL, ProblemError
+from serving.problems import ProblemError, as_problem
 from serving.settings import Settings
 
 HEALTH = frozenset(
@@ -140,12 +140,12 @@ class Guard:
         request = _Request(scope, send)
         try:
             await self._answer(request, receive)
-        except ProblemError as problem:
-            await request.refuse(problem, receive)
-        except Exception:
-            _log.exception("request %s failed", request.id)
+        except Exception as error:
+            problem = as_problem(error)
+            if problem.kind == "internal":
+                _log.exception("request %s failed", request.id)
             if request.status == 0:
-                await request.refuse(ProblemError("internal", INTERNAL), receive)
+                await request.refuse(problem, receive)
         finally:
             request.close()
 

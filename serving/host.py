@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from serving import metrics
 from serving.answers import Answerer
 from serving.live import Live, Served
+from serving.pool import Pool
 from serving.predictor import Predictor
 from serving.problems import ProblemError
 from serving.settings import Settings
@@ -34,7 +34,7 @@ class Host:
         self.settings = settings
         self._live: Live | None = None
         self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="protohead")
+        self._pool = Pool(_CALLS_AT_ONCE)
 
     def start(self) -> None:
         """Load the artifact and watch its path.
@@ -117,8 +117,7 @@ class Host:
             ProblemError: It does not end in time.
         """
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            return await self._pool.run(call, self.settings.timeout)
         except TimeoutError as error:
             raise ProblemError(
                 "timeout",

@@ -11,8 +11,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from serving.errors import ImageError, RequestError
 
 Kind = Literal[
     "malformed",
@@ -88,6 +92,24 @@ class ProblemError(Exception):
 def kind_of(status: int) -> Kind:
     """The kind of problem that a bare HTTP status stands for."""
     return next((kind for kind, (code, _) in KINDS.items() if code == status), "malformed")
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """The problem that any failure is answered with; one that nobody expected is internal."""
+    match error:
+        case ProblemError():
+            return error
+        case ImageError():
+            return ProblemError("image", str(error))
+        case RequestError():
+            return ProblemError("options", str(error))
+        case RequestValidationError():
+            first = error.errors()[0]
+            return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
+        case HTTPException():
+            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
+        case _:
+            return ProblemError("internal", INTERNAL)
 
 
 def wrong_options(error: ValidationError) -> ProblemError:

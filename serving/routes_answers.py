@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from serving.answers import Answerer
@@ -25,17 +24,6 @@ from serving.schema import (
 Options = TypeVar("Options", bound=BaseModel)
 
 
-class _Plain(APIRoute):
-    """A route whose function takes the request and gives the response, with nothing between.
-
-    FastAPI would look for dependencies to resolve, which costs more than the guard does.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function itself."""
-        return self.endpoint
-
-
 def router(host: Host) -> APIRouter:
     """The routes.
 
@@ -46,7 +34,7 @@ def router(host: Host) -> APIRouter:
         The three routes; ``/predict`` and ``/explain`` are the first two under the names that
         BentoML's clients call them by.
     """
-    routes = APIRouter(tags=["Answers"], route_class=_Plain)
+    routes = APIRouter(tags=["Answers"])
 
     @routes.post(
         "/v1/predict",

@@ -125,6 +125,13 @@ METRICS: tuple[MetricRecord, ...] = tuple(
             f"{_PAPER}, eq. 8",
         ),
         (
+            "axioms",
+            "Axioms",
+            "lower",
+            "largest violation of the paper's four, of the largest logit",
+            f"{_PAPER}, Table 1; Sundararajan et al., ICML 2017",
+        ),
+        (
             "negative_share",
             "Negative evidence",
             "lower",
@@ -178,6 +185,13 @@ METRICS: tuple[MetricRecord, ...] = tuple(
             "Agreement of seeds",
             "higher",
             "correlation of matched heatmaps of prototypes found with another seed",
+            "docs/evaluation.md",
+        ),
+        (
+            "seed_place",
+            "Same place with another seed",
+            "higher",
+            "share of matched heatmaps whose boxes at the peaks overlap by half",
             "docs/evaluation.md",
         ),
     )

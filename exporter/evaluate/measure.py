@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exporter.evaluate.background import background_independence, background_share
 from exporter.evaluate.cancellation import negative_share, sum_of_norms
-from exporter.evaluate.completeness import completeness_residual
+from exporter.evaluate.completeness import axioms, completeness_residual
 from exporter.evaluate.comprehensiveness import comprehensiveness
 from exporter.evaluate.consistency import consistency, distinct_parts
 from exporter.evaluate.distinctiveness import distinctiveness
@@ -69,10 +69,13 @@ def measure_class(
         found |= _sums(trial, method, heatmaps, probe.subject)
         if method.prototypes is not None:
             found["randomisation"] = similarity(heatmaps, method.heatmaps(shuffled, trial.grid))
+            found["axioms"] = _violation(trial, method, probe)
         if method.name in again:
             other = again[method.name].heatmaps(trial.maps, trial.grid)
             overlap = seed_overlap(heatmaps, other, trial.size)
-            found["seed_overlap"] = None if overlap is None else overlap.correlation
+            if overlap is not None:
+                found["seed_overlap"] = overlap.correlation
+                found["seed_place"] = overlap.same_place
         if trial.truth is not None:
             found |= _truths(trial, trial.truth, method, heatmaps)
         figures[method.name] = found
@@ -127,6 +130,17 @@ def _sums(trial: Trial, method: Method, heatmaps: Floats, subject: Subject) -> d
         "prototype_deletion": None if curves is None else curves.deletion_area,
         "prototype_insertion": None if curves is None else curves.insertion_area,
     }
+
+
+def _violation(trial: Trial, method: Method, probe: Probe) -> float | None:
+    """The largest violation of the four axioms, by prototypes of the row or meant for it."""
+    if method.prototypes is None:
+        return None
+    row = probe.subject.head.weight[trial.index] if method.row is None else method.row
+    found = axioms(trial.maps[: probe.network_images], row, method.prototypes)
+    if found is None:
+        return None
+    return max(found.completeness, found.sensitivity, found.linearity, found.symmetry)
 
 
 def _truths(trial: Trial, truth: Truth, method: Method, heatmaps: Floats) -> dict[str, Value]:
