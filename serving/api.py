@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +20,7 @@ from serving import metrics, openapi, routes_answers, routes_model
 from serving.errors import ImageError, RequestError
 from serving.host import Host
 from serving.logs import flush_access
-from serving.problems import ProblemError, as_problem
+from serving.problems import ProblemError, as_problem, kind_of
 from serving.protocols import kserve, oip
 
 PAGE = Path(__file__).with_name("page")
@@ -37,7 +38,9 @@ class _Application(FastAPI):
     like all others for the description and for other methods; what they raise goes to the guard.
     """
 
-    def answer_directly(self, routes: Iterable[BaseRoute]) -> None:
+    _direct: Mapping[str, APIRoute] = MappingProxyType({})
+
+    def answer_directly(self, routes: Sequence[BaseRoute]) -> None:
         """Add POST routes of fixed paths whose functions take the request and nothing else."""
         self.router.routes.extend(routes)
         self._direct = {route.path: route for route in routes if isinstance(route, APIRoute)}
@@ -101,10 +104,21 @@ def _answer_errors(app: FastAPI) -> None:
     """Turn every failure into a problem; the guard logs those that nobody expected."""
 
     async def problem(request: Request, error: Exception) -> Response:
-        found = as_problem(error)
+        found = _as_problem(error)
         request.state.problem = found.kind
         return found.response(request.state.request_id)
 
     app.add_exception_handler(Exception, problem)
     for kind in (ProblemError, RequestValidationError, HTTPException, ImageError, RequestError):
         app.add_exception_handler(kind, problem)
+
+
+def _as_problem(error: Exception) -> ProblemError:
+    match error:
+        case RequestValidationError():
+            first = error.errors()[0]
+            return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
+        case HTTPException():
+            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
+        case _:
+            return as_problem(error)

@@ -11,9 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import orjson
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from serving.errors import ImageError, RequestError
@@ -95,7 +93,7 @@ def kind_of(status: int) -> Kind:
 
 
 def as_problem(error: Exception) -> ProblemError:
-    """The problem that any failure is answered with; one that nobody expected is internal."""
+    """The problem that a failure is answered with; one that nobody expected is internal."""
     match error:
         case ProblemError():
             return error
@@ -103,11 +101,6 @@ def as_problem(error: Exception) -> ProblemError:
             return ProblemError("image", str(error))
         case RequestError():
             return ProblemError("options", str(error))
-        case RequestValidationError():
-            first = error.errors()[0]
-            return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
-        case HTTPException():
-            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
         case _:
             return ProblemError("internal", INTERNAL)
 
