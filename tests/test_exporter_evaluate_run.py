@@ -8,6 +8,7 @@ import pytest
 import tiny
 from PIL import Image
 
+from exporter import export
 from exporter.decompose import decompose
 from exporter.errors import DatasetError, DecompositionError
 from exporter.evaluate import EvaluationConfig, evaluate, read_evaluation, write_evaluation
@@ -172,6 +173,30 @@ def test_an_image_that_cannot_be_decoded_is_counted_not_fatal(tiny_export, tmp_p
     (tmp_path / "red" / "broken.png").write_bytes(b"no image")
     found = evaluate(EvaluationConfig(artifact=config.out, data=tmp_path, network_images=1, jobs=1))
     assert (found.images, found.skipped) == (3, 1)
+
+
+def test_a_sigmoid_head_has_no_curves_of_probability(heldout, tmp_path):
+    config = tiny.write(tmp_path).model_copy(update={"multilabel": True})
+    export(config)
+    found = evaluate(
+        EvaluationConfig(artifact=config.out, data=heldout / "test", baselines=("cam",), jobs=1)
+    )
+    measured = {metric.name for metric in found.metrics}
+    assert not measured & {"prototype_deletion", "prototype_insertion", "pixel_deletion"}
+    assert found.methods == ("ours", "cam")
+    assert any("softmax" in note for note in found.notes)
+
+
+def test_classes_kept_whole_are_left_out_and_said(heldout, tmp_path):
+    config = tiny.write(tmp_path).model_copy(update={"min_images": 5})
+    for path in sorted((config.data / "blue").iterdir())[3:]:
+        path.unlink()
+    export(config)
+    found = evaluate(
+        EvaluationConfig(artifact=config.out, data=heldout / "test", baselines=(), jobs=1)
+    )
+    assert found.classes == ("red", "green")
+    assert any("whole" in note and "blue" in note for note in found.notes)
 
 
 def test_progress_ends_with_every_image(tiny_export, heldout):

@@ -183,7 +183,7 @@ class _Run:
     ) -> ClassRun | None:
         """One class; None where none of its images can be measured."""
         maps = self.reader.read(training).maps
-        trial = run_trial(self.conditions, entry, lambda _: None)
+        trial = run_trial(self.conditions, entry)
         if trial is None or not len(maps):
             print(f"{entry.label}: left out, no image can be measured", file=sys.stderr)
             return None

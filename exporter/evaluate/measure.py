@@ -79,8 +79,9 @@ def measure_class(
         if trial.truth is not None:
             found |= _truths(trial, trial.truth, method, heatmaps)
         figures[method.name] = found
-    for name, found in measure_pixels(trial, methods, probe).items():
-        figures.setdefault(name, {}).update(found)
+    if probe.subject.by_softmax:
+        for name, found in measure_pixels(trial, methods, probe).items():
+            figures.setdefault(name, {}).update(found)
     return Measured(trial.label, len(trial.pictures), figures)
 
 
@@ -120,7 +121,9 @@ def _sums(trial: Trial, method: Method, heatmaps: Floats, subject: Subject) -> d
     constant = np.full(len(heatmaps), subject.head.bias[trial.index], dtype=np.float64)
     if method.name == OURS:
         constant += trial.maps.mean(axis=1) @ subject.reference
-    curves = prototype_curves(contributions, trial.logits, trial.index)
+    curves = None
+    if subject.by_softmax:
+        curves = prototype_curves(contributions, trial.logits, trial.index)
     return {
         "completeness": completeness_residual(
             contributions, constant, trial.logits[:, trial.index]

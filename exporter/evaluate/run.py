@@ -129,29 +129,23 @@ def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
 def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
     records = job.conditions.subject.artifact.manifest.classes
     entries = [e for e in data.classes if e.paths and records[e.index].state == "decomposed"]
-    total = sum(len(entry.paths) for entry in entries)
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        job.progress("evaluate", done, total)
-
+    done, total = 0, sum(len(entry.paths) for entry in entries)
+    probe = Probe(
+        subject=job.conditions.subject,
+        reader=job.conditions.reader,
+        random_reader=job.random_reader,
+        network_images=job.config.network_images,
+        seed=job.config.seed,
+    )
     job.progress("evaluate", 0, total)
     for entry in entries:
-        trial = run_trial(job.conditions, entry, advance)
+        trial = run_trial(job.conditions, entry)
         if trial is None:
             _logger.warning("%s: left out, no image can be measured", entry.label)
-            continue
-        methods, again = _methods(job, entry)
-        probe = Probe(
-            subject=job.conditions.subject,
-            reader=job.conditions.reader,
-            random_reader=job.random_reader,
-            network_images=job.config.network_images,
-            seed=job.config.seed,
-        )
-        yield measure_class(trial, methods, again, probe)
+        else:
+            yield measure_class(trial, *_methods(job, entry), probe)
+        done += len(entry.paths)
+        job.progress("evaluate", done, total)
 
 
 def _methods(job: _Job, entry: ClassImages) -> tuple[tuple[Method, ...], dict[str, Method]]:
@@ -215,12 +209,6 @@ def _evaluation(
     figures = {name: _figures(name, found) for name in names}
     present = {metric for method in figures.values() for metric in method}
     images = sum(one.images for one in found)
-    notes = []
-    if config.train is None:
-        notes.append(
-            f"Without --train there is no {', '.join(FROM_TRAINING)}: they are found on training "
-            "images."
-        )
     return Evaluation(
         artifact=sha256_of(subject.artifact.path(MANIFEST)),
         source=subject.artifact.manifest.source.file,
@@ -233,8 +221,27 @@ def _evaluation(
         metrics=tuple(metric for metric in METRICS if metric.name in present),
         methods=tuple(names),
         figures=figures,
-        notes=tuple(notes),
+        notes=tuple(_notes(config, subject, data)),
     )
+
+
+def _notes(config: EvaluationConfig, subject: Subject, data: Dataset) -> Iterator[str]:
+    """What could not be measured, and why."""
+    manifest = subject.artifact.manifest
+    whole = [
+        e.label for e in data.classes if e.paths and manifest.classes[e.index].state == "whole"
+    ]
+    if whole:
+        yield f"{len(whole)} classes that the artifact keeps whole are left out: {whole[0]!r}, …"
+    if config.train is None:
+        yield (
+            f"Without --train there is no {', '.join(FROM_TRAINING)}: they are found on training "
+            "images."
+        )
+    if manifest.activation == "sigmoid":
+        yield "The metrics that follow a class's probability are those of a softmax: left out."
+    if manifest.muted:
+        yield "The prototypes are measured as they were found, those that an edit muted too."
 
 
 def _figures(method: str, found: list[Measured]) -> dict[str, Figure]:

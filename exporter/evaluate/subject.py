@@ -99,6 +99,11 @@ class Subject:
         """Prototypes of each class."""
         return self.artifact.manifest.prototypes
 
+    @property
+    def by_softmax(self) -> bool:
+        """Whether the probabilities of the classes sum to one."""
+        return self.artifact.manifest.activation == "softmax"
+
     @contextmanager
     def reader(self, jobs: int, model: ir.Model | None = None) -> Iterator[FeatureReader]:
         """Run the classifier, or a changed copy of it, over images.

@@ -8,7 +8,7 @@ Symbols: n images, c classes, d channels, p = h*w positions, q parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,15 +107,12 @@ class Conditions:
     jobs: int
 
 
-def run_trial(
-    conditions: Conditions, entry: ClassImages, progress: Callable[[int], None]
-) -> Trial | None:
+def run_trial(conditions: Conditions, entry: ClassImages) -> Trial | None:
     """Run the network on everything that the metrics of one class need.
 
     Args:
         conditions: What to run.
         entry: The class and its images.
-        progress: Called with the number of images done since the last call.
 
     Returns:
         The trial; None where no image can be decoded, or none of them is annotated although
@@ -124,7 +121,6 @@ def run_trial(
     subject, reader = conditions.subject, conditions.reader
     pictures, points = _annotated(subject.pictures(entry.paths, conditions.jobs), conditions)
     if not pictures:
-        progress(len(entry.paths))
         return None
     tensors = np.stack([picture.tensor for picture in pictures])
     maps, logits = reader.run(tensors)
@@ -133,7 +129,7 @@ def run_trial(
         np.random.default_rng([conditions.seed + number, entry.index])
         for number in range(conditions.seeds)
     )
-    trial = Trial(
+    return Trial(
         index=entry.index,
         label=entry.label,
         size=subject.size,
@@ -147,8 +143,6 @@ def run_trial(
         points=points,
         truth=None if conditions.truth is None else _truth(conditions, conditions.truth, pictures),
     )
-    progress(len(entry.paths))
-    return trial
 
 
 def _annotated(
