@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from serving.artifact import ClassRecord
+from serving.edits import EditRecord
 from serving.host import Host
 from serving.intake import FORMATS, class_key
 from serving.live import Served
@@ -16,6 +17,9 @@ from serving.problems import ProblemError
 from serving.schema import (
     ClassesAnswer,
     ClassSummary,
+    Edit,
+    EditedPrototype,
+    EditEffect,
     EvidenceLink,
     Limits,
     ModelAnswer,
@@ -108,6 +112,28 @@ def _model(served: Served, settings: Settings) -> ModelAnswer:
             formats=list(FORMATS),
         ),
         samples=len(served.samples),
+        edits=[_edit(record) for record in manifest.edits],
+    )
+
+
+def _edit(record: EditRecord) -> Edit:
+    effect = record.effect
+    return Edit(
+        parent=record.parent,
+        reason=record.reason,
+        muted=[
+            EditedPrototype(**{"class": key.class_index, "prototype": key.prototype})
+            for key in record.muted
+        ],
+        effect=effect
+        and EditEffect(
+            data=effect.data,
+            images=effect.images,
+            accuracy_before=effect.accuracy_before,
+            accuracy_after=effect.accuracy_after,
+            corrected=effect.corrected,
+            broken=effect.broken,
+        ),
     )
 
 
@@ -123,7 +149,14 @@ def _class(record: ClassRecord) -> ClassSummary:
 
 
 def _prototypes(served: Served, index: int) -> PrototypesAnswer:
-    record = served.predictor.manifest.classes[index]
+    manifest = served.predictor.manifest
+    record = manifest.classes[index]
+    reasons = {
+        key.prototype: edit.reason
+        for edit in manifest.edits
+        for key in edit.muted
+        if key.class_index == index
+    }
     return PrototypesAnswer(
         id=index,
         label=record.label,
@@ -134,6 +167,7 @@ def _prototypes(served: Served, index: int) -> PrototypesAnswer:
                 index=number,
                 name=prototype.name,
                 scale=record.scale[number] if number < len(record.scale) else None,
+                muted=reasons.get(number),
                 evidence=[
                     EvidenceLink(url=served.url(crop), image=crop.image, value=crop.value)
                     for crop in prototype.evidence

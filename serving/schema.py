@@ -233,6 +233,33 @@ class Limits(_Answer):
     formats: list[str]
 
 
+class EditedPrototype(_Answer):
+    """A prototype that an edit muted for good."""
+
+    class_: Annotated[int, Field(alias="class", description="Class id.")]
+    prototype: Annotated[int, Field(description="Its number in the class, from 0.")]
+
+
+class EditEffect(_Answer):
+    """What an edit did to a data set."""
+
+    data: Annotated[str, Field(description="The data set's name.")]
+    images: int
+    accuracy_before: float
+    accuracy_after: float
+    corrected: Annotated[int, Field(description="Images whose best class became right.")]
+    broken: Annotated[int, Field(description="Images whose best class became wrong.")]
+
+
+class Edit(_Answer):
+    """A decision about prototypes that the artifact holds; docs/format.md, Edits."""
+
+    parent: Annotated[str, Field(description="`artifact` of the model that was edited.")]
+    reason: str
+    muted: list[EditedPrototype]
+    effect: Annotated[EditEffect | None, Field(description="Null where it was not measured.")]
+
+
 class ModelAnswer(_Answer):
     """The model that is served."""
 
@@ -251,6 +278,7 @@ class ModelAnswer(_Answer):
     verification: list[GateRecord]
     limits: Limits
     samples: Annotated[int, Field(description="Sample images at `/v1/samples`.")]
+    edits: Annotated[list[Edit], Field(description="First one first; none of a plain export.")]
 
 
 class ClassSummary(_Answer):
@@ -276,6 +304,9 @@ class PrototypeSummary(_Answer):
     index: int
     name: str
     scale: float | None
+    muted: Annotated[
+        str | None, Field(description="Why an edit muted it for good; null where none did.")
+    ]
     evidence: list[EvidenceLink]
 
 

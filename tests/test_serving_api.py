@@ -12,7 +12,7 @@ from conftest import TOYBIRDS
 from http_server import listening
 from PIL import Image
 
-from exporter import ExportConfig, export
+from exporter import ExportConfig, edit, export
 from serving import Predictor, Preprocessing, schema
 from serving.overlay import strength
 from serving.palette import prototype_colour
@@ -266,6 +266,25 @@ def test_the_model_route_says_what_is_served_and_where_it_runs(client, tiny_expo
     assert {gate["name"] for gate in answer["verification"]} == {
         gate.name for gate in manifest.verification
     }
+
+
+def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
+    config, artifact = tiny_export
+    why = "looks at the frame"
+    edit(artifact.folder, tmp_path / "1", reason=why, mute=[("green", 1)], data=config.data)
+    edit(tmp_path / "1", tmp_path / "2", reason="names", names=[((2, 1), "=blue")])
+    settings = Settings(artifact=tmp_path / "2", provider="cpu", threads=1)
+    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+        first, second = client.get("/v1/model").json()["edits"]
+        prototypes = client.get("/v1/classes/green/prototypes").json()["prototypes"]
+    assert (first["reason"], first["muted"]) == (why, [{"class": 1, "prototype": 1}])
+    effect = first["effect"]
+    assert effect["data"] == config.data.name
+    assert effect["accuracy_after"] - effect["accuracy_before"] == pytest.approx(
+        (effect["corrected"] - effect["broken"]) / effect["images"]
+    )
+    assert (second["reason"], second["muted"], second["effect"]) == ("names", [], None)
+    assert [prototype["muted"] for prototype in prototypes] == [None, why]
 
 
 def test_evidence_links_lead_to_the_crops_and_may_be_kept_for_ever(client, tiny_export):

@@ -16,6 +16,7 @@ from http_server import listening
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from exporter import edit
 from serving.artifact import Preprocessing
 from serving.lettering import percent
 from serving.overlay import strength
@@ -243,6 +244,39 @@ def test_two_classes_are_compared_term_by_term(visit, predictor, picture):
     expect(page.locator("#difference")).to_have_attribute("data-value", str(-difference))
     page.get_by_role("button", name="Back").click()
     assert shown_logit(page) == a.logit
+
+
+def test_a_comparison_leaves_out_what_is_switched_off(visit, predictor, picture):
+    page = visit()
+    explain(page, picture)
+    a, b = predictor.explain(picture).classes[:2]
+    page.locator(".row").first.click()
+    muted = int(page.locator(".rows li.off").get_attribute("data-index"))
+    page.get_by_role("button", name=f"Compare with {b.label}").click()
+    ids = [a.class_id, b.class_id]
+    a, b = predictor.explain(picture, classes=ids, mute=[(a.class_id, muted)]).classes
+    expect(page.locator("#class-title")).to_contain_text(f"Why {a.label} and not {b.label}")
+    difference = float(page.locator("#difference").get_attribute("data-value"))
+    assert difference == pytest.approx(a.logit - b.logit, abs=ROUNDING)
+    off = page.locator(".rows li.off")
+    assert (off.get_attribute("data-side"), off.get_attribute("data-index")) == ("a", str(muted))
+
+
+def test_a_prototype_that_an_edit_muted_says_why(visit, artifact, predictor, picture, tmp_path):
+    best = predictor.explain(picture).classes[0]
+    reason = "looks at the <b>frame</b>"
+    edit(artifact.folder, tmp_path / "edited", reason=reason, mute=[(best.class_id, 1)])
+    note = f"Muted for good: {reason}"
+    with listening(Settings(artifact=tmp_path / "edited", provider="cpu", threads=1)) as address:
+        page = visit(f"http://127.0.0.1:{address.port}")
+        page.goto(f"{page.url}#class-{best.class_id}")
+        expect(page.locator(".portrait li", has_text=note)).to_have_count(1)
+        page.goto(f"http://127.0.0.1:{address.port}/")
+        explain(page, picture)
+        page.get_by_label("Another class").select_option(best.label)
+        expect(page.locator("#why .rows li[data-index='1']")).to_contain_text(note)
+        expect(page.locator("#why .rows li[data-index='0']")).not_to_contain_text(note)
+        page.context.close()
 
 
 def test_any_class_can_be_explained(visit, predictor, picture):

@@ -85,22 +85,26 @@ export const blob = async (url) => (await request(local(url))).blob();
 export const explain = (file, options, signal) =>
   post("v1/explain", file, explainFields(options), signal);
 
-export const contrast = (file, a, b, signal) =>
+/** Compare two classes, with pairs of class and prototype switched off. */
+export const contrast = (file, a, b, mute, signal) =>
   post(
     "v1/contrast",
     file,
     [
       ["a", key(a)],
       ["b", key(b)],
+      ...mutes(mute),
     ],
     signal,
   );
+
+const mutes = (mute) => mute.map(([id, prototype]) => ["mute", `${key(id)}:${prototype}`]);
 
 /** The form fields of an explain request; the recipes show the same ones. */
 export function explainFields({ classes: ids = [], mute = [], heatmaps = null }) {
   return [
     ...ids.map((id) => ["classes", key(id)]),
-    ...mute.map(([id, prototype]) => ["mute", `${key(id)}:${prototype}`]),
+    ...mutes(mute),
     ...(heatmaps === null ? [] : [["heatmaps", heatmaps]]),
   ];
 }

@@ -82,7 +82,7 @@ const choose = (id) =>
 
 const compare = (b, a = state.session.chosen) =>
   attempt("Comparing …", async (signal) => {
-    const answer = await api.contrast(state.session.file, a, b, signal);
+    const answer = await api.contrast(state.session.file, a, b, state.session.mute, signal);
     state.contrast = answer;
     focusNothing();
     showContrast(byId("why"), answer, state.model.activation, {
@@ -101,7 +101,7 @@ const compare = (b, a = state.session.chosen) =>
 function showChosen() {
   const { session } = state;
   focusNothing();
-  why = new Why(byId("why"), session.explained.get(session.chosen), {
+  why = new Why(byId("why"), session.explained.get(session.chosen), state.model.edits, {
     focus: (index) => focus(index === null ? null : "a", index),
     toggle,
     reset,
@@ -147,12 +147,11 @@ function show() {
   const { session, contrast } = state;
   showPredictions(
     {
-      // A comparison is of the model as it is.
-      now: session.listed(contrast ? session.before : session.now),
+      now: session.listed(session.now),
       before: session.before,
       chosen: contrast ? contrast.a.id : session.chosen,
       rival: contrast ? contrast.b.id : null,
-      muting: contrast === null && session.muted.size > 0,
+      muting: session.muted.size > 0,
     },
     { choose, compare },
   );

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { byId, el, words } from "./dom.js";
 import { plural } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
-import { crops, picture, tagOf } from "./tag.js";
+import { crops, mutedForGood, picture, tagOf } from "./tag.js";
 
 const GLANCE = 4; // crops on a card
 
@@ -123,11 +123,12 @@ export async function showClass(record, onExplain) {
     el(
       "ul",
       { class: "portrait" },
-      ...prototypes.map(({ index, name, evidence }) =>
+      ...prototypes.map(({ index, name, muted, evidence }) =>
         el(
           "li",
           { vars: { colour: css(colourOf(index)) } },
           el("h2", {}, tagOf(index), words(name)),
+          mutedForGood(muted),
           crops(evidence, name),
         ),
       ),

@@ -102,13 +102,15 @@ function termRow(term, answer, largest, decimals, { focus }) {
   const prototype = owner.prototypes.find(({ index }) => index === term.index);
   const show = () => focus(term.side, term.index);
   const hide = () => focus(null, null);
-  const speaks = words((term.value >= 0 ? answer.a : answer.b).label);
+  const says = prototype.muted
+    ? "switched off"
+    : `speaks for ${words((term.value >= 0 ? answer.a : answer.b).label)}`;
   const button = el(
     "button",
     {
       type: "button",
       class: "row",
-      "aria-label": `${words(term.name)} of ${words(owner.label)}, ${signed(term.value, decimals)}, speaks for ${speaks}`,
+      "aria-label": `${words(term.name)} of ${words(owner.label)}, ${signed(term.value, decimals)}, ${says}`,
       on: { ...onKeyboardFocus(show, hide), click: show },
     },
     tagOf(term.index, term.side === "b"),
@@ -120,6 +122,7 @@ function termRow(term, answer, largest, decimals, { focus }) {
   return el(
     "li",
     {
+      class: prototype.muted ? "off" : "",
       vars: { ...vars, colour },
       data: { side: term.side, index: term.index },
       on: { pointerenter: show, pointerleave: hide },

@@ -23,6 +23,10 @@ export function picture(url, properties) {
   return image;
 }
 
+/** What stands beside a prototype that an edit of the model muted; `reason` is null for others. */
+export const mutedForGood = (reason) =>
+  reason === null ? "" : el("p", { class: "note" }, `Muted for good: ${reason}`);
+
 /** Training crops that show what a prototype looks like. */
 export function crops(evidence, name) {
   if (evidence.length === 0) return el("p", { class: "note" }, "No training crop shows it.");

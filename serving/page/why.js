@@ -4,13 +4,18 @@ import { el, onKeyboardFocus, setVars, words } from "./dom.js";
 import { decimalsFor, percent, scientific, signed } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { placeOf } from "./stage.js";
-import { crops, tagOf } from "./tag.js";
+import { crops, mutedForGood, tagOf } from "./tag.js";
 
 /** The prototypes of a class, those that count most first. */
 export const strongest = (explained) =>
   [...explained.prototypes].sort(
     (a, b) => Math.abs(b.contribution) - Math.abs(a.contribution) || a.index - b.index,
   );
+
+/** Why an edit of the model muted a prototype for good; null where none did. */
+const reasonOf = (edits, id, index) =>
+  edits.find(({ muted }) => muted.some((key) => key.class === id && key.prototype === index))
+    ?.reason ?? null;
 
 /** How exactly the terms add up to the model's own logit. */
 function completeness({ logit, bias, common, prototypes }) {
@@ -27,15 +32,18 @@ export class Why {
   /**
    * @param {HTMLElement} root
    * @param {object} explained a class of an explain answer, nothing muted
+   * @param {object[]} edits of /v1/model
    * @param {{focus: (index: number | null) => void, toggle: (index: number) => void,
    *   reset: () => void}} actions
    */
-  constructor(root, explained, actions) {
+  constructor(root, explained, edits, actions) {
     [this.low, this.high] = [0, 0];
     this.decimals = decimalsFor(
       Math.max(...explained.prototypes.map((p) => Math.abs(p.contribution)), 0),
     );
-    this.rows = strongest(explained).map((prototype) => this.#row(prototype, actions));
+    this.rows = strongest(explained).map((prototype) =>
+      this.#row(prototype, reasonOf(edits, explained.id, prototype.index), actions),
+    );
     this.terms = [
       this.#term("bias", explained.bias),
       this.#term("common to all classes", explained.common),
@@ -80,7 +88,7 @@ export class Why {
     );
   }
 
-  #row(prototype, { focus, toggle }) {
+  #row(prototype, reason, { focus, toggle }) {
     const { index, name, contribution, heatmap, evidence } = prototype;
     const where = contribution > 0 ? `, looks ${placeOf(heatmap)}` : "";
     const button = el(
@@ -106,7 +114,13 @@ export class Why {
     );
     const vars = { colour: css(colourOf(index)) };
     const on = { pointerenter: () => focus(index), pointerleave: () => focus(null) };
-    const node = el("li", { data: { index }, vars, on }, button, crops(evidence, name));
+    const node = el(
+      "li",
+      { data: { index }, vars, on },
+      button,
+      mutedForGood(reason),
+      crops(evidence, name),
+    );
     return { node, button, prototype };
   }
 
