@@ -213,6 +213,18 @@ def test_a_full_disk_keeps_the_finished_classes(made, tmp_path, monkeypatch):
     assert tree(resumed.folder) == tree(made[1].folder)
 
 
+def interrupted(command, folder, number):
+    """Run an export, signal it after its first class: its code, stdout and stderr."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not list(folder.glob("artifact.part/classes/*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    return process.returncode, stdout, stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_resumes_to_the_same_bytes(made, tmp_path, number):
     config = made[0]
@@ -224,15 +236,12 @@ def test_a_killed_process_resumes_to_the_same_bytes(made, tmp_path, number):
     ]  # fmt: skip
     (tmp_path / "p.json").write_text(config.preprocessing.model_dump_json())
     (tmp_path / "labels.txt").write_text("\n".join(tiny.LABELS))
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("artifact.part/classes/*.json")):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    for _ in range(5):
+        code, stdout, stderr = interrupted(command, tmp_path, number)
+        if code != 0:
+            break
+        shutil.rmtree(out)  # on a busy machine it was done before the signal came: again
+    assert code == (-9 if number == signal.SIGKILL else 130)
     assert stdout == ""
     if number != signal.SIGKILL:
         assert "--resume" in stderr

@@ -32,6 +32,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SECONDS = 20  # that a busy machine may take for what a person sees at once
+expect.set_options(timeout=SECONDS * 1000)
 ROUNDING = 1e-5  # logits of a few units are float32, and two of them are subtracted
 
 
@@ -77,7 +79,7 @@ class Visit:
         settings = {"viewport": {"width": 1200, "height": 900}, "reduced_motion": "reduce"}
         self.context = browser.new_context(**(settings | options))
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(8000)
+        self.page.set_default_timeout(SECONDS * 1000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
