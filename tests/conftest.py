@@ -9,6 +9,7 @@ import pytest
 import tiny
 
 from exporter import ExportConfig, export
+from exporter.cli import main
 from serving import Artifact
 
 TOYBIRDS = Path(__file__).parents[1] / "models" / "toybirds"
@@ -22,6 +23,21 @@ def toybirds() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the program in this process: exit code, stdout, stderr."""
+
+    def run_(*arguments):
+        monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return stopped.value.code, out, err
+
+    return run_
 
 
 @pytest.fixture(scope="session")

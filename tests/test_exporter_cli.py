@@ -11,8 +11,6 @@ from xml.etree import ElementTree
 import pytest
 import tiny
 
-from exporter.cli import main
-
 
 @pytest.fixture
 def files(tmp_path):
@@ -21,21 +19,6 @@ def files(tmp_path):
     (tmp_path / "preprocess.json").write_text(config.preprocessing.model_dump_json())
     (tmp_path / "labels.json").write_text(json.dumps(tiny.LABELS))
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the program in this process: exit code, stdout, stderr."""
-
-    def run_(*arguments):
-        monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return stopped.value.code, out, err
-
-    return run_
 
 
 def export(files, *more):

@@ -7,28 +7,12 @@ import sys
 
 import pytest
 
-from exporter.cli import main
 from serving.artifact import load_artifact
 
 
 @pytest.fixture
 def artifact(tiny_export, tmp_path):
     return shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the program in this process: exit code, stdout, stderr."""
-
-    def run_(*arguments):
-        monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return stopped.value.code, out, err
-
-    return run_
 
 
 def test_edit_explain_verify_and_undo_in_a_row(run, artifact, tiny_export, tmp_path):

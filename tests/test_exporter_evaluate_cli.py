@@ -1,28 +1,11 @@
 """`protohead evaluate` as a person and as a script meet it."""
 
 import json
-import sys
 
 import pytest
 import tiny
 
-from exporter.cli import main
 from exporter.evaluate import read_evaluation
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the program in this process: exit code, stdout, stderr."""
-
-    def run_(*arguments):
-        monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return stopped.value.code, out, err
-
-    return run_
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,28 @@ output_option = click.option(
     "--output", help="The output with the logits, where there are several."
 )
 
+held_out_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with one folder of held-out images for each class.",
+)
+parts_option = click.option(
+    "--parts",
+    type=click.Path(exists=True, path_type=Path),
+    help="Part annotations: a table of keypoints, a CUB-200-2011 folder, or COCO keypoints JSON.",
+)
+max_images_option = click.option(
+    "--max-images",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images used of each class, drawn by seed.",
+)
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)
+)
+
 
 def need_export_extra() -> None:
     """Refuse, by the name of what is missing, before a verb imports it."""

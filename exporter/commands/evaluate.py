@@ -7,23 +7,21 @@ from typing import Any
 
 import click
 
-from exporter.commands.common import need_export_extra, write
+from exporter.commands.common import (
+    held_out_option,
+    max_images_option,
+    need_export_extra,
+    parts_option,
+    seed_option,
+    write,
+)
 from exporter.progress import Progress
 
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with one folder of held-out images for each class.",
-)
-@click.option(
-    "--parts",
-    type=click.Path(exists=True, path_type=Path),
-    help="Part annotations: a table of keypoints, a CUB-200-2011 folder, or COCO keypoints JSON.",
-)
+@held_out_option
+@parts_option
 @click.option(
     "--train",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -46,14 +44,8 @@ from exporter.progress import Progress
     type=click.IntRange(1, 100),
     help="Draws of the noise.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
-@click.option(
-    "--max-images",
-    default=200,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Images used of each class, drawn by seed.",
-)
+@seed_option
+@max_images_option
 @click.option(
     "--network-images",
     default=4,

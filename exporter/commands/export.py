@@ -11,9 +11,11 @@ import click
 from exporter.commands.common import (
     beside,
     input_size_option,
+    max_images_option,
     need_export_extra,
     output_option,
     preprocessing_of,
+    seed_option,
     weights_option,
 )
 from exporter.presets import PRESETS
@@ -78,13 +80,7 @@ from exporter.wording import export_summary
     help="Class labels: a JSON list, a JSON object by class index, or text with one a line. "
     "[default: labels.json beside MODEL, else the folder names]",
 )
-@click.option(
-    "--max-images",
-    default=200,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Images used of each class, drawn by seed.",
-)
+@max_images_option
 @click.option(
     "--min-images",
     default=5,
@@ -98,7 +94,7 @@ from exporter.wording import export_summary
     type=click.IntRange(0),
     help="Threads; changes no byte of the result. [default: all cores]",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@seed_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted export.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier export left at --out.")
 @weights_option

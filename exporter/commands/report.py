@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
-from exporter.commands.common import need_export_extra, write
+from exporter.commands.common import (
+    held_out_option,
+    max_images_option,
+    need_export_extra,
+    parts_option,
+    seed_option,
+    write,
+)
 from exporter.progress import Progress
 
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with one folder of held-out images for each class.",
-)
+@held_out_option
 @click.option(
     "--out",
     required=True,
@@ -30,11 +32,7 @@ from exporter.progress import Progress
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="evaluation.json of this artifact, to show its metrics against the baselines.",
 )
-@click.option(
-    "--parts",
-    type=click.Path(exists=True, path_type=Path),
-    help="Part annotations, for warnings that know where the parts are; as for evaluate.",
-)
+@parts_option
 @click.option(
     "--images",
     default=3,
@@ -55,14 +53,8 @@ from exporter.progress import Progress
     type=click.IntRange(1),
     help="Classes shown with pictures; of more, those with the most warnings. All are measured.",
 )
-@click.option(
-    "--max-images",
-    default=200,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Held-out images measured of each class, drawn by seed.",
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@max_images_option
+@seed_option
 @click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
