@@ -21,6 +21,11 @@ from exporter.evaluate.rise import GRID, random_masks, rise
 SIZE = 28
 
 
+def curves_on(ground, *arguments, **options):
+    """The curves with one ground for both, deletion and insertion."""
+    return pixel_curves(*arguments, deleted_to=ground, inserted_into=ground, **options)
+
+
 def corner_logits(tensors):
     """Two classes; the first looks at the top left quarter, its first channel alone."""
     half = tensors.shape[2] // 2
@@ -92,8 +97,8 @@ def test_areas_are_shares_of_what_is_taken():
 
 
 def test_the_map_that_points_right_deletes_early_and_inserts_early():
-    right = pixel_curves(ONES, quarter(), BLACK, corner_logits, 0, steps=4)
-    wrong = pixel_curves(ONES, -quarter(), BLACK, corner_logits, 0, steps=4)
+    right = curves_on(BLACK, ONES, quarter(), corner_logits, 0, steps=4)
+    wrong = curves_on(BLACK, ONES, -quarter(), corner_logits, 0, steps=4)
     high, low = softmax([5, 0])[0], softmax([-5, 0])[0]
     # A quarter of the pixels is all the network looks at; bicubic keeps their order.
     np.testing.assert_allclose(right.deletion, [high, low, low, low, low], atol=0.02)
@@ -106,12 +111,23 @@ def test_curves_run_from_the_image_to_the_baseline_and_back():
     generator = np.random.default_rng(0)
     tensors = generator.random((3, 3, SIZE, SIZE), dtype=np.float32)
     baseline = blurred(tensors)
-    found = pixel_curves(tensors, generator.random((3, 7, 7)), baseline, corner_logits, 0, steps=5)
+    found = curves_on(baseline, tensors, generator.random((3, 7, 7)), corner_logits, 0, steps=5)
     whole = class_probability(corner_logits(tensors), 0).mean()
     empty = class_probability(corner_logits(baseline), 0).mean()
     assert len(found.deletion) == len(found.insertion) == 6
     np.testing.assert_allclose(found.deletion[[0, -1]], [whole, empty])
     np.testing.assert_allclose(found.insertion[[0, -1]], [empty, whole])
+
+
+def test_deletion_ends_at_its_own_ground_and_insertion_starts_at_its_own():
+    found = pixel_curves(
+        ONES, quarter(), corner_logits, 0, deleted_to=BLACK, inserted_into=0.5 * ONES, steps=2
+    )
+    grey, blur, whole = (
+        class_probability(corner_logits(value * ONES), 0).mean() for value in (0, 0.5, 1)
+    )
+    np.testing.assert_allclose(found.deletion[[0, -1]], [whole, grey])
+    np.testing.assert_allclose(found.insertion[[0, -1]], [blur, whole])
 
 
 def test_channels_last_gives_the_same_curves():
@@ -120,11 +136,9 @@ def test_channels_last_gives_the_same_curves():
 
     tensors = np.random.default_rng(0).random((2, 3, SIZE, SIZE), dtype=np.float32)
     maps = np.random.default_rng(1).random((2, 4, 4))
-    first = pixel_curves(tensors, maps, mean_colour(tensors), corner_logits, 0, steps=3)
+    first = curves_on(mean_colour(tensors), tensors, maps, corner_logits, 0, steps=3)
     last = np.moveaxis(tensors, 1, -1)
-    second = pixel_curves(
-        last, maps, mean_colour(last, "NHWC"), logits_of, 0, steps=3, layout="NHWC"
-    )
+    second = curves_on(mean_colour(last, "NHWC"), last, maps, logits_of, 0, steps=3, layout="NHWC")
     np.testing.assert_allclose(first.deletion, second.deletion, rtol=1e-6)
     np.testing.assert_allclose(first.insertion, second.insertion, rtol=1e-6)
 
@@ -136,14 +150,12 @@ def test_a_constant_map_takes_pixels_row_by_row():
         seen.append(tensors[:, 0])
         return np.zeros((len(tensors), 2))
 
-    pixel_curves(
-        np.ones((1, 1, 4, 4), np.float32), np.ones((1, 2, 2)), BLACK, logits_of, 0, steps=4
-    )
+    curves_on(BLACK, np.ones((1, 1, 4, 4), np.float32), np.ones((1, 2, 2)), logits_of, 0, steps=4)
     np.testing.assert_array_equal(seen[0][1], np.repeat([[0], [1], [1], [1]], 4, axis=1))
 
 
 def test_no_image_has_no_curve():
-    assert pixel_curves(ONES[:0], quarter()[:0], BLACK, corner_logits, 0) is None
+    assert curves_on(BLACK, ONES[:0], quarter()[:0], corner_logits, 0) is None
 
 
 def test_a_blur_keeps_a_constant_and_flattens_a_dot_within_its_channel():

@@ -107,7 +107,7 @@ METRICS: tuple[MetricRecord, ...] = tuple(
             "pixel_deletion",
             "Pixel deletion",
             "lower",
-            "area under the probability as the hottest pixels are blurred",
+            "area under the probability as the hottest pixels turn grey",
             "Petsiuk et al., BMVC 2018 (RISE)",
         ),
         (

@@ -12,8 +12,8 @@ f and leaves every other logit, so with the contributions in descending order
     insertion_j = softmax(f - c_1 - .. - c_k + c_1 + .. + c_j)
 
 Over pixels the class map is upsampled and its pixels, largest first and ties row by row, are
-replaced by those of a baseline (deletion), or put into the baseline (insertion). Petsiuk et al.
-insert into a blurred image and delete to grey: see blurred and mean_colour.
+replaced by the image's mean colour (deletion), or put into its blurred copy (insertion), as Petsiuk
+et al. do: see mean_colour and blurred.
 
 Symbols: n images, k prototypes, c classes, h×w grid, H×W view, j steps.
 """
@@ -86,10 +86,11 @@ def prototype_curves(contributions: Floats, logits: Floats, class_id: int) -> Cu
 def pixel_curves(
     tensors: NDArray[np.float32],
     maps: Floats,
-    baseline: NDArray[np.float32],
     logits_of: LogitsOf,
     class_id: int,
     *,
+    deleted_to: NDArray[np.float32],
+    inserted_into: NDArray[np.float32],
     steps: int = 16,
     layout: Layout = "NCHW",
 ) -> Curves | None:
@@ -98,9 +99,10 @@ def pixel_curves(
     Args:
         tensors: (n, channels, H, W), or channels last as the layout says.
         maps: (n, h, w), the class map that orders the pixels.
-        baseline: What a pixel is replaced by; of a shape that broadcasts to the tensors.
         logits_of: Runs the network, on steps + 1 tensors at a time.
         class_id: The class.
+        deleted_to: What a deleted pixel becomes; of a shape that broadcasts to the tensors.
+        inserted_into: The images that pixels are put into, likewise.
         steps: Points after the first, 1 or more.
         layout: Of the tensors.
 
@@ -113,11 +115,10 @@ def pixel_curves(
     shares = np.arange(steps + 1) / steps
     cuts = np.round(shares * size[0] * size[1]).reshape(-1, 1, 1)  # pixels taken
     curves = np.zeros((2, steps + 1))
-    for tensor, empty, heatmap in zip(
-        tensors, np.broadcast_to(baseline, tensors.shape), maps, strict=True
-    ):
+    grounds = (np.broadcast_to(ground, tensors.shape) for ground in (deleted_to, inserted_into))
+    for tensor, grey, blur, heatmap in zip(tensors, *grounds, maps, strict=True):
         taken = over_channels(_ranks(upsample(heatmap, size)) < cuts, layout)
-        for curve, (inside, rest) in zip(curves, ((empty, tensor), (tensor, empty)), strict=True):
+        for curve, (inside, rest) in zip(curves, ((grey, tensor), (tensor, blur)), strict=True):
             logits = logits_of(np.where(taken, inside, rest))
             curve += class_probability(logits, class_id)
     deletion, insertion = curves / len(tensors)

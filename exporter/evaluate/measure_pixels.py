@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from exporter.evaluate.background import background_share
 from exporter.evaluate.comprehensiveness import comprehensiveness
 from exporter.evaluate.grad_cam import grad_cam
-from exporter.evaluate.insertion_deletion import blurred, pixel_curves
+from exporter.evaluate.insertion_deletion import blurred, mean_colour, pixel_curves
 from exporter.evaluate.localization import min_max
 from exporter.evaluate.methods import Method
 from exporter.evaluate.rise import rise
@@ -90,6 +90,7 @@ class _Curves:
     def __init__(self, tensors: Floats, class_id: int, probe: Probe) -> None:
         self._tensors, self._class, self._probe = tensors, class_id, probe
         self._layout = probe.subject.preprocessing.layout
+        self._grey = mean_colour(tensors, self._layout)
         self._blurred = blurred(tensors, self._layout)
 
     def measure(self, class_map: Floats) -> dict[str, Value]:
@@ -97,9 +98,10 @@ class _Curves:
         found = pixel_curves(
             self._tensors,
             class_map,
-            self._blurred,
             self._logits,
             self._class,
+            deleted_to=self._grey,
+            inserted_into=self._blurred,
             steps=_STEPS,
             layout=self._layout,
         )
