@@ -65,8 +65,7 @@ def measure_class(
     figures: dict[str, dict[str, Value]] = {}
     for method in methods:
         heatmaps = method.heatmaps(trial.maps, trial.grid)
-        found = _looks(trial, method, heatmaps)
-        found |= _sums(trial, method, heatmaps, probe.subject)
+        found = measure_method(trial, method, probe.subject)
         if method.prototypes is not None:
             found["randomisation"] = similarity(heatmaps, method.heatmaps(shuffled, trial.grid))
             found["axioms"] = _violation(trial, method, probe)
@@ -76,13 +75,26 @@ def measure_class(
             if overlap is not None:
                 found["seed_overlap"] = overlap.correlation
                 found["seed_place"] = overlap.same_place
-        if trial.truth is not None:
-            found |= _truths(trial, trial.truth, method, heatmaps)
         figures[method.name] = found
     if probe.subject.by_softmax:
         for name, found in measure_pixels(trial, methods, probe).items():
             figures.setdefault(name, {}).update(found)
     return Measured(trial.label, len(trial.pictures), figures)
+
+
+def measure_method(trial: Trial, method: Method, subject: Subject) -> dict[str, Value]:
+    """Every metric that asks for no further run of the network.
+
+    Args:
+        trial: The images of one class.
+        method: One way to explain it.
+        subject: The artifact.
+    """
+    heatmaps = method.heatmaps(trial.maps, trial.grid)
+    found = _looks(trial, method, heatmaps) | _sums(trial, method, heatmaps, subject)
+    if trial.truth is not None:
+        found |= _truths(trial, trial.truth, method, heatmaps)
+    return found
 
 
 def _looks(trial: Trial, method: Method, heatmaps: Floats) -> dict[str, Value]:
