@@ -18,9 +18,6 @@ from serving.problems import ProblemError
 from serving.settings import Settings
 
 Answer = TypeVar("Answer")
-# More than cores, so that some are ready while others wait for the interpreter; no more, since
-# each may hold a decoded image of the largest size.
-_CALLS_AT_ONCE = 8
 
 
 class Host:
@@ -34,7 +31,7 @@ class Host:
         self.settings = settings
         self._live: Live | None = None
         self._stop = threading.Event()
-        self._pool = Pool(_CALLS_AT_ONCE)
+        self._pool = Pool(settings.calls_at_once)
 
     def start(self) -> None:
         """Load the artifact and watch its path.

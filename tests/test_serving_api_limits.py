@@ -451,6 +451,14 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
     assert Settings(workers=3, threads=5).thread_count == 5
 
 
+@pytest.mark.parametrize(
+    ("cores", "workers", "calls"), [(1, 1, 3), (2, 1, 3), (2, 2, 3), (8, 1, 9), (8, 2, 5), (8, 8, 3)]
+)
+def test_a_worker_computes_one_request_more_than_it_has_cores(monkeypatch, cores, workers, calls):
+    monkeypatch.setattr("serving.settings.core_count", lambda: cores)
+    assert Settings(workers=workers).calls_at_once == calls
+
+
 def test_the_host_reports_that_it_is_starting(settings):
     with pytest.raises(ProblemError, match="starting"):
         _ = Host(settings).served
