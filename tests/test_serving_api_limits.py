@@ -452,7 +452,8 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cores", "workers", "calls"), [(1, 1, 3), (2, 1, 3), (2, 2, 3), (8, 1, 9), (8, 2, 5), (8, 8, 3)]
+    ("cores", "workers", "calls"),
+    [(1, 1, 3), (2, 1, 3), (2, 2, 3), (8, 1, 9), (8, 2, 5), (8, 8, 3)],
 )
 def test_a_worker_computes_one_request_more_than_it_has_cores(monkeypatch, cores, workers, calls):
     monkeypatch.setattr("serving.settings.core_count", lambda: cores)
