@@ -9,6 +9,7 @@ from exporter.decompose.regression import (
     LARGEST,
     SMALLEST,
     discovery_weights,
+    half_agreement,
     peak_shares,
     positive_shares,
     regress,
@@ -146,7 +147,7 @@ def test_no_evidence_weighs_every_position_alike():
 def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, k):
     features, row, presence = random_class(seed, images=4, channels=60, k=k)
     solution = regress(features, row, presence)
-    size, found = np.linalg.norm(row), solution.value
+    size, found = np.linalg.norm(row), solution.value  # four images: no halves agree
     assert solution.converged
     assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
     octaves = np.log2(found.regularization / SMALLEST)
@@ -157,8 +158,63 @@ def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, 
         assert sum_of_norms(weaker.prototypes) > BUDGET * size
 
 
+def opposed_parts(images, noise):
+    """Two parts whose directions nearly cancel: telling them apart takes norms beyond the budget.
+
+    Returns features (n, p, D), a head row (D,) and the presence of the parts (n * p, 2).
+    """
+    random = np.random.default_rng(0)
+    common, apart = np.eye(30)[:2]
+    part = random.integers(0, 2, images * POSITIONS)
+    sign = np.where(part == 0, 1, -1)[:, None]
+    features = common + 0.15 * sign * apart + noise * random.normal(size=(len(part), 30))
+    shape = (images, POSITIONS, 30)
+    return features.reshape(shape).astype(np.float32), 3 * common, np.eye(2, dtype=np.float32)[part]
+
+
+def test_prototypes_may_cancel_where_half_of_the_images_says_what_the_other_half_says():
+    found = regress(*opposed_parts(images=200, noise=0.05))
+    assert found.converged
+    assert found.value.regularization == SMALLEST
+    assert sum_of_norms(found.value.prototypes) > BUDGET * 3
+
+
+def test_prototypes_may_not_cancel_where_the_halves_disagree():
+    found = regress(*opposed_parts(images=4, noise=0.15))
+    assert found.converged
+    assert found.value.regularization > SMALLEST
+    assert sum_of_norms(found.value.prototypes) <= BUDGET * 3
+
+
+@given(seed=seeds, value=lambdas, images=st.integers(2, 7))
+def test_the_agreement_of_halves_is_the_mean_correlation_of_two_fits(seed, value, images):
+    features, _, presence = random_class(seed, images=images)
+    flat = features.reshape(-1, features.shape[2])
+    known = np.random.default_rng(seed).normal(size=presence.shape).astype(np.float32)
+    even = np.arange(images).repeat(POSITIONS) % 2 == 0
+    maps = [
+        flat @ closed_form(flat[half], presence[half], value).T + known for half in (even, ~even)
+    ]
+    expected = [
+        np.corrcoef(one, other)[0, 1] for one, other in zip(maps[0].T, maps[1].T, strict=True)
+    ]
+    found = half_agreement(flat, images, presence, known, value)
+    assert found == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_one_image_has_no_halves_that_could_agree():
+    features, _, presence = random_class(0, images=1)
+    assert half_agreement(features[0], 1, presence, presence, 1.0) == 0
+
+
+def test_heatmaps_that_do_not_vary_do_not_agree():
+    zeros = np.zeros((8, 3), dtype=np.float32)
+    assert half_agreement(np.ones((8, 5), np.float32), 4, zeros, zeros, 1.0) == 0
+
+
 def test_a_budget_that_no_lambda_meets_is_not_converged(monkeypatch):
     features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "AGREEMENT", 1.1)
     monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
     solution = regress(features, row, presence)
     assert not solution.converged

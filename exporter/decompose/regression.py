@@ -18,14 +18,21 @@ the shares stay: an expectation-maximisation without a likelihood, in which the 
 images, corrects what NMF says of each. A part is then what the head can point at, not what
 reconstructs the features.
 
-lambda is the least, to a fifth, whose prototypes stay within a budget of cancellation,
+lambda starts at 1, the mean of the eigenvalues. There it stays where half of the images says what
+the other half says: with h_i' and h_i'' the heatmaps of all images by fits to the one and to the
+other half,
 
-    sum_i |p~_i| <= 1.6 |v|.                                                                   (c)
+    mean_i corr(h_i', h_i'') >= 0.98.                                                          (c)
+
+Otherwise it is the least, to a fifth, whose prototypes stay within a budget of cancellation,
+
+    sum_i |p~_i| <= 1.6 |v|.                                                                   (d)
 
 The sum of norms is 1 for copies of one map and grows as prototypes differ and argue against each
-other; it means the same for every network, while a fixed lambda does not: at lambda = 10 the
-prototypes of a bird species differ, and those of a drawn bird are nearly copies. It needs no
-annotation. docs/method.md has the measurements.
+other. With few images for many channels most of that is noise, and the budget keeps it out; with
+many for few channels it is how parts differ. Both rules mean the same for every network, while a
+fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
+bird are nearly copies. Neither needs annotations. docs/method.md has the measurements.
 """
 
 from dataclasses import dataclass
@@ -41,6 +48,7 @@ Doubles = npt.NDArray[np.float64]
 
 SMALLEST, LARGEST = 1.0, 128.0
 HALVINGS = 2  # of the last octave of lambda: to a factor of 2^(1/4)
+AGREEMENT = 0.98
 BUDGET = 1.6
 POWER = 4
 SETTLED = 0.02  # of a position's shares, the part that a turn still moves
@@ -88,26 +96,23 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
 
     Returns:
         The refined prototypes. One iteration is a turn of (a) and (b); the objective is
-        sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the last shares; converged when they are within
-        the budget (c), which is not so where even the largest lambda is too small.
+        sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the last shares; converged when (c) or (d) holds,
+        which is not so where even the largest lambda is too small.
     """
     images, _, channels = features.shape
     fit = _Alternation(features.reshape(-1, channels), row, images)
     start = peak_shares(presence, images)
     # Upwards: heatmaps that a large lambda once made alike would not part again.
     below = found = fit.at(SMALLEST, start, FIRST_TURNS)
+    if not found.within and fit.halves_agree(found):
+        return fit.solution(found, converged=True)
     while not found.within and found.regularization < LARGEST:
         below, found = found, fit.at(2 * found.regularization, found.shares, NEXT_TURNS)
     for _ in range(HALVINGS if found.within and found is not below else 0):
         middle = float(np.sqrt(below.regularization * found.regularization))
         between = fit.at(middle, below.shares, NEXT_TURNS)
         below, found = (below, between) if between.within else (between, found)
-    return Solution(
-        value=Regression(found.prototypes, found.regularization),
-        iterations=fit.turns,
-        objective=fit.objective(found),
-        converged=found.within,
-    )
+    return fit.solution(found, converged=found.within)
 
 
 def peak_shares(heatmaps: Floats, images: int) -> Floats:
@@ -142,6 +147,37 @@ def sum_of_norms(prototypes: Doubles) -> float:
     return float(np.linalg.norm(prototypes, axis=1).sum())
 
 
+def half_agreement(
+    flat: Floats, images: int, targets: Floats, known: Floats, regularization: float
+) -> float:
+    """Returns how alike heatmaps are by fits to every other image and to those between (c).
+
+    The mean over prototypes of the correlation over the positions of all images, -1 to 1; 0 for
+    heatmaps that do not vary, and for a single image.
+
+    Args:
+        flat: F, (N, D) float32.
+        images: n; N is a multiple of it.
+        targets: Y, (N, k) float32, what is fitted.
+        known: (N, k) float32, what both heatmaps hold beside the fit.
+        regularization: lambda.
+    """
+    first = np.repeat(np.arange(images) % 2 == 0, len(flat) // images)
+    if first.all():
+        return 0.0
+    one, other = (
+        known + flat @ _fit_rows(flat[half], targets[half], regularization).T
+        for half in (first, ~first)
+    )
+    return float(_correlation(one, other).mean())
+
+
+def _fit_rows(features: Floats, targets: Floats, regularization: float) -> Floats:
+    ridge = Ridge(features)
+    ridge.strengthen(regularization)
+    return ridge.coefficients(targets)
+
+
 @dataclass(frozen=True)
 class _Settled:
     """Where the turns ended at one lambda.
@@ -150,7 +186,7 @@ class _Settled:
         regularization: the lambda.
         shares: m, (N, k) float32.
         prototypes: p~, (k, D) float64, fitted to the shares.
-        within: whether they are within the budget (c).
+        within: whether they are within the budget (d).
     """
 
     regularization: float
@@ -188,7 +224,25 @@ class _Alternation:
         within = sum_of_norms(prototypes) <= self._budget
         return _Settled(regularization, shares, prototypes, within)
 
-    def objective(self, found: _Settled) -> float:
+    def halves_agree(self, found: _Settled) -> bool:
+        """Whether (c) holds."""
+        targets = found.shares * self._evidence[:, None]
+        whole = np.outer(self._evidence, positive_shares(targets))
+        agreement = half_agreement(
+            self._flat, self._images, targets - whole, whole, found.regularization
+        )
+        return agreement >= AGREEMENT
+
+    def solution(self, found: _Settled, *, converged: bool) -> Solution[Regression]:
+        """Returns what was found, with how it was."""
+        return Solution(
+            value=Regression(found.prototypes, found.regularization),
+            iterations=self.turns,
+            objective=self._objective(found),
+            converged=converged,
+        )
+
+    def _objective(self, found: _Settled) -> float:
         """Returns sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""
         targets = found.shares * self._evidence[:, None]
         difference = self._flat @ found.prototypes.T.astype(np.float32) - targets
@@ -200,6 +254,13 @@ class _Alternation:
         targets = shares * self._evidence[:, None]  # t, (N, k)
         weights = positive_shares(targets)
         return weights, self._ridge.coefficients(targets - np.outer(self._evidence, weights))
+
+
+def _correlation(one: Floats, other: Floats) -> Floats:
+    """Returns the correlation of each column, (k,) float32; 0 where one does not vary."""
+    one, other = one - one.mean(axis=0), other - other.mean(axis=0)
+    norms = np.linalg.norm(one, axis=0) * np.linalg.norm(other, axis=0)
+    return _ratio((one * other).sum(axis=0), norms, otherwise=0.0)
 
 
 def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
