@@ -9,7 +9,7 @@ import tiny
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is run from the root, not installed
 
-from benchmarks.paper.__main__ import OUTPUTS, run, write
+from benchmarks.paper.__main__ import OUTPUTS, main, run, write
 from benchmarks.paper.classes import Plan, spread_evenly, stream
 from benchmarks.paper.figure7 import mute_each
 from benchmarks.paper.markdown import difference, replace_sections, spread, table
@@ -227,3 +227,12 @@ def test_figures_are_written_beside_the_results_and_old_ones_go(tmp_path):
         "results.md",
     ]
     assert "![birds, t](results-birds-t-a.svg)\n\ntext" in document.read_text()
+
+
+@pytest.mark.parametrize("option", ["--seeds", "-k", "--sweep", "--classes", "--paper-k"])
+def test_counts_below_one_are_wrong_usage(option, monkeypatch, capsys):
+    words = ["paper", "toy", "artifact", "--data", "data", "--train", "train", option, "0"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "expected 1 or more, got 0" in capsys.readouterr().err

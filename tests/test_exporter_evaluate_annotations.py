@@ -54,6 +54,13 @@ def test_an_ambiguous_image_has_no_annotation(tmp_path):
     assert found(read, "0.jpg") is None
 
 
+def test_the_parts_of_one_image_are_not_those_of_several(tmp_path):
+    read = annotate(tmp_path, "0.jpg", "1.jpg")
+    read.require_one_image_each([Path("kite/0.jpg"), Path("crane/1.jpg"), Path("crane/2.jpg")])
+    with pytest.raises(DatasetError, match=r"'0\.jpg' belongs to, found kite/0\.jpg and crane/0"):
+        read.require_one_image_each([Path("kite/0.jpg"), Path("crane/0.jpg")])
+
+
 def test_an_image_of_another_annotated_folder_is_another_image(tmp_path):
     # Only crane has a picture 7, but kite is a folder of its own that lacks it.
     read = annotate(tmp_path, "test/kite/0.jpg", "test/crane/7.jpg", "train/wren/8.jpg")

@@ -164,7 +164,7 @@ def drop(*way):
         (put("annotations", 0, "keypoints", 5, value=3), 42, "[5]: expected v of part 'eye' to be"),
         (put("annotations", 0, "keypoints", 0, value=65), 37, "expected part 'beak' inside the im"),
         (put("annotations", 0, "keypoints", 1, value=-1), 37, "found it at x 10, y -1"),
-        (put("annotations", 0, "bbox", value=[1, 2]), 48, "annotations[0].bbox"),
+        (put("annotations", 0, "bbox", value=[1, 2]), 48, "annotations[0].bbox: expected more th"),
         (put("annotations", 0, "area", value=-1), 47, "annotations[0].area: input should be great"),
     ],
 )

@@ -60,9 +60,11 @@ def test_what_cannot_be_read_is_one_line(run, tiny_export, data, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, tiny_export, data, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    code, _, err = run(*quick(tiny_export, data, "--out", tmp_path / "file" / "below"))
-    assert code == 1
-    assert "cannot write" in err.splitlines()[-1]
+    for option in ("--out", "--summary"):
+        code, _, err = run(*quick(tiny_export, data, option, tmp_path / "file" / "below"))
+        assert code == 1
+        assert "cannot write" in err.splitlines()[-1]
+        assert "evaluate:" not in err  # before the work, not after it
 
 
 def test_an_unknown_baseline_is_wrong_usage(run, tiny_export, data):

@@ -17,7 +17,7 @@ from exporter.evaluate.localization import (
     upsample,
     visible,
 )
-from exporter.evaluate.stability import DEVIATION, LIMIT, noisy, stability
+from exporter.evaluate.stability import noisy, stability
 from serving.artifact import Preprocessing
 
 SIZE = (224, 224)
@@ -184,17 +184,28 @@ def test_stability_is_the_share_of_equal_part_vectors():
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_noise_is_the_same_in_pixels_whatever_the_normalisation(layout):
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_noise_is_that_of_imagenet_in_pixels_whatever_the_normalisation(layout, channels):
     std = (0.5, 0.25, 0.125)
-    preprocessing = Preprocessing(crop=32, mean=(0.5, 0.5, 0.5), std=std, layout=layout)
+    preprocessing = Preprocessing(
+        crop=32, mean=(0.5, 0.5, 0.5), std=std, layout=layout, channels=channels
+    )
     shape = (4, 3, 32, 32) if layout == "NCHW" else (4, 32, 32, 3)
     found = noisy(np.zeros(shape, np.float32), preprocessing, np.random.default_rng(0))
-    channels = found if layout == "NCHW" else np.moveaxis(found, -1, 1)
-    pixels = channels * np.reshape(std, (3, 1, 1))  # shares of the range of pixels
+    planes = found if layout == "NCHW" else np.moveaxis(found, -1, 1)
+    pixels = planes * np.reshape(std, (3, 1, 1))  # shares of the range of pixels
     assert found.dtype == np.float32
-    np.testing.assert_allclose(np.abs(pixels).max(axis=(0, 2, 3)), LIMIT, rtol=1e-5)
+    imagenet = {"R": 0.229, "G": 0.224, "B": 0.225}
+    units = pixels / np.reshape([imagenet[channel] for channel in channels], (3, 1, 1))
+    np.testing.assert_allclose(np.abs(units).max(axis=(0, 2, 3)), 0.25, rtol=1e-5)
     # Clipped at 1.25 deviations, a normal keeps 0.787 of its deviation; 4096 draws a channel.
-    np.testing.assert_allclose(pixels.std(axis=(0, 2, 3)), 0.787 * DEVIATION, rtol=0.05)
+    np.testing.assert_allclose(units.std(axis=(0, 2, 3)), 0.787 * 0.2, rtol=0.05)
+
+
+def test_noise_of_a_grey_input_has_one_channel():
+    grey = Preprocessing(crop=8, mean=(0.0,), std=(1.0,), channels="L")
+    found = noisy(np.zeros((2, 1, 8, 8), np.float32), grey, np.random.default_rng(0))
+    assert np.abs(found).max() == pytest.approx(0.25 * 0.226)
 
 
 def test_noise_for_pixels_that_are_not_scaled_moves_a_pixel_as_far():

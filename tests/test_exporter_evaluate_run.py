@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 
 from exporter import export
 from exporter.decompose import decompose
-from exporter.errors import DatasetError, DecompositionError
+from exporter.errors import DatasetError, DecompositionError, OutputError
 from exporter.evaluate import EvaluationConfig, evaluate, read_evaluation, write_evaluation
 from exporter.evaluate.methods import BASELINES, FROM_TRAINING, baselines, ours
 from exporter.evaluate.subject import Picture, open_subject
@@ -151,6 +153,137 @@ def test_without_training_images_the_note_says_what_is_left_out(tiny_export, hel
     assert found.figures["ours"]["mirror"].mean > 0.5
 
 
+def test_a_class_without_training_images_keeps_the_baselines_of_the_others(
+    tiny_export, heldout, tmp_path
+):
+    config, _ = tiny_export
+    for label in tiny.LABELS[1:]:
+        shutil.copytree(config.data / label, tmp_path / label)
+    found = evaluate(
+        EvaluationConfig(
+            artifact=config.out,
+            data=heldout / "test",
+            train=tmp_path,
+            baselines=("nmf", "cam"),
+            network_images=1,
+            seeds=1,
+            jobs=1,
+        )
+    )
+    assert found.methods == ("ours", "cam", "nmf", "grad-cam", "rise")
+    classes = found.figures["nmf"]["distinctiveness"].classes
+    assert classes[0] is None
+    assert None not in classes[1:]
+    assert any("'red'" in note and "training images" in note for note in found.notes)
+
+
+def test_the_papers_solver_is_left_out_where_it_cannot_run_and_refused_where_it_is_asked_for(
+    tiny_export, heldout, monkeypatch
+):
+    monkeypatch.setattr("exporter.decompose.refinement.SIMPLEX_BYTES", 1)
+    config, _ = tiny_export
+    options = {"artifact": config.out, "data": heldout / "test", "train": config.data}
+    quick = {"network_images": 1, "seeds": 1, "jobs": 1}
+    found = evaluate(EvaluationConfig(**options, **quick))
+    assert set(found.methods) == {"ours", *BASELINES, "grad-cam", "rise"} - {"paper"}
+    assert any("solver" in note for note in found.notes)
+    with pytest.raises(DecompositionError, match="simplex"):
+        evaluate(EvaluationConfig(**options, **quick, baselines=("cam", "paper")))
+
+
+def test_a_class_that_shows_no_part_is_left_out_of_what_asks_for_parts(
+    tiny_export, heldout, tmp_path
+):
+    config, _ = tiny_export
+    parts = tmp_path / "parts.csv"
+    lines = (heldout / "parts.csv").read_text().splitlines()
+    hidden = [re.sub(r"1$", "0", line) if ",red," in line else line for line in lines]
+    parts.write_text("\n".join(hidden))
+    found = evaluate(
+        EvaluationConfig(
+            artifact=config.out,
+            data=heldout / "test",
+            parts=parts,
+            baselines=("centre",),
+            network_images=1,
+            jobs=1,
+        )
+    )
+    for metric in ("consistency", "distinct_parts", "stability"):
+        for method in ("ours", "centre"):
+            classes = found.figures[method][metric].classes
+            assert classes[0] is None
+            assert None not in classes[1:]
+
+
+def test_without_backdrops_only_their_metric_is_left_out(tiny_export, heldout, tmp_path):
+    config, _ = tiny_export
+    shutil.copytree(heldout, tmp_path, dirs_exist_ok=True)
+    for index, label in enumerate(tiny.LABELS):
+        (tmp_path / "masks" / "test" / label).mkdir(parents=True)
+        for path in sorted((tmp_path / "test" / label).iterdir()):
+            square = np.asarray(Image.open(path))[:, :, index] == 255
+            mask = Image.fromarray(square.astype(np.uint8) * 129)
+            mask.save(tmp_path / "masks" / "test" / label / path.name)
+    shutil.copytree(tmp_path / "test", tmp_path / "without" / "square" / "test")
+    found = evaluate(
+        EvaluationConfig(
+            artifact=config.out,
+            data=tmp_path / "test",
+            parts=tmp_path / "parts.csv",
+            network_images=1,
+            jobs=1,
+        )
+    )
+    measured = {metric.name for metric in found.metrics}
+    # Nothing was taken away, so no rank and no share of a change can be told.
+    assert TRUTH_ONLY - measured <= {
+        "background_independence", "deletion_rank", "deletion_share"
+    }  # fmt: skip
+    assert "background_independence" not in measured
+    assert any("backdrops/" in note for note in found.notes)
+    # A fixed point has evidence too: it may score where its parts lie, which shows gaming.
+    assert found.figures["centre"]["part_purity"].mean > 0
+    # RISE is measured on other images than ours, so that nothing is paired.
+    assert found.figures["rise"]["comprehensiveness"].ours is None
+    assert found.figures["grad-cam"]["comprehensiveness"].ours is not None
+
+
+def test_one_annotation_for_several_images_is_refused(tiny_export, heldout, tmp_path):
+    config, _ = tiny_export
+    parts = tmp_path / "parts.csv"
+    parts.write_text("file,part,x,y,visible\n000.png,square,1,1,1\n")
+    with pytest.raises(DatasetError, match=r"'000\.png' belongs to, found .*red.* and .*green"):
+        evaluate(EvaluationConfig(artifact=config.out, data=heldout / "test", parts=parts))
+
+
+def test_images_that_cannot_be_decoded_are_not_blamed_on_the_annotations(
+    tiny_export, heldout, tmp_path
+):
+    config, _ = tiny_export
+    shutil.copytree(heldout, tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "test").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="none that can be decoded"):
+        evaluate(
+            EvaluationConfig(
+                artifact=config.out, data=tmp_path / "test", parts=tmp_path / "parts.csv"
+            )
+        )
+
+
+def test_an_evaluation_is_written_whole_or_not_at_all(evaluated, tmp_path):
+    (tmp_path / "evaluation.md").mkdir()
+    with pytest.raises(OutputError, match=r"evaluation\.md: expected a file"):
+        write_evaluation(evaluated, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.md"]
+
+
+def test_the_axioms_are_measured_in_the_precision_that_is_served(evaluated):
+    # Rounding of float32; float64 would leave 1e-16.
+    assert 1e-9 < evaluated.figures["cam"]["axioms"].mean < 1e-5
+
+
 def test_annotations_of_other_images_are_refused(tiny_export, heldout, tmp_path):
     config, _ = tiny_export
     parts = tmp_path / "parts.csv"
@@ -242,6 +375,8 @@ def test_the_centre_peaks_in_the_middle():
     heatmaps = method.heatmaps(np.zeros((1, 15, 3), dtype=np.float32), (3, 5))
     assert heatmaps.shape == (1, 2, 3, 5)
     assert heatmaps[0, 1].argmax() == 7
+    assert heatmaps.min() == 0 < heatmaps.max() == 1
+    assert method.heatmaps(np.zeros((1, 1, 3), dtype=np.float32), (1, 1)).max() == 1
 
 
 def test_heatmaps_are_the_products_with_the_prototypes():

@@ -172,6 +172,14 @@ def _fits(k: int, channels: int) -> bool:
     return True
 
 
+def _count(text: str) -> int:
+    """A whole number from 1, as argparse wants it."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
+    return value
+
+
 def _options() -> argparse.Namespace:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(
@@ -185,12 +193,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True, help="training images")
     parser.add_argument("--parts", type=Path, help="part annotations, as for protohead evaluate")
     parser.add_argument("--out", type=Path, help="folder with results.md")
-    parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 10])
-    parser.add_argument("--sweep", type=int, nargs="*", default=[1, 2, 3, 4, 5, 6, 8, 10])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--classes", type=int, help="classes used, spread evenly")
-    parser.add_argument("--paper-classes", type=int, help="classes the paper's solver runs on")
-    parser.add_argument("--paper-k", type=int, nargs="*", default=[3], help="and at which k")
+    parser.add_argument("-k", type=_count, nargs="+", default=[3, 5, 10])
+    parser.add_argument("--sweep", type=_count, nargs="*", default=[1, 2, 3, 4, 5, 6, 8, 10])
+    parser.add_argument("--seeds", type=_count, default=3)
+    parser.add_argument("--classes", type=_count, help="classes used, spread evenly")
+    parser.add_argument("--paper-classes", type=_count, help="classes the paper's solver runs on")
+    parser.add_argument("--paper-k", type=_count, nargs="*", default=[3], help="and at which k")
     parser.add_argument("--only", nargs="+", choices=list(OUTPUTS), help="these alone")
     parser.add_argument("--jobs", type=int, default=0, help="threads; 0 takes all cores")
     return parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,27 @@ def preprocessing_of(model: str, file: Path | None) -> Preprocessing:
             f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
         )
     return read_preprocessing(file)
+
+
+def require_place(path: Path, *, folder: bool = False) -> None:
+    """Find out before the work whether its result can be written.
+
+    Args:
+        path: What will be written; its folder is made.
+        folder: Whether it is itself a folder.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    place = path if folder else path.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write: {error.strerror}.") from error
+    if not folder and path.is_dir():
+        raise OutputError(f"{path}: expected a file or nothing, found a folder.")
 
 
 def write(path: Path, content: bytes, *, append: bool = False) -> None:

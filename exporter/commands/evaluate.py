@@ -12,6 +12,7 @@ from exporter.commands.common import (
     max_images_option,
     need_export_extra,
     parts_option,
+    require_place,
     seed_option,
     write,
 )
@@ -75,15 +76,19 @@ def evaluate(
 
     if baseline_names:
         options["baselines"] = baseline_names
+    if out:
+        require_place(out, folder=True)
+    if summary:
+        require_place(summary)
     progress = Progress()
     try:
         found = run_evaluate(EvaluationConfig(artifact=artifact, **options), progress=progress)
     finally:
         progress.close()
     markdown = to_markdown(found)
+    click.echo(found.dump().decode() if as_json else markdown.rstrip())
     if out:
         for path in write_evaluation(found, out):
             click.echo(path, err=True)
     if summary:
         write(summary, markdown.encode(), append=True)
-    click.echo(found.dump().decode() if as_json else markdown.rstrip())

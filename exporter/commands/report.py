@@ -12,6 +12,7 @@ from exporter.commands.common import (
     max_images_option,
     need_export_extra,
     parts_option,
+    require_place,
     seed_option,
     write,
 )
@@ -68,6 +69,8 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     need_export_extra()
     from exporter.report import ReportConfig, make_report, write_page
 
+    for path in filter(None, (out, summary)):
+        require_place(path)
     progress = Progress()
     try:
         made = make_report(ReportConfig(artifact=artifact, **options), progress=progress)

@@ -128,7 +128,7 @@ def require_simplex(unknowns: int) -> None:
     needed = 2 * 8 * unknowns * (unknowns + 1)
     if needed > SIMPLEX_BYTES:
         raise DecompositionError(
-            f"--method paper: Nelder-Mead on (k - 1) * channels = {unknowns} unknowns needs "
+            f"paper: Nelder-Mead on (k - 1) * channels = {unknowns} unknowns needs "
             f"{needed / 2**30:.0f} GiB for its simplex, and {SIMPLEX_BYTES / 2**30:.0f} GiB is "
-            f"the limit. Use fewer prototypes, or --method evidence."
+            f"the limit. Use fewer prototypes, or another method."
         )

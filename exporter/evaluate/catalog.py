@@ -7,6 +7,8 @@ from exporter.evaluate.results import MetricRecord
 _PARTS = "Huang et al., ICCV 2023"
 _ZHU = "Zhu et al., CVPR 2025"
 _TRUTH = "after Hesse et al., ICCV 2023 (FunnyBirds)"
+_PURITY = "ours, after Nauta et al., CVPR 2023 (PIP-Net)"
+_SHAPE = "ours, with the threshold of Zhu et al., CVPR 2025"
 _PAPER = "Tan, Zhou and Chen, ICML 2024"
 
 METRICS: tuple[MetricRecord, ...] = tuple(
@@ -52,14 +54,14 @@ METRICS: tuple[MetricRecord, ...] = tuple(
             "Part purity",
             "higher",
             "share of a heatmap's evidence that lies on its part",
-            _TRUTH,
+            _PURITY,
         ),
         (
             "part_iou",
             "Part IoU",
             "higher",
             "overlap of a heatmap with its part",
-            _TRUTH,
+            _SHAPE,
         ),
         (
             "deletion_rank",

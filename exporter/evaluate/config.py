@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.evaluate.methods import BASELINES, Baseline
+from exporter.evaluate.methods import Baseline
 
 
 class EvaluationConfig(BaseModel):
@@ -17,7 +17,8 @@ class EvaluationConfig(BaseModel):
         data: Folder with one folder of held-out images for each class.
         parts: Part annotations; None leaves out what needs them.
         train: The training images; None leaves out the baselines that are found on them.
-        baselines: What the artifact's prototypes are compared with.
+        baselines: What the artifact's prototypes are compared with; None is all of them, less the
+            paper's solver where its problem does not fit into memory.
         seeds: Draws of the noise of stability.
         seed: Of every random choice.
         max_images: Images used of each class, drawn by seed where there are more.
@@ -31,7 +32,7 @@ class EvaluationConfig(BaseModel):
     data: Path
     parts: Path | None = None
     train: Path | None = None
-    baselines: tuple[Baseline, ...] = BASELINES
+    baselines: tuple[Baseline, ...] | None = None
     seeds: int = Field(default=3, ge=1, le=100)
     seed: int = Field(default=0, ge=0, lt=2**32)
     max_images: int = Field(default=200, ge=1)

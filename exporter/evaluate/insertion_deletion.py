@@ -12,8 +12,8 @@ f and leaves every other logit, so with the contributions in descending order
     insertion_j = softmax(f - c_1 - .. - c_k + c_1 + .. + c_j)
 
 Over pixels the class map is upsampled and its pixels, largest first and ties row by row, are
-replaced by the image's mean colour (deletion), or put into its blurred copy (insertion), as Petsiuk
-et al. do: see mean_colour and blurred.
+replaced by the image's mean colour (deletion), or put into its blurred copy (insertion). Petsiuk et
+al. delete to the mean colour of ImageNet; see mean_colour and blurred.
 
 Symbols: n images, k prototypes, c classes, h×w grid, H×W view, j steps.
 """

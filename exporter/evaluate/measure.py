@@ -20,8 +20,8 @@ from exporter.evaluate.distinctiveness import distinctiveness
 from exporter.evaluate.equivariance import mirror_equivariance, shift_equivariance
 from exporter.evaluate.insertion_deletion import prototype_curves
 from exporter.evaluate.localization import hits, peaks, visible
-from exporter.evaluate.measure_pixels import Probe, Value, measure_pixels
-from exporter.evaluate.methods import OURS, Method
+from exporter.evaluate.measure_pixels import Probe, Value, class_map, measure_pixels, where
+from exporter.evaluate.methods import GRAD_CAM, OURS, Method
 from exporter.evaluate.part_deletion import deletion_correlation, right_share
 from exporter.evaluate.part_iou import part_iou
 from exporter.evaluate.part_purity import part_mass, part_purity
@@ -79,6 +79,8 @@ def measure_class(
     if probe.subject.by_softmax:
         for name, found in measure_pixels(trial, methods, probe).items():
             figures.setdefault(name, {}).update(found)
+    else:
+        figures[GRAD_CAM] = where(trial, class_map(trial, probe.subject))
     return Measured(trial.label, len(trial.pictures), figures)
 
 
@@ -101,8 +103,7 @@ def _looks(trial: Trial, method: Method, heatmaps: Floats) -> dict[str, Value]:
     """Where the heatmaps point, and how they follow the image."""
     centres = peaks(heatmaps, trial.size)
     found: dict[str, Value] = {"distinctiveness": distinctiveness(centres, trial.size)}
-    if trial.points is not None:
-        shown = visible(trial.points)
+    if trial.points is not None and (shown := visible(trial.points)).any():
         struck = hits(centres, trial.points, trial.size)
         found["consistency"] = consistency(struck, shown)
         found["distinct_parts"] = distinct_parts(struck, shown)
@@ -152,7 +153,9 @@ def _violation(trial: Trial, method: Method, probe: Probe) -> float | None:
     if method.prototypes is None:
         return None
     row = probe.subject.head.weight[trial.index] if method.row is None else method.row
-    found = axioms(trial.maps[: probe.network_images], row, method.prototypes)
+    # In the precision that prototypes are served in.
+    prototypes = method.prototypes.astype(np.float32)
+    found = axioms(trial.maps[: probe.network_images], row, prototypes)
     if found is None:
         return None
     return max(found.completeness, found.sensitivity, found.linearity, found.symmetry)
@@ -164,24 +167,26 @@ def _truths(trial: Trial, truth: Truth, method: Method, heatmaps: Floats) -> dic
     n, k = contributions.shape
     mass = part_mass(heatmaps, truth.masks)
     purity = part_purity(mass)
-    image, part = truth.removed.T
-    without = np.full((n, truth.masks.shape[1], k), np.nan, dtype=np.float32)
-    removed = method.heatmaps(truth.removed_maps, trial.grid)
-    without[image, part] = removed.mean(axis=(2, 3))
-    logits = np.full((n, truth.masks.shape[1]), np.nan, dtype=np.float32)
-    logits[image, part] = truth.removed_logits[:, trial.index]
-    moved = method.heatmaps(truth.moved_maps, trial.grid).mean(axis=(2, 3))
     found: dict[str, Value] = {
         "comprehensiveness": comprehensiveness(heatmaps, truth.foreground),
         "part_purity": purity.value,
         "part_iou": part_iou(heatmaps, truth.masks, purity.parts),
-        "deletion_rank": deletion_correlation(
-            mass.attribution, trial.logits[:, trial.index], logits
-        ),
-        "deletion_share": right_share(contributions, without, purity.parts),
         "background_evidence": background_share(heatmaps, truth.foreground),
     }
-    if method.prototypes is not None:  # a heatmap that sees no image moves with none
+    if len(truth.removed):
+        image, part = truth.removed.T
+        without = np.full((n, truth.masks.shape[1], k), np.nan, dtype=np.float32)
+        removed = method.heatmaps(truth.removed_maps, trial.grid)
+        without[image, part] = removed.mean(axis=(2, 3))
+        logits = np.full((n, truth.masks.shape[1]), np.nan, dtype=np.float32)
+        logits[image, part] = truth.removed_logits[:, trial.index]
+        found["deletion_rank"] = deletion_correlation(
+            mass.attribution, trial.logits[:, trial.index], logits
+        )
+        found["deletion_share"] = right_share(contributions, without, purity.parts)
+    # A heatmap that sees no image moves with none.
+    if len(truth.moved) and method.prototypes is not None:
+        moved = method.heatmaps(truth.moved_maps, trial.grid).mean(axis=(2, 3))
         found["background_independence"] = background_independence(
             contributions, _grouped(moved, truth.moved, n)
         )

@@ -16,7 +16,7 @@ from exporter.evaluate.comprehensiveness import comprehensiveness
 from exporter.evaluate.grad_cam import grad_cam
 from exporter.evaluate.insertion_deletion import blurred, mean_colour, pixel_curves
 from exporter.evaluate.localization import min_max
-from exporter.evaluate.methods import Method
+from exporter.evaluate.methods import GRAD_CAM, RISE, Method
 from exporter.evaluate.rise import rise
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Trial
@@ -25,6 +25,8 @@ from exporter.features import FeatureReader
 Floats = NDArray[np.float32]
 Value = float | tuple[float, ...] | None
 """A figure, one for each draw of the noise, or None where it is not defined."""
+
+PIXEL_CURVES = ("pixel_deletion", "pixel_insertion")
 
 _RISE_MASKS = 256
 _STEPS = 16
@@ -75,13 +77,18 @@ def measure_pixels(
             if method.row is not None:
                 measured.append((method.row, known))
         figures[method.name] = known
-    maps = trial.maps.transpose(0, 2, 1).reshape(len(trial.maps), -1, *trial.grid)
-    gradient = grad_cam(maps, probe.subject.head.weight[trial.index])
-    figures["grad-cam"] = {**curves.measure(gradient[:count]), **_where(trial, gradient)}
+    gradient = class_map(trial, probe.subject)
+    figures[GRAD_CAM] = {**curves.measure(gradient[:count]), **where(trial, gradient)}
     saliency = curves.rise()
     # Every pixel of a mean over masks is positive: only what stands out says where.
-    figures["rise"] = {**curves.measure(saliency), **_where(trial, min_max(saliency))}
+    figures[RISE] = {**curves.measure(saliency), **where(trial, min_max(saliency))}
     return figures
+
+
+def class_map(trial: Trial, subject: Subject) -> Floats:
+    """Grad-CAM of the class, (n, h, w)."""
+    maps = trial.maps.transpose(0, 2, 1).reshape(len(trial.maps), -1, *trial.grid)
+    return grad_cam(maps, subject.head.weight[trial.index])
 
 
 class _Curves:
@@ -107,7 +114,7 @@ class _Curves:
         )
         if found is None:
             return {}
-        return {"pixel_deletion": found.deletion_area, "pixel_insertion": found.insertion_area}
+        return dict(zip(PIXEL_CURVES, (found.deletion_area, found.insertion_area), strict=True))
 
     def rise(self) -> Floats:
         """The saliency of RISE, (n, height, width)."""
@@ -124,7 +131,7 @@ class _Curves:
         return self._probe.reader.run(tensors)[1]
 
 
-def _where(trial: Trial, maps: Floats) -> dict[str, Value]:
+def where(trial: Trial, maps: Floats) -> dict[str, Value]:
     """The metrics that one map of the class has too, (n, h, w) of its first images."""
     if trial.truth is None:
         return {}

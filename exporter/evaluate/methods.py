@@ -35,6 +35,8 @@ Baseline = Literal["centre", "random", "cam", "nmf", "naive", "even", "paper"]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 FROM_TRAINING: tuple[Baseline, ...] = ("nmf", "naive", "even", "paper")
 OURS = "ours"
+GRAD_CAM, RISE = "grad-cam", "rise"
+"""One map of the class each, for the metrics that ask where."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def _from_training(
 
 
 def _hill(grid: tuple[int, int]) -> Floats:
-    """A heatmap (h, w) that falls with the distance from the middle."""
+    """A heatmap (h, w) that falls from 1 in the middle to 0 in the corners."""
     y, x = (np.arange(length) - (length - 1) / 2 for length in grid)
-    return np.asarray(-np.hypot(y[:, None], x), dtype=np.float32)
+    distance = np.hypot(y[:, None], x)
+    return np.asarray(1 - distance / max(distance.max(), 1), dtype=np.float32)

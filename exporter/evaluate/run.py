@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,18 @@ from exporter.evaluate.catalog import METRICS
 from exporter.evaluate.config import EvaluationConfig
 from exporter.evaluate.figures import draw_metrics
 from exporter.evaluate.measure import Measured, measure_class
-from exporter.evaluate.measure_pixels import Probe
-from exporter.evaluate.methods import FROM_TRAINING, OURS, Method, baselines, ours
+from exporter.evaluate.measure_pixels import PIXEL_CURVES, Probe
+from exporter.evaluate.methods import (
+    BASELINES,
+    FROM_TRAINING,
+    GRAD_CAM,
+    OURS,
+    RISE,
+    Baseline,
+    Method,
+    baselines,
+    ours,
+)
 from exporter.evaluate.randomisation import shuffle_weights
 from exporter.evaluate.results import Difference, Evaluation, Figure
 from exporter.evaluate.statistics import paired_difference
@@ -59,11 +69,12 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = _silent) -> Evalu
         DecompositionError: A baseline does not fit into memory.
     """
     subject = open_subject(load_artifact(config.artifact))
-    if "paper" in config.baselines and config.train is not None:
-        require_feasible("paper", subject.k, subject.head.weight.shape[1])
+    names = _baseline_names(config, subject)
     annotations = None if config.parts is None else read_annotations(config.parts)
     truth = None if config.parts is None else read_truth(config.parts)
     data = _dataset(config.data, subject, config)
+    if annotations is not None:
+        annotations.require_one_image_each(path for e in data.classes for path in e.paths)
     training = None if config.train is None else _dataset(config.train, subject, config)
     shuffled = shuffle_weights(subject.source.model, config.seed)
     with (
@@ -75,11 +86,11 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = _silent) -> Evalu
         conditions = Conditions(
             subject, reader, annotations, truth, config.seeds, config.seed, config.jobs
         )
-        job = _Job(config, conditions, random_reader, training, progress)
+        job = _Job(config, names, conditions, random_reader, training, progress)
         found = list(_measure_classes(job, data))
     if not found:
-        raise DatasetError(_nothing(config, annotations))
-    return _evaluation(config, subject, annotations, data, found)
+        raise DatasetError(_nothing(config, _entries(subject, data), annotations))
+    return _evaluation(job, data, found)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
@@ -93,15 +104,23 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
         "evaluation.md": to_markdown(evaluation).encode(),
         "metrics.svg": draw_metrics(evaluation),
     }
+    beside = {out / name: out / f"{name}.tmp" for name in contents}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            beside = out / f"{name}.tmp"
-            beside.write_bytes(content)
-            beside.replace(out / name)
+        for path in beside:
+            if path.is_dir():
+                raise OutputError(f"{path}: expected a file or nothing, found a folder. Move it.")
+        for path, written in beside.items():
+            written.write_bytes(contents[path.name])
+        for path, written in beside.items():
+            written.replace(path)
     except OSError as error:
         raise OutputError(f"{out}: cannot write: {error.strerror}.") from error
-    return tuple(out / name for name in contents)
+    finally:
+        for written in beside.values():
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
+    return tuple(beside)
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,7 @@ class _Job:
     """What every class of one evaluation needs."""
 
     config: EvaluationConfig
+    baselines: tuple[Baseline, ...]
     conditions: Conditions
     random_reader: FeatureReader
     training: Dataset | None
@@ -126,9 +146,28 @@ def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
     )
 
 
+def _baseline_names(config: EvaluationConfig, subject: Subject) -> tuple[Baseline, ...]:
+    """What is compared; the paper's solver only where it can run, unless it is asked for."""
+    names = BASELINES if config.baselines is None else config.baselines
+    if "paper" not in names or config.train is None:
+        return names
+    try:
+        require_feasible("paper", subject.k, subject.head.weight.shape[1])
+    except DecompositionError:
+        if config.baselines is not None:
+            raise
+        return tuple(name for name in names if name != "paper")
+    return names
+
+
+def _entries(subject: Subject, data: Dataset) -> list[ClassImages]:
+    """The classes that can be measured: decomposed, and with images."""
+    records = subject.artifact.manifest.classes
+    return [e for e in data.classes if e.paths and records[e.index].state == "decomposed"]
+
+
 def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
-    records = job.conditions.subject.artifact.manifest.classes
-    entries = [e for e in data.classes if e.paths and records[e.index].state == "decomposed"]
+    entries = _entries(job.conditions.subject, data)
     done, total = 0, sum(len(entry.paths) for entry in entries)
     probe = Probe(
         subject=job.conditions.subject,
@@ -159,10 +198,10 @@ def _methods(job: _Job, entry: ClassImages) -> tuple[tuple[Method, ...], dict[st
         features = job.conditions.reader.read(paths).maps if paths else None
     if features is not None and len(features) * features.shape[1] < subject.k:
         features = None
-    first = (own, *baselines(config.baselines, row, subject.k, config.seed, features))
+    first = (own, *baselines(job.baselines, row, subject.k, config.seed, features))
     if features is None:
         return first, {}
-    names = tuple(name for name in config.baselines if name in FROM_TRAINING)
+    names = tuple(name for name in job.baselines if name in FROM_TRAINING)
     again = baselines(names, row, subject.k, config.seed + 1, features)
     found = {method.name: method for method in again}
     repeated = _own_again(job, entry.index, row, features)
@@ -181,31 +220,37 @@ def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats
             seed=manifest.method.seed + 1,
         )
     except DecompositionError as error:
-        _logger.warning("%s: not found again with another seed: %s", index, error)
+        label = manifest.classes[index].label
+        _logger.warning("%s: not found again with another seed: %s", label, error)
         return None
     return Method(OURS, split.prototypes, subject.k, split.prototypes.sum(axis=0))
 
 
-def _nothing(config: EvaluationConfig, annotations: Annotations | None) -> str:
-    if annotations is None:
+def _nothing(
+    config: EvaluationConfig, entries: list[ClassImages], annotations: Annotations | None
+) -> str:
+    """Why no class could be measured."""
+    if not entries:
         return (
-            f"{config.data}: expected images of a class that the artifact decomposes, found none "
-            "that can be decoded."
+            f"{config.data}: expected images of a class that the artifact decomposes, found none. "
+            "Classes that it keeps whole have no prototypes to measure."
         )
+    if annotations is None or any(
+        annotations.match(path) for entry in entries for path in entry.paths
+    ):
+        return f"{config.data}: expected images, found none that can be decoded and measured."
     return (
         f"{config.parts}: expected annotations of the images in {config.data}, found none for any "
-        "of them. Images are matched by the last parts of their paths: folder and file name."
+        "of them. Images are matched by the last parts of their paths, folder and file name; a "
+        "name that several annotations share belongs to none of them."
     )
 
 
-def _evaluation(
-    config: EvaluationConfig,
-    subject: Subject,
-    annotations: Annotations | None,
-    data: Dataset,
-    found: list[Measured],
-) -> Evaluation:
-    names = list(found[0].figures)
+def _evaluation(job: _Job, data: Dataset, found: list[Measured]) -> Evaluation:
+    config, subject = job.config, job.conditions.subject
+    annotations = job.conditions.annotations
+    order = (OURS, *BASELINES, GRAD_CAM, RISE)
+    names = [name for name in order if any(one.figures.get(name) for one in found)]
     figures = {name: _figures(name, found) for name in names}
     present = {metric for method in figures.values() for metric in method}
     images = sum(one.images for one in found)
@@ -221,27 +266,64 @@ def _evaluation(
         metrics=tuple(metric for metric in METRICS if metric.name in present),
         methods=tuple(names),
         figures=figures,
-        notes=tuple(_notes(config, subject, data)),
+        notes=tuple(_notes(job, data, found, present)),
     )
 
 
-def _notes(config: EvaluationConfig, subject: Subject, data: Dataset) -> Iterator[str]:
+def _notes(job: _Job, data: Dataset, found: list[Measured], present: set[str]) -> Iterator[str]:
     """What could not be measured, and why."""
-    manifest = subject.artifact.manifest
+    config, manifest = job.config, job.conditions.subject.artifact.manifest
     whole = [
         e.label for e in data.classes if e.paths and manifest.classes[e.index].state == "whole"
     ]
     if whole:
-        yield f"{len(whole)} classes that the artifact keeps whole are left out: {whole[0]!r}, …"
+        yield f"{_count(whole)} that the artifact keeps whole are left out."
+    asked = [name for name in job.baselines if name in FROM_TRAINING]
     if config.train is None:
         yield (
             f"Without --train there is no {', '.join(FROM_TRAINING)}: they are found on training "
             "images."
         )
+    elif config.baselines is None and "paper" not in job.baselines:
+        yield "The paper's solver is left out: its simplex does not fit into memory."
+    lacking = [one.label for one in found if not one.figures.keys() & set(asked)]
+    if config.train is not None and asked and lacking:
+        yield (
+            f"{_count(lacking)} have no usable training images: the means of "
+            f"{', '.join(asked)} are over the other classes, the differences too."
+        )
+    if job.conditions.truth is not None:
+        yield from _missing_truth(present)
     if manifest.activation == "sigmoid":
-        yield "The metrics that follow a class's probability are those of a softmax: left out."
+        yield (
+            "The metrics that follow a class's probability are those of a softmax: left out, and "
+            "so is RISE, which follows it too."
+        )
+    else:
+        yield (
+            f"What runs the network many times (pixel deletion and insertion, RISE) is measured "
+            f"on the first {config.network_images} images of each class."
+        )
     if manifest.muted:
         yield "The prototypes are measured as they were found, those that an edit muted too."
+
+
+def _missing_truth(present: set[str]) -> Iterator[str]:
+    """What the folder of drawn pictures does not hold."""
+    if "part_purity" not in present:
+        yield "None of these pictures has masks: the metrics that need them are left out."
+    elif "background_independence" not in present:
+        yield (
+            "There are no pictures before other backdrops (backdrops/): background independence "
+            "is left out."
+        )
+
+
+def _count(labels: list[str]) -> str:
+    """Like `3 classes ('a', …)`."""
+    if len(labels) == 1:
+        return f"1 class ({labels[0]!r})"
+    return f"{len(labels)} classes ({labels[0]!r}, …)"
 
 
 def _figures(method: str, found: list[Measured]) -> dict[str, Figure]:
@@ -277,8 +359,8 @@ def _deviation(method: str, metric: str, found: list[Measured]) -> float | None:
 def _to_ours(
     method: str, metric: str, values: NDArray[np.float64], found: list[Measured]
 ) -> Difference | None:
-    if method == OURS:
-        return None
+    if method == OURS or (method == RISE and metric not in PIXEL_CURVES):
+        return None  # the one map of RISE is of fewer images than ours
     difference = paired_difference(_over_classes(OURS, metric, found), values)
     if difference is None:
         return None

@@ -29,12 +29,12 @@ class SeedOverlap:
 
     Attributes:
         correlation: Mean over matched pairs, -1 to 1; None if every pair has constant heatmaps.
-        same_place: Share of images and matched pairs whose boxes overlap, 0 to 1.
+        same_place: Share of images and those pairs whose boxes overlap, 0 to 1; None likewise.
         matches: (pairs, 2), a prototype of the first run and its partner in the second.
     """
 
     correlation: float | None
-    same_place: float
+    same_place: float | None
     matches: NDArray[np.intp]
 
 
@@ -56,9 +56,11 @@ def seed_overlap(first: Floats, second: Floats, size: Size) -> SeedOverlap | Non
     rows, columns = linear_sum_assignment(np.nan_to_num(alike, nan=-1.0), maximize=True)
     one = boxes(peaks(first, size)[:, rows], size)
     other = boxes(peaks(second, size)[:, columns], size)
+    together = (overlap(one, other) > THRESHOLD).mean(axis=0)  # (pairs,)
+    varies = np.isfinite(alike[rows, columns])
     return SeedOverlap(
         correlation=mean_defined(alike[rows, columns]),
-        same_place=float((overlap(one, other) > THRESHOLD).mean()),
+        same_place=mean_defined(np.where(varies, together, np.nan)),
         matches=np.stack([rows, columns], axis=1),
     )
 

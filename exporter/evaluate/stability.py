@@ -2,8 +2,8 @@
 
 Huang et al., ICCV 2023 (EvalProtoPNet), and the paper's Table 2: the share of images and
 prototypes whose vector of hit parts stays the same under noise N(0, 0.2), clipped to 0.25, added
-after normalisation. They normalise by ImageNet's deviation, about 0.225 of the range of pixels; a
-model with another normalisation gets the same noise in pixels.
+after normalisation. They normalise by ImageNet's deviation of each channel; a model with another
+normalisation gets the same noise in pixels.
 
 Symbols: n images, k prototypes, q parts.
 """
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from serving.artifact import Preprocessing
 
-DEVIATION = 0.2 * 0.225
-"""Of the noise, in shares of the range of pixels."""
+DEVIATION = 0.2
+"""Of the noise, in units of ImageNet's deviation."""
 
-LIMIT = 0.25 * 0.225
-"""Largest noise, in shares of the range of pixels."""
+LIMIT = 0.25
+"""Largest noise, likewise."""
+
+IMAGENET = {"R": 0.229, "G": 0.224, "B": 0.225, "L": 0.226}
+"""Its deviation by channel, in shares of the range of pixels; of grey the mean of the three."""
 
 
 def stability(hits: NDArray[np.bool_], noisy_hits: NDArray[np.bool_]) -> float:
@@ -43,7 +46,10 @@ def noisy(
         generator: Of the noise.
     """
     noise = generator.normal(0.0, DEVIATION, tensors.shape)
-    factor = 255 * preprocessing.scale / np.asarray(preprocessing.std)  # of each channel
+    # A step over the whole range of pixels moves the tensor by 255 * scale / std.
+    deviations = np.array([IMAGENET[channel] for channel in preprocessing.channels])
+    factor = deviations * 255 * preprocessing.scale / np.asarray(preprocessing.std)
     if preprocessing.layout == "NCHW":
         factor = factor[:, None, None]
-    return (tensors + np.clip(noise, -LIMIT, LIMIT) * factor).astype(np.float32)
+    shifted: NDArray[np.float32] = tensors + np.clip(noise, -LIMIT, LIMIT) * factor
+    return shifted.astype(np.float32)

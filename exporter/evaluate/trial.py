@@ -30,10 +30,10 @@ class Truth:
     Attributes:
         masks: (n, q, height, width) of the view: where each part shows.
         foreground: (n, height, width): where anything of the bird shows, part or not.
-        removed: (m, 2), image and part of each picture that lacks a part.
+        removed: (m, 2), image and part of each picture that lacks a part; m is 0 without any.
         removed_maps: (m, p, d), their feature maps.
         removed_logits: (m, c).
-        moved: (m',), the image of each picture before another backdrop.
+        moved: (m',), the image of each picture before another backdrop, likewise.
         moved_maps: (m', p, d).
     """
 
@@ -124,6 +124,9 @@ def run_trial(conditions: Conditions, entry: ClassImages) -> Trial | None:
         return None
     tensors = np.stack([picture.tensor for picture in pictures])
     maps, logits = reader.run(tensors)
+    truth = None
+    if conditions.truth is not None:
+        truth = _truth(conditions, conditions.truth, pictures, (maps[:0], logits[:0]))
     preprocessing = subject.preprocessing
     generators = (
         np.random.default_rng([conditions.seed + number, entry.index])
@@ -141,7 +144,7 @@ def run_trial(conditions: Conditions, entry: ClassImages) -> Trial | None:
         mirrored=reader.run(_mirror(tensors, preprocessing.layout))[0],
         shifted=reader.run(_shift(tensors, preprocessing.layout, reader.grid))[0],
         points=points,
-        truth=None if conditions.truth is None else _truth(conditions, conditions.truth, pictures),
+        truth=truth,
     )
 
 
@@ -160,8 +163,16 @@ def _annotated(
     return kept, np.stack(points) if points else None
 
 
-def _truth(conditions: Conditions, truth: PartTruth, pictures: Sequence[Picture]) -> Truth | None:
-    """The masks and the altered pictures; None where these pictures were drawn without them."""
+def _truth(
+    conditions: Conditions,
+    truth: PartTruth,
+    pictures: Sequence[Picture],
+    none: tuple[Floats, Floats],
+) -> Truth | None:
+    """The masks and the altered pictures; None where these pictures were drawn without them.
+
+    ``none`` is what the network gives for no picture: (0, p, d) and (0, c).
+    """
     if not any(truth.covers(picture.path) for picture in pictures):
         return None
     subject = conditions.subject
@@ -178,20 +189,25 @@ def _truth(conditions: Conditions, truth: PartTruth, pictures: Sequence[Picture]
         for path in truth.backdrops(picture.path):
             moved.append(number)
             elsewhere.append(subject.picture(path).tensor)
-    if not removed or not moved:
-        return None
-    removed_maps, removed_logits = conditions.reader.run(np.stack(without))
+    removed_maps, removed_logits = _run(conditions.reader, without, none)
+    moved_maps, _ = _run(conditions.reader, elsewhere, none)
     return Truth(
         masks=np.stack([p.masks_to_view(truth.masks(p.path)) for p in pictures]),
         foreground=np.concatenate(
             [p.masks_to_view(truth.foreground(p.path)[None]) for p in pictures]
         ),
-        removed=np.array(removed, dtype=np.intp),
+        removed=np.array(removed, dtype=np.intp).reshape(-1, 2),
         removed_maps=removed_maps,
         removed_logits=removed_logits,
         moved=np.array(moved, dtype=np.intp),
-        moved_maps=conditions.reader.run(np.stack(elsewhere))[0],
+        moved_maps=moved_maps,
     )
+
+
+def _run(
+    reader: FeatureReader, tensors: Sequence[Floats], none: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    return reader.run(np.stack(tensors)) if tensors else none
 
 
 def _mirror(tensors: Floats, layout: str) -> Floats:

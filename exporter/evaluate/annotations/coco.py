@@ -147,6 +147,9 @@ class _Reader:
         if first["type"] == "json_invalid":
             raise self._not_json(first["msg"])
         where, found = self._clean(first["loc"]), first["input"]
+        if first["type"] == "missing" and isinstance(where[-1], int):
+            short = f"expected more than {where[-1]} values, found no others. Add them."
+            raise self.error(where[:-1], short)
         if first["type"] == "missing":
             raise self.error(where[:-1], f"expected {str(where[-1])!r}, found none. Add it.")
         told = first["msg"][:1].lower() + first["msg"][1:]

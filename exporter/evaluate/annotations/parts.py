@@ -5,7 +5,7 @@ Symbols: q parts. Positions are (x, y) in pixels from the top left of the uprigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +63,21 @@ class Annotations:
         """The name under which an image is annotated, from the end of its path; None for none."""
         name = self._names.find(path)
         return name if name in self.images else None
+
+    def require_one_image_each(self, paths: Iterable[Path]) -> None:
+        """Refuse to take the parts of one annotated image for those of several images on disk.
+
+        Raises:
+            DatasetError: Two of the paths match the same annotation.
+        """
+        seen: dict[str, Path] = {}
+        for path in paths:
+            name = self.match(path)
+            if name is not None and seen.setdefault(name, path) != path:
+                raise DatasetError(
+                    f"{self.source}: expected one image that {name!r} belongs to, found "
+                    f"{seen[name]} and {path}. Name images with their folders."
+                )
 
     def find(self, path: Path, size: Size) -> NDArray[np.float64] | None:
         """The parts of an image on disk.

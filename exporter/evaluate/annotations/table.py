@@ -14,7 +14,7 @@ Wide, a row for each image, the parts in the order of the header:
     test/kettlefinch/0003.jpg,88,41,1,,,0
 
 x and y are pixels from the top left of the image file, upright; they may be empty where `visible`
-is 0. Further columns are ignored.
+is 0. Further columns are ignored; in the wide form none of them may end in _x, _y or _visible.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _long(
     parts: list[str] = []
     found: dict[str, Found] = {}
     for place, row in rows:
-        name, part = _name(place, row, [*folders, file]), row["part"]
+        name, part = _name(place, row, [*folders, file]), _name(place, row, ["part"])
         of = found.setdefault(name, {})
         if part in of:
             raise place.error(
