@@ -46,7 +46,12 @@ class Dataset:
 
     def image_id(self, path: Path) -> str:
         """The name of an image: its path below the data folder, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
+        return as_text(path.relative_to(self.root).as_posix())
+
+
+def as_text(name: str) -> str:
+    r"""The name of a file as UTF-8 can hold it: a byte that is no text becomes ``\xff``."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_labels(path: Path) -> Labels:
@@ -67,6 +72,7 @@ def read_labels(path: Path) -> Labels:
         if path.suffix.lower() != ".json":
             return [line.strip() for line in text.splitlines() if line.strip()]
         content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()  # JSON can escape what is no text
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the labels: {error.strerror}.") from error
     except ValueError as error:
@@ -156,7 +162,7 @@ def _match(
             )
         return [str(index) for index in range(class_count)], indices
     if len(folders) == class_count:
-        return list(folders), list(range(class_count))
+        return list(map(as_text, folders)), list(range(class_count))
     raise DatasetError(
         f"{root}: the model has {class_count} classes and there are {len(folders)} folders, so "
         "their order does not tell which is which. Pass --labels FILE, or name the folders by "

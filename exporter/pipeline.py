@@ -94,7 +94,7 @@ def export(config: ExportConfig, *, progress: Progress = _silent) -> Artifact:
         write_artifact(staging, parts)
         _verify(job, source)
         staging.publish()
-    return load_artifact(config.out)
+    return load_artifact(staging.out)
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,14 @@ class Staging:
     gone. Until then nothing at ``out`` has changed, and every class saved can be resumed.
 
     Args:
-        out: Where the artifact will appear.
+        out: Where the artifact will appear; ``.`` is the folder of that path, as any other.
         fingerprint: What decides the result, by name; JSON values.
         resume: Continue the finished classes of an interrupted export.
         overwrite: Replace an artifact at ``out``, or the remains of an interrupted export.
+
+    Attributes:
+        out: Where the artifact will appear, by a path that stays right when it has.
+        artifact: The artifact so far.
 
     Raises:
         OutputError: ``out`` is in the way, or the remains belong to another export.
@@ -42,37 +46,37 @@ class Staging:
     def __init__(
         self, out: Path, fingerprint: Fingerprint, *, resume: bool, overwrite: bool
     ) -> None:
-        self._out = out
-        self._folder = out.with_name(out.name + ".part")
+        self.out = named(out)
+        self._folder = self.out.with_name(self.out.name + ".part")
         self._classes = self._folder / "classes"
         self.artifact = self._folder / "artifact"
         self._replaced = self._folder / "replaced"
-        if self._replaced.exists() and not out.exists():
-            # A kill between the two renames of publish: the older artifact goes back first.
-            self._replaced.rename(out)
-        self._check_out(overwrite)
-        if self._folder.exists():
-            self._take_over(fingerprint, resume, overwrite)
         with self.writing():
+            if self._replaced.exists() and not self.out.exists():
+                # A kill between the two renames of publish: the older artifact goes back first.
+                self._replaced.rename(self.out)
+            self._check_out(overwrite)
+            if self._folder.exists():
+                self._take_over(fingerprint, resume, overwrite)
             self._classes.mkdir(parents=True, exist_ok=True)
             self.artifact.mkdir(exist_ok=True)
             _write(self._folder / "state.json", json.dumps(fingerprint, indent=1).encode())
 
     def _check_out(self, overwrite: bool) -> None:
-        if not self._out.exists() and not self._out.is_symlink():
+        if not self.out.exists() and not self.out.is_symlink():
             return
-        if not self._out.is_dir() or self._out.is_symlink():
-            raise OutputError(f"{self._out}: expected a new folder, a file or link is in the way.")
-        if not any(self._out.iterdir()):
+        if not self.out.is_dir() or self.out.is_symlink():
+            raise OutputError(f"{self.out}: expected a new folder, a file or link is in the way.")
+        if not any(self.out.iterdir()):
             return
-        if not (self._out / MANIFEST).is_file():
+        if not (self.out / MANIFEST).is_file():
             raise OutputError(
-                f"{self._out}: expected a new folder, this one holds other files than an "
+                f"{self.out}: expected a new folder, this one holds other files than an "
                 "artifact's. Choose another --out; nothing was changed."
             )
         if not overwrite:
             raise OutputError(
-                f"{self._out}: an artifact is already here. Pass --overwrite to replace it, or "
+                f"{self.out}: an artifact is already here. Pass --overwrite to replace it, or "
                 "choose another --out."
             )
 
@@ -150,15 +154,27 @@ class Staging:
     def publish(self) -> None:
         """Let the artifact appear at ``out``, whole; an older one is kept until it has."""
         with self.writing():
-            if self._out.exists():
-                self._out.rename(self._replaced)
+            if self.out.exists():
+                self.out.rename(self._replaced)
             try:
-                self.artifact.rename(self._out)
+                self.artifact.rename(self.out)
             except OSError:
                 if self._replaced.exists():
-                    self._replaced.rename(self._out)
+                    self._replaced.rename(self.out)
                 raise
             shutil.rmtree(self._folder)
+
+
+def named(out: Path) -> Path:
+    """The path itself if it ends in a name, else that of the same folder which does.
+
+    Raises:
+        OutputError: The folder has no name, as the root.
+    """
+    found = out if out.name not in ("", "..") else out.resolve()
+    if not found.name:
+        raise OutputError(f"{found}: expected a folder with a name. Choose another --out.")
+    return found
 
 
 def _write(path: Path, content: bytes) -> None:

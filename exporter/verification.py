@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load_file
 
-from exporter.editing.gates import EditComparison, largest, unedited
+from exporter.dataset import as_text
+from exporter.editing.gates import EditComparison, EffectComparison, largest, unedited
 from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
 from exporter.head import find_head
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
@@ -55,6 +56,7 @@ def verify(
     *,
     source: ir.Model | None = None,
     images: Sequence[Path] = (),
+    data: Path | None = None,
     threads: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[GateRecord, ...]:
@@ -64,6 +66,7 @@ def verify(
         folder: The artifact.
         source: The source graph; None takes it out of ``model.onnx`` by undoing the surgery.
         images: Images to compare on, beside pictures of seeded noise.
+        data: Class folders; the effects of edits that were measured on them are measured again.
         threads: Threads inside an operator; 0 takes all cores.
         progress: Called with the images done and the images in all.
 
@@ -78,25 +81,32 @@ def verify(
         artifact = load_artifact(folder)
         predictor = Predictor(artifact, threads=threads)
     except ArtifactError as error:
-        return (GateRecord(name="integrity", state="failed", detail=str(error)),)
+        return (GateRecord(name="integrity", state="failed", detail=as_text(str(error))),)
     detail = f"{len(artifact.manifest.files)} files"
     first = [GateRecord(name="integrity", state="passed", detail=detail)]
-    before = None
+    before, effects = None, None
     with TemporaryDirectory() as parents:
         if artifact.manifest.edits:
             found = unedited(artifact, Path(parents))
             first += found.gates
-            if found.artifact is None:
+            if not found.artifacts:
                 return tuple(first)
-            before = Predictor(found.artifact, threads=threads)
+            before = Predictor(found.artifacts[-1], threads=threads)
+            effects = EffectComparison(found.artifacts, data) if data else None
         graph = source if source is not None else _embedded_source(artifact)
         session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
         edit = EditComparison(predictor, before) if before else None
         comparison = _Comparison(predictor, session, edit)
+        total = _batch_size(predictor) + len(images) + (effects.images if effects else 0)
         try:
             for tensors in _inputs(predictor, images):
                 comparison.add(tensors)
-                progress(comparison.images, _batch_size(predictor) + len(images))
+                progress(comparison.images, total)
+            if effects:
+                first += effects.gates(
+                    threads=threads,
+                    progress=lambda done: progress(comparison.images + done, total),
+                )
         except ArtifactError as error:
             return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
     return (

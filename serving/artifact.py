@@ -239,6 +239,10 @@ class Manifest(Record):
             if seen.intersection(muted) or len(set(muted)) < len(muted):
                 raise ValueError(f"edit {number} mutes a prototype that is muted already")
             seen.update(muted)
+            changes = edit.effect.changes if edit.effect else ()
+            last = max((i for c in changes for i in (c.label, c.before, c.after)), default=0)
+            if last >= len(self.classes):
+                raise ValueError(f"edit {number}: no class {last} that its effect could name")
 
     @property
     def labels(self) -> tuple[str, ...]:

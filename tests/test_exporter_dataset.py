@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from exporter.dataset import read_dataset, read_labels
@@ -89,6 +91,15 @@ def test_other_files_and_hidden_folders_are_left_alone(tmp_path):
     assert [len(c.paths) for c in read(tmp_path, 2)] == [1, 2]
 
 
+def test_names_that_are_no_text_are_escaped_not_lost(tmp_path):
+    (tmp_path / os.fsdecode(b"k\xe4uzchen")).mkdir()
+    (tmp_path / os.fsdecode(b"k\xe4uzchen/\xff \xc3\xa4.jpg")).touch()
+    dataset = read_dataset(tmp_path, class_count=1, labels=None, max_images=10, seed=0)
+    (entry,) = dataset.classes
+    assert entry.label == r"k\xe4uzchen"
+    assert [dataset.image_id(path) for path in entry.paths] == [r"k\xe4uzchen/\xff ä.jpg"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
@@ -102,7 +113,10 @@ def test_label_files(tmp_path, name, text, expected):
     assert read_labels(tmp_path / name) == expected
 
 
-@pytest.mark.parametrize("text", ["{", "3", '{"a": "b"}', "[1, 2]", '{"0": 1}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "3", '{"a": "b"}', "[1, 2]", '{"0": 1}', "\udcff", r'["\ud800"]', r'{"0": "\ud800"}'],
+)
 def test_malformed_label_files_are_refused(tmp_path, text):
     path = tmp_path / "labels.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -335,6 +336,51 @@ def test_another_source_model_is_found(forged, tiny_export):
     )
 
 
+def test_an_effect_is_measured_again_on_the_same_images(tiny_export, edited, twice, tmp_path):
+    data = shutil.copytree(tiny_export[0].data, tmp_path / "moved")
+    for folder in (edited.folder, twice.folder):
+        gate = effect_gate(folder, data)
+        assert (gate.state, gate.value) == ("passed", 0.0)
+        assert gate.detail == "1 of 1 effects measured again are as on record"
+
+
+@pytest.mark.parametrize("edits", [1, 2])
+def test_an_effect_that_is_another_is_found(tiny_export, edited, twice, tmp_path, edits):
+    forged = shutil.copytree((edited if edits == 1 else twice).folder, tmp_path / "forged")
+    content = json.loads((forged / MANIFEST).read_text())
+    effect = content["edits"][0]["effect"]
+    changed = effect["changes"][0]
+    others = ({0, 1, 2} - {changed["before"], changed["after"]}) if edits == 1 else ()
+    changed["after"] = next(iter(others), changed["after"])
+    effect["skipped"] += edits == 2
+    (forged / MANIFEST).write_text(json.dumps(content))
+    assert "edit effects" not in failed(verify(forged))
+    assert effect_gate(forged, tiny_export[0].data).state == "failed"
+
+
+def test_an_effect_of_other_images_is_not_measured_again(tiny_export, edited, tmp_path):
+    fewer = shutil.copytree(tiny_export[0].data, tmp_path / "fewer")
+    (fewer / "red" / "000.png").unlink()
+    for data in (fewer, tmp_path):  # of which the second has no folders of classes
+        gate = effect_gate(edited.folder, data)
+        assert gate.state == "skipped"
+        assert "1 effects were measured on other images: data" in gate.detail
+
+
+def test_without_an_effect_there_is_none_to_measure_again(tiny_export, tmp_path):
+    folder = tiny_export[1].folder
+    assert effect_gate(folder, tiny_export[0].data) is None
+    made = exporter.edit(folder, tmp_path / "edited", reason="r", mute=MUTE)
+    assert effect_gate(made.folder, tiny_export[0].data) is None
+
+
+def effect_gate(folder, data):
+    progress = []
+    gates = verify(folder, data=data, progress=lambda *counts: progress.append(counts))
+    assert progress[-1][0] == progress[-1][1]
+    return next((gate for gate in gates if gate.name == "edit effects"), None)
+
+
 # Forms of head, from export to undo
 
 
@@ -379,6 +425,20 @@ def test_other_forms_of_head_go_there_and_back(tmp_path, form):
     assert files(tmp_path / "back") == files(artifact.folder)
 
 
+def test_names_of_images_that_are_no_text_go_there_and_back(tmp_path):
+    config = tiny.write(tmp_path)
+    for path in config.data.rglob("*.png"):
+        path.rename(path.with_name(os.fsdecode(b"\xff") + path.name))
+    data = config.data.rename(tmp_path / os.fsdecode(b"data\xff"))
+    artifact = exporter.export(config.model_copy(update={"data": data}))
+    assert artifact.manifest.classes[0].prototypes[0].evidence[0].image.startswith(r"red/\xff0")
+    edited = exporter.edit(artifact.folder, tmp_path / "o", reason="r", mute=MUTE, data=data)
+    effect = edited.manifest.edits[0].effect
+    assert (effect.data, effect.images) == (r"data\xff", 24)
+    assert effect.changes[0].image.startswith(r"green/\xff0")
+    assert passed(verify(edited.folder, images=sorted(data.rglob("*.png")), data=data))
+
+
 # Refusals
 
 
@@ -404,6 +464,7 @@ def nothing_written(tmp_path):
         ([], [(("red", 0), " ")], r"red:0: expected a name of one line"),
         ([], [(("red", 0), "a\nb")], r"red:0: expected a name of one line"),
         ([], [(("red", 0), "a" * 201)], r"at most 200 characters"),
+        ([], [(("red", 0), "bad\udcff")], r"red:0: expected a name .* got 'bad\\udcff'"),
         ([], [(("red", 0), "prototype 0")], r"red:0 is named 'prototype 0' already"),
         ([], [(("red", 0), "prototype 1")], r"another prototype of the class is named"),
         ([], [(("red", 0), "a"), (("red", 1), "a")], r"another prototype of the class is named"),
@@ -428,6 +489,11 @@ def test_two_prototypes_may_swap_their_names(tiny_export, tmp_path):
 def test_an_edit_has_a_reason(tiny_export, nothing_written, reason):
     with pytest.raises(EditError, match="expected a reason"):
         exporter.edit(tiny_export[1].folder, nothing_written, reason=reason, mute=MUTE)
+
+
+def test_a_reason_is_text(tiny_export, nothing_written):
+    with pytest.raises(EditError, match=r"expected a reason in UTF-8, got 'bad\\udcff'"):
+        exporter.edit(tiny_export[1].folder, nothing_written, reason="bad\udcff", mute=MUTE)
 
 
 def test_what_is_muted_already_is_refused_with_the_reason(edited, nothing_written):
@@ -498,6 +564,27 @@ def test_another_artifact_is_replaced_only_when_asked(tiny_export, edited, tmp_p
     exporter.edit(edited.folder, out, reason="r", mute=[("red", 0)], overwrite=True)
     assert len(load_artifact(out).manifest.edits) == 2
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("name", [".", ""])
+def test_the_folder_one_stands_in_is_replaced_as_any_other(
+    tiny_export, edited, tmp_path, monkeypatch, name
+):
+    out = shutil.copytree(tiny_export[1].folder, tmp_path / "out")
+    monkeypatch.chdir(out)
+    with pytest.raises(OutputError, match="--overwrite"):
+        exporter.edit(".", name, reason="r", mute=[("red", 0)])
+    exporter.edit(".", name, reason="r", mute=[("red", 0)], overwrite=True)
+    assert len(load_artifact(out).manifest.edits) == 1
+    monkeypatch.chdir(out)  # the one before is gone
+    exporter.undo_edit(".", name, overwrite=True)
+    assert files(out) == files(tiny_export[1].folder)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_root_folder_is_refused(tiny_export):
+    with pytest.raises(OutputError, match="expected a folder with a name"):
+        exporter.edit(tiny_export[1].folder, "/", reason="r", mute=MUTE)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left"), MemoryError])

@@ -1,6 +1,7 @@
 """``protohead edit`` as a person and as a script meet it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def test_edit_explain_verify_and_undo_in_a_row(run, artifact, tiny_export, tmp_p
     code, said, _ = run("verify", out, "--data", data)
     assert code == 0
     assert said.startswith("### edited: every gate passed")
+    assert "| 1 of 1 effects measured again are as on record |" in said
     image = data / "red" / "000.png"
     code, said, _ = run("explain", out, image, "--out", tmp_path / "p", "--json")
     assert (code, "the red: one" in said) == (0, True)
@@ -105,6 +107,27 @@ def test_wrong_usage_is_exit_code_two(run, artifact, arguments, message):
     code, _, err = run("edit", artifact, *arguments)
     assert code == 2
     assert message in err
+
+
+def test_text_that_is_none_is_one_line(run, artifact, tmp_path):
+    bad = os.fsdecode(b"bad\xff")
+    for more in (
+        ("--mute", "red:0", "--reason", bad),
+        ("--name", f"red:0={bad}", "--reason", "r"),
+        ("--mute", f"{bad}:0", "--reason", "r"),
+    ):
+        code, _, err = run("edit", artifact, *more, "--out", tmp_path / "o")
+        assert (code, err.count("\n")) == (1, 1)
+        assert r"bad\udcff" in err
+
+
+def test_verification_names_a_folder_whose_name_is_no_text(run, tmp_path):
+    folder = tmp_path / os.fsdecode(b"none\xff")
+    summary, junit = tmp_path / "summary.md", tmp_path / "junit.xml"
+    code, said, _ = run("verify", folder, "--summary", summary, "--junit", junit)
+    assert (code, said.splitlines()[0]) == (1, r"### none\xff: 1 of 1 gates failed")
+    assert r"none\xff: expected an artifact" in summary.read_text()
+    assert r"none\xff: expected an artifact" in junit.read_text()
 
 
 def test_an_edit_stopped_from_outside_leaves_nothing(artifact, tmp_path, tiny_export):

@@ -1,4 +1,5 @@
 import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,31 @@ def test_a_folder_of_other_files_is_never_replaced(tmp_path):
     with pytest.raises(OutputError, match="holds other files"):
         begin(out, overwrite=True)
     assert (out / "chapter1.tex").exists()
+
+
+@pytest.mark.parametrize("name", [".", "", "..", "deeper/.."])
+def test_a_folder_that_is_not_named_is_replaced_as_any_other(tmp_path, monkeypatch, name):
+    out = tmp_path / "artifact"
+    (out / "deeper").mkdir(parents=True)
+    (out / MANIFEST).write_text("{}")
+    monkeypatch.chdir(out / "deeper" if name == ".." else out)
+    with pytest.raises(OutputError, match="--overwrite"):
+        begin(Path(name))
+    staging = begin(Path(name), overwrite=True)
+    assert staging.out == out
+    finish(staging)
+    assert [path.name for path in out.iterdir()] == [MANIFEST]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_root_folder_is_refused():
+    with pytest.raises(OutputError, match=r"/: expected a folder with a name.*--out"):
+        begin(Path("/"), overwrite=True)
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="name too long"):
+        begin(tmp_path / ("a" * 300))
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):

@@ -27,6 +27,8 @@ from serving.edits import (
 )
 from serving.errors import IntegrityError, ManifestError
 
+NOWHERE = {"class_index": 2, "prototype": 0}
+UNCHANGED = {"recognised_after": 2, "predicted_after": 2}
 FILES = ("model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz")
 
 
@@ -159,7 +161,7 @@ def test_without_edits_the_manifest_does_not_speak_of_them():
         (lambda c: c["files"].pop("parents/2/manifest.json"), "edit 2 to have the parent"),
         (lambda c: c["files"].pop("parents/1/golden.npz"), "sha256 for parents/1/golden.npz"),
         (lambda c: c["edits"][0]["muted"][0].update(prototype=1), "edit 1: no prototype 1 of cla"),
-        (lambda c: c["edits"][0]["muted"][0].update(class_index=2), "edit 1: no prototype 0 of c"),
+        (lambda c: c["edits"][0].update(muted=[NOWHERE], effect=None), "edit 1: no prototype 0 of"),
         (lambda c: c["edits"][0]["muted"][0].update(prototype=-1), "greater than or equal to 0"),
         (lambda c: c["edits"][1]["renamed"][0].update(class_index=9), "edit 2: no prototype 0 of"),
         (lambda c: c["edits"][0]["muted"].append(c["edits"][0]["muted"][0]), "muted already"),
@@ -172,14 +174,64 @@ def test_without_edits_the_manifest_does_not_speak_of_them():
     ],
 )
 def test_edits_that_do_not_fit_are_refused(folder, change, message):
-    def add_edits(content):
-        content["edits"] = [edit.model_dump(mode="json") for edit in edits()]
-        content["files"] = kept(content["files"])
-        change(content)
-
-    rewrite(folder, add_edits)
+    rewrite(folder, lambda content: change(with_edits(content)))
     with pytest.raises(ManifestError, match=message):
         load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "changes", "message"),
+    [
+        (("classes", 0), {"class_index": 99}, "class 99: expected 2 recognised and 2 predicted"),
+        (("classes", 0), UNCHANGED | {"class_index": 99}, r"classes \(0,\), got \(99,\)"),
+        (("classes", 0), UNCHANGED | {"class_index": 1}, "class 1: expected 2 recognised and 3"),
+        (("changes", 0), {"label": 99}, "correct 0 and break 0 images, got 0 and 1"),
+        (("changes", 0), {"after": 99}, "edit 1: no class 99"),
+        (("changes", 0), {"after": 0}, "a change of the best class, got 0 twice"),
+        ((), {"corrected": 99}, "correct 0 and break 1 images, got 99 and 1"),
+        ((), {"broken": 0}, "correct 0 and break 1 images, got 0 and 0"),
+        ((), {"changes": []}, "correct 0 and break 0 images, got 0 and 1"),
+        ((), {"classes": []}, r"classes \(0,\), got \(\)"),
+        ((), {"accuracy_after": 1.0}, "grows by -1 of 4 images, got 0.75 and 1.0"),
+        ((), {"accuracy_before": 0.7, "accuracy_after": 0.45}, "a share of 4 images, got 0.7"),
+        ((), {"accuracy_before": 0.0, "accuracy_after": 0.0}, "0 of 4 images right before"),
+        ((), {"images": 1, "accuracy_before": 1, "accuracy_after": 0}, "do not fit 2 images of 1"),
+        (("classes", 0), {"recognised_after": 2}, "1 recognised and 1 predicted after, got 2"),
+        (("classes", 0), {"predicted_after": 2}, "1 predicted after, got 1 and 2"),
+        (("classes", 0), {"images": 1}, "do not fit 1 images of 4"),
+        (("classes", 0), {"predicted_before": 1, "predicted_after": 0}, "2 recognised and 1 pred"),
+        (("classes", 0), {"predicted_before": 5, "predicted_after": 4}, "do not fit 2 images of 4"),
+    ],
+)
+def test_an_effect_that_contradicts_itself_or_the_classes_is_refused(
+    folder, where, changes, message
+):
+    def forge(content):
+        record = with_edits(content)["edits"][0]["effect"]
+        for key in where:
+            record = record[key]
+        record.update(changes)
+
+    rewrite(folder, forge)
+    with pytest.raises(ManifestError, match=message):
+        load_artifact(folder)
+
+
+def test_an_image_is_changed_once(folder):
+    def forge(content):
+        effect = with_edits(content)["edits"][0]["effect"]
+        effect.update(changes=effect["changes"] * 2, broken=2, accuracy_after=0.25)
+
+    rewrite(folder, forge)
+    with pytest.raises(ManifestError, match=r"crane/1\.jpg"):
+        load_artifact(folder)
+
+
+def with_edits(content):
+    """The content of a manifest, made that of an edited artifact."""
+    content["edits"] = [edit.model_dump(mode="json") for edit in edits()]
+    content["files"] = kept(content["files"])
+    return content
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -44,7 +44,7 @@ def verify(
 ) -> None:
     """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
     need_export_extra()
-    from exporter.dataset import find_images
+    from exporter.dataset import as_text, find_images
     from exporter.source import load_source
     from exporter.verification import passed
     from exporter.verification import verify as run_verify
@@ -53,11 +53,14 @@ def verify(
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()
     progress = Progress()
-    gates = run_verify(artifact, source=source, images=images, progress=partial(progress, "verify"))
+    gates = run_verify(
+        artifact, source=source, images=images, data=data, progress=partial(progress, "verify")
+    )
     progress.close()
-    markdown = to_markdown(gates, artifact.name)
+    title = as_text(artifact.name)
+    markdown = to_markdown(gates, title)
     if junit:
-        write(junit, to_junit(gates, artifact.name))
+        write(junit, to_junit(gates, title))
     if summary:
         write(summary, markdown.encode(), append=True)
     click.echo(gates_json(gates) if as_json else markdown.rstrip())

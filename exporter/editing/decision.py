@@ -76,11 +76,10 @@ def decide(
         The decision; what is asked for twice is done once.
 
     Raises:
-        EditError: No such class or prototype, nothing to do, a reason or name that is empty, or a
-            class that would keep no prototype.
+        EditError: No such class or prototype, nothing to do, a reason or name that is empty or no
+            text, or a class that would keep no prototype.
     """
-    if not reason.strip():
-        raise EditError("expected a reason, got none: it tells who comes later why this was done.")
+    _require_reason(reason)
     muted = sorted({_resolve(manifest, key, number) for key, number in mute})
     renamed = [_renamed(manifest, _resolve(manifest, *key), name.strip()) for key, name in names]
     if not muted and not renamed:
@@ -92,6 +91,15 @@ def decide(
         muted=tuple(PrototypeKey(class_index=index, prototype=number) for index, number in muted),
         renamed=tuple(sorted(renamed, key=lambda name: (name.class_index, name.prototype))),
     )
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise EditError("expected a reason, got none: it tells who comes later why this was done.")
+    try:
+        reason.encode()
+    except UnicodeEncodeError as error:
+        raise EditError(f"expected a reason in UTF-8, got {reason[:_LONGEST]!r}.") from error
 
 
 def _resolve(manifest: Manifest, key: ClassKey, number: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from exporter.editing.decision import ClassKey, decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
 from exporter.errors import EditError, OutputError, VerificationError
-from exporter.staging import Staging
+from exporter.staging import Staging, named
 from exporter.verification import verify
 from serving.artifact import Artifact, load_artifact
 from serving.predictor import Predictor
@@ -64,11 +64,12 @@ def edit(
         OutputError: ``out`` cannot be written.
         VerificationError: A promise is not kept; nothing appeared at ``out``.
     """
+    out = named(Path(out))
     parent = load_artifact(Path(artifact))
     before = Predictor(parent)
     decision = decide(parent.manifest, mute=mute, names=names, reason=reason)
     dataset = None if data is None else read_images(Path(data), parent.manifest)
-    with _placing(Path(out), overwrite) as folder:
+    with _placing(out, overwrite) as folder:
         edited = write_edited(parent, decision, folder)
         paths = []
         if dataset is not None:
@@ -77,7 +78,7 @@ def edit(
                 before,
                 Predictor(edited),
                 dataset,
-                touched=tuple(sorted({key.class_index for key in decision.muted})),
+                touched=last.touched,
                 progress=partial(progress, "measure"),
             )
             changed = (*edited.manifest.edits[:-1], last.model_copy(update={"effect": effect}))
@@ -85,7 +86,7 @@ def edit(
             write_manifest(folder, edited.manifest)
             paths = [path for entry in dataset.classes for path in entry.paths]
         _verify(edited, paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))], progress)
-    return load_artifact(Path(out))
+    return load_artifact(out)
 
 
 def undo_edit(artifact: Path | str, out: Path | str, *, overwrite: bool = False) -> Artifact:
@@ -105,12 +106,13 @@ def undo_edit(artifact: Path | str, out: Path | str, *, overwrite: bool = False)
         OutputError: ``out`` cannot be written.
         VerificationError: The parent does not come back byte for byte.
     """
+    out = named(Path(out))
     edited = load_artifact(Path(artifact))
     if not edited.manifest.edits:
         raise EditError(f"{artifact}: nothing to take back, this artifact was never edited.")
-    with _placing(Path(out), overwrite) as folder:
+    with _placing(out, overwrite) as folder:
         restore(edited, folder)
-    return load_artifact(Path(out))
+    return load_artifact(out)
 
 
 def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.dataset import Dataset, read_dataset
+from exporter.dataset import Dataset, as_text, read_dataset
 from exporter.errors import DatasetError, EditError
 from serving.artifact import Manifest
 from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
@@ -123,6 +124,15 @@ def read_images(root: Path, manifest: Manifest) -> Dataset:
     )
 
 
+def sha256_of_images(dataset: Dataset) -> str:
+    """The sha256 on record in the effect that was measured on these images."""
+    digest = hashlib.sha256()
+    for path in (path for entry in dataset.classes for path in entry.paths):
+        with suppress(OSError):
+            digest.update(_mark(dataset.image_id(path), path.read_bytes()))
+    return digest.hexdigest()
+
+
 def measure(
     before: Predictor,
     after: Predictor,
@@ -161,7 +171,7 @@ def measure(
     progress(dataset.image_count, dataset.image_count)
     change = Change(*np.array(rows, dtype=np.int64).T)
     return EffectRecord(
-        data=dataset.root.resolve().name,
+        data=as_text(dataset.root.resolve().name),
         sha256=digest.hexdigest(),
         images=len(rows),
         skipped=dataset.image_count - len(rows),
@@ -199,11 +209,16 @@ def _prepared(
             name = dataset.image_id(path)
             try:
                 content = path.read_bytes()
-                note(hashlib.sha256(name.encode()).digest() + hashlib.sha256(content).digest())
+                note(_mark(name, content))
                 tensor = predictor.preprocess(content)[1]
             except (OSError, ImageError):
                 continue  # counted as skipped
             yield name, entry.index, tensor
+
+
+def _mark(name: str, content: bytes) -> bytes:
+    """What an image, readable or not, adds to the sha256 of a data set."""
+    return hashlib.sha256(name.encode()).digest() + hashlib.sha256(content).digest()
 
 
 def _logits(predictor: Predictor, batch: NDArray[np.float32]) -> NDArray[np.float32]:

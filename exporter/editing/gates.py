@@ -3,6 +3,7 @@
 ====================== =======================================================================
 edits undo             taking every edit back gives each parent, manifest and files, by hash
 edit records           each manifest is its parent's with the muting and the names on record
+edit effects           measured again, they are what is on record; only on the very same images
 edited logits          |edited - (unedited - muted contributions)| <= 1e-5 L
 untouched classes      the logits of every class without a muted prototype, bit for bit
 muted prototypes       their contributions and heatmaps are zero
@@ -14,16 +15,22 @@ Symbols: b images, c classes, t classes asked for, k prototypes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.editing.effect import measure, read_images, sha256_of_images
 from exporter.editing.files import restore, with_edit
-from exporter.errors import ExporterError
+from exporter.errors import DatasetError, EditError, ExporterError
 from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
 from serving.artifact import Artifact, GateRecord, Manifest
+from serving.edits import EffectRecord
 from serving.errors import ArtifactError
 from serving.predictor import Outputs, Predictor
 
@@ -32,9 +39,15 @@ _SLICE = 100  # classes explained at once: their heatmaps stay small
 
 @dataclass(frozen=True)
 class Unedited:
-    """The artifact before all edits, if it comes back, and what the gates say of the way there."""
+    """What comes back of an edited artifact, and what the gates say of the way there.
 
-    artifact: Artifact | None
+    Attributes:
+        artifacts: The edited artifact, the one before its last edit and so on to the one before
+            all edits; empty if one does not come back.
+        gates: The gates of undo and records.
+    """
+
+    artifacts: tuple[Artifact, ...]
     gates: tuple[GateRecord, ...]
 
 
@@ -46,20 +59,20 @@ def unedited(edited: Artifact, folder: Path) -> Unedited:
         folder: An empty folder for what comes back.
     """
     total = len(edited.manifest.edits)
-    current, differing = edited, 0
+    artifacts, differing = [edited], 0
     for number in range(total, 0, -1):
         try:
             target = folder / str(number)
             target.mkdir()
-            parent = restore(current, target)
+            parent = restore(artifacts[-1], target)
         except (ExporterError, ArtifactError, OSError) as error:
             gate = GateRecord(name="edits undo", state="failed", detail=str(error))
-            return Unedited(None, (gate,))
-        differing += not _on_record(current.manifest, parent.manifest)
-        current = parent
+            return Unedited((), (gate,))
+        differing += not _on_record(artifacts[-1].manifest, parent.manifest)
+        artifacts.append(parent)
     undo = count_gate("edits undo", 0, total, "edits taken back, byte for byte")
     records = count_gate("edit records", differing, total, "edits change what they record, no more")
-    return Unedited(current, (undo, records))
+    return Unedited(tuple(artifacts), (undo, records))
 
 
 def _on_record(edited: Manifest, parent: Manifest) -> bool:
@@ -67,6 +80,62 @@ def _on_record(edited: Manifest, parent: Manifest) -> bool:
     apart = {"files", "verification"}
     expected = with_edit(parent, edited.edits[-1])
     return edited.model_dump(exclude=apart) == expected.model_dump(exclude=apart)
+
+
+class EffectComparison:
+    """The effects on record, and what class folders show of the same edits now.
+
+    Args:
+        artifacts: The edited artifact and those before each of its edits, the last edit first.
+        data: Class folders; an effect is measured again where they hold its very images.
+
+    Attributes:
+        images: Images that are run to measure again.
+    """
+
+    def __init__(self, artifacts: Sequence[Artifact], data: Path) -> None:
+        manifest = artifacts[0].manifest
+        steps = zip(reversed(manifest.edits), pairwise(artifacts), strict=True)
+        self._recorded = [(edit.effect, pair) for edit, pair in steps if edit.effect]
+        self._same: list[tuple[EffectRecord, tuple[Artifact, Artifact]]] = []
+        self.images = 0
+        with suppress(DatasetError, EditError):  # other folders than an effect is measured on
+            self._dataset = read_images(data, manifest)
+            found = sha256_of_images(self._dataset) if self._recorded else ""
+            self._same = [step for step in self._recorded if step[0].sha256 == found]
+            self.images = len(self._same) * self._dataset.image_count
+
+    def gates(self, *, threads: int, progress: Callable[[int], None]) -> tuple[GateRecord, ...]:
+        """Measure again; no gate where no effect is on record.
+
+        Args:
+            threads: Threads inside an operator; 0 takes all cores.
+            progress: Called with the images done.
+        """
+        if not self._recorded:
+            return ()
+        if not self._same:
+            names = ", ".join(sorted({effect.data for effect, _ in self._recorded}))
+            detail = f"{len(self._recorded)} effects were measured on other images: {names}"
+            return (GateRecord(name="edit effects", state="skipped", detail=detail),)
+        differing = 0
+        for number, (effect, (after, before)) in enumerate(self._same):
+            found = measure(
+                Predictor(before, threads=threads),
+                Predictor(after, threads=threads),
+                self._dataset,
+                touched=tuple(entry.class_index for entry in effect.classes),
+                progress=partial(_advance, progress, number),
+            )
+            # The folder may have another name by now.
+            differing += found.model_copy(update={"data": effect.data}) != effect
+        promise = "effects measured again are as on record"
+        return (count_gate("edit effects", differing, len(self._same), promise),)
+
+
+def _advance(progress: Callable[[int], None], effects: int, done: int, total: int) -> None:
+    """Images of one effect done, after so many effects of the same images."""
+    progress(effects * total + done)
 
 
 class EditComparison:
