@@ -1,6 +1,7 @@
 """The report from artifact to page: whole, harmless, the same bytes, nothing asked for."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -26,7 +27,7 @@ from exporter.report.examples import ClassReport, choose_examples, shown_first
 from exporter.report.markdown import escaped
 from exporter.report.observe import observe
 from exporter.report.pictures import VIEW, photograph, veil
-from exporter.report.verdict import Comparison, compare
+from exporter.report.verdict import Comparison, compare, statements
 from exporter.report.words import number_of, per_cent
 from serving.artifact import dump_manifest
 from serving.errors import RequestError
@@ -281,7 +282,7 @@ def test_under_a_sigmoid_a_class_is_recognised_from_a_half_on(held_out, tmp_path
     np.testing.assert_array_equal(seen.recognised, seen.logits[:, 0] >= 0)
     np.testing.assert_array_equal(seen.recognised, seen.probabilities[:, 0] >= 0.5)
     text = Page(make_report(ReportConfig(artifact=exported.out, data=held_out)).html).text
-    assert "of the training images" not in text  # the manifest's accuracy is that of the best class
+    assert "their training images" not in text  # the manifest's accuracy is that of the best class
 
 
 def test_a_graph_of_fixed_batch_size_is_filled_up(config, report, tmp_path):
@@ -360,6 +361,35 @@ def test_damaged_files_are_skipped_and_a_class_without_any_image_is_said(config,
     assert "1 file could not be decoded." in text
     assert "0 held-out images." in text
     assert "No held-out image to show." in text
+
+
+def test_file_names_that_are_no_text_are_shown_as_far_as_they_are(config, tmp_path):
+    data = tmp_path / os.fsdecode(b"data-\xff")
+    (data / "red").mkdir(parents=True)
+    tiny.image(0, 500).save(data / "red" / os.fsdecode(b"a\xffb.png"))
+    made = make_report(config.model_copy(update={"data": data}))
+    text = Page(made.html).text
+    assert r"data-\xff" in text
+    assert rb"Held-out image red/a\xffb.png of red" in made.html
+
+
+def test_the_training_images_beside_the_held_out_ones_are_those_of_the_same_classes(tiny_export):
+    classes = Predictor(tiny_export[0].out).manifest.classes
+    assert classes[0].images > 0
+    records = [
+        record.model_copy(update={"accuracy": accuracy})
+        for record, accuracy in zip(classes, (1.0, 0.5, 0.0), strict=True)
+    ]
+    manifest = tiny_export[1].manifest
+    held_out = _Like(images=4, recognised=0.75, skipped=0, residual=0)
+    reports = [
+        ClassReport(record, _Like(held_out=held_out if index < 2 else None), (), ())
+        for index, record in enumerate(records)
+    ]
+    (text,) = [s.text for s in statements(manifest, reports, 0, None) if s.title == "Model"]
+    assert text == (
+        "It recognises 75.0 % of 8 held-out images of 2 classes (75.0 % of their training images)."
+    )
 
 
 def test_a_photograph_is_not_larger_than_the_page_needs():

@@ -31,6 +31,8 @@ HELD_OUT = HeldOut(
     border=np.zeros(2),
     off_thing=None,
     off_parts=None,
+    drawn=0,
+    pointed=0,
 )
 FIGURES = ClassFigures(
     live=(0, 1),

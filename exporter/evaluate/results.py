@@ -6,10 +6,11 @@ The same artifact, images and options give the same bytes: no time, no path.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from exporter.errors import DatasetError
 
@@ -17,7 +18,7 @@ FORMAT: Literal["protohead-evaluation/1"] = "protohead-evaluation/1"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Difference(_Record):
@@ -87,10 +88,42 @@ class Evaluation(_Record):
     figures: dict[str, dict[str, Figure]]
     notes: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Refuse a record whose lists and figures are not of the same things."""
+        if not self.classes:
+            raise ValueError("expected at least one class, got none")
+        metrics = {name for found in self.figures.values() for name in found}
+        _require_same("method", self.methods, self.figures)
+        _require_same("metric", [metric.name for metric in self.metrics], metrics)
+        for method, found in self.figures.items():
+            for name, figure in found.items():
+                _require_classes(f"{name!r} of {method!r}", figure, len(self.classes))
+        return self
+
     def dump(self) -> bytes:
         """The bytes of ``evaluation.json``."""
         text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
         return (text + "\n").encode()
+
+
+def _require_same(what: str, listed: Collection[str], found: Collection[str]) -> None:
+    if not listed:
+        raise ValueError(f"expected at least one {what}, got none")
+    for name in listed:
+        if name not in found:
+            raise ValueError(f"expected figures of each {what}, got none of {name!r}")
+    for name in sorted(found):
+        if name not in listed:
+            raise ValueError(f"expected figures of listed {what}s alone, got some of {name!r}")
+
+
+def _require_classes(where: str, figure: Figure, count: int) -> None:
+    got = len(figure.classes)
+    if got != count:
+        raise ValueError(f"{where}: expected {count} in classes, one for each, got {got}")
+    if all(value is None for value in figure.classes):
+        raise ValueError(f"{where}: expected a value of at least one class, got null for each")
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -106,7 +139,8 @@ def read_evaluation(path: Path) -> Evaluation:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "evaluation"
+        what = first["msg"].removeprefix("Value error, ")  # pydantic's, before words of ours
         raise DatasetError(
-            f"{path}: {where}: {first['msg']}. Expected what `protohead evaluate` writes as "
+            f"{path}: {where}: {what}. Expected what `protohead evaluate` writes as "
             "evaluation.json."
         ) from error

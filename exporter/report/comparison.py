@@ -115,13 +115,19 @@ def _panel(evaluation: Evaluation, metric: MetricRecord) -> Panel:
                 at=_place(figure.mean, low, high),
                 low=_place(ends[0], low, high),
                 span=_place(ends[1], low, high) - _place(ends[0], low, high),
-                interval=f"95 % interval {number(ends[0])} to {number(ends[1])}",
+                interval=_interval(figure, ends),
             )
             for method, figure, ends in found
         ),
         first=_tick(low),
         last=_tick(high),
     )
+
+
+def _interval(figure: Figure, ends: tuple[float, float]) -> str:
+    if sum(value is not None for value in figure.classes) < 2:
+        return "one class, no interval"
+    return f"95 % interval {number(ends[0])} to {number(ends[1])}"
 
 
 def _range(values: Sequence[tuple[float, ...]]) -> tuple[float, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.dataset import Dataset
+from exporter.dataset import Dataset, as_text
 from exporter.evaluate import Evaluation
 from exporter.evaluate.annotations import Annotations
 from exporter.report.examples import ClassReport
+from exporter.report.words import number_of
 from serving.artifact import Artifact
 
 
@@ -24,7 +25,6 @@ class Contents:
         left_out: Classes with neither prototypes of their own nor held-out images.
         evaluation: The comparison with baselines, if there is one.
         annotations: Where the parts are, if known.
-        masks: Whether masks are known too.
     """
 
     artifact: Artifact
@@ -35,4 +35,21 @@ class Contents:
     left_out: int
     evaluation: Evaluation | None
     annotations: Annotations | None
-    masks: bool
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder with the held-out images."""
+        return as_text(self.data.root.resolve().name)
+
+    @property
+    def whereabouts(self) -> str:
+        """How it is known where the things are, by the images that were judged so."""
+        if self.annotations is None:
+            return "not known: no part annotations were given"
+        measured = [c.figures.held_out for c in self.classes if c.figures.held_out is not None]
+        drawn, pointed = sum(h.drawn for h in measured), sum(h.pointed for h in measured)
+        known = [f"to the pixel in {drawn}"] if drawn else []
+        if pointed:
+            known.append(f"by {number_of(len(self.annotations.parts), 'part')} in {pointed}")
+        images = number_of(sum(h.images for h in measured), "image")
+        return f"known {', '.join(known) or 'in none'} of {images}"

@@ -65,18 +65,23 @@ def _metrics(contents: Contents) -> list[str]:
     evaluation = contents.evaluation
     if evaluation is None:
         return ["", "Not compared with baselines: pass `--evaluation evaluation.json`."]
-    lines = [
-        "",
+    measured = (
         f"Metrics on {number_of(evaluation.images, 'image')} of "
-        f"{number_of(len(evaluation.classes), 'class', 'classes')}; a baseline counts where the "
-        "95 % interval of the difference leaves out zero.",
-        "",
-        "| against | ours better | undecided | ours worse |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+        f"{number_of(len(evaluation.classes), 'class', 'classes')}"
+    )
+    lines = ["", f"{measured}."]
+    if found := compare(evaluation):
+        lines = [
+            "",
+            f"{measured}; a baseline counts where the 95 % interval of the difference leaves out "
+            "zero.",
+            "",
+            "| against | ours better | undecided | ours worse |",
+            "| --- | ---: | ---: | ---: |",
+        ]
     lines += [
         f"| {escaped(c.method)} | {len(c.better)} | {len(c.undecided)} | {len(c.worse)} |"
-        for c in compare(evaluation)
+        for c in found
     ]
     names = [escaped(method) for method in evaluation.methods]
     lines += ["", f"| metric | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]

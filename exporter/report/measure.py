@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exporter.evaluate.cancellation import negative_share, sum_of_norms
 from exporter.evaluate.completeness import completeness_residual
-from exporter.evaluate.localization import Size, peaks
+from exporter.evaluate.localization import Size, peaks, visible
 from exporter.evaluate.redundancy import heatmap_correlation
 from exporter.report.ground import OffThing, at_border, off_parts, off_thing
 from exporter.report.observe import Observed
@@ -53,7 +53,10 @@ class HeldOut:
         negative: Share of the contributions that count against the class.
         border: (k,), share of images whose peak lies at the border.
         off_thing: Beside the thing, where masks are known.
-        off_parts: (k,), share of images whose peak is near no part, where keypoints are known.
+        off_parts: (k,), share of images whose peak is near no part, where keypoints are known and
+            no masks.
+        drawn: Images that ``off_thing`` is over.
+        pointed: Images that ``off_parts`` is over.
     """
 
     images: int
@@ -66,6 +69,8 @@ class HeldOut:
     border: Doubles
     off_thing: OffThing | None
     off_parts: Doubles | None
+    drawn: int
+    pointed: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,8 @@ def _held_out(observed: Observed, size: Size) -> HeldOut:
     contributions = observed.contributions.astype(np.float64)
     total = float(np.abs(contributions).sum())
     marks, known = observed.marks, observed.marks.drawn
+    # Masks say more than keypoints: where there are any, the keypoints are not asked.
+    points = None if len(known) else marks.points
     return HeldOut(
         images=len(observed.paths),
         skipped=observed.skipped,
@@ -144,5 +151,7 @@ def _held_out(observed: Observed, size: Size) -> HeldOut:
         off_thing=off_thing(observed.heatmaps[known], centres[known], marks.foreground)
         if len(known)
         else None,
-        off_parts=None if marks.points is None else off_parts(centres, marks.points, size),
+        off_parts=None if points is None else off_parts(centres, points, size),
+        drawn=len(known),
+        pointed=0 if points is None else int(visible(points).any(axis=1).sum()),
     )

@@ -33,7 +33,7 @@ class Marks:
         points: (n, q, 2), keypoints in pixels of the view, NaN where not visible or not known;
             None without annotations.
         drawn: Images whose masks are known.
-        foreground: (len(drawn), height, width), where the thing shows in them.
+        foreground: (len(drawn), height, width), where the thing shows in them, part or not.
     """
 
     points: NDArray[np.float64] | None
@@ -171,8 +171,8 @@ def _points(picture: Picture, annotations: Annotations | None) -> NDArray[np.flo
 def _foreground(picture: Picture, truth: PartTruth | None) -> NDArray[np.bool_] | None:
     if truth is None or not truth.covers(picture.path):
         return None
-    masks = picture.masks_to_view(truth.masks(picture.path))
-    return np.asarray(masks.any(axis=0))
+    (mask,) = picture.masks_to_view(truth.foreground(picture.path)[None])
+    return np.asarray(mask)
 
 
 def _marks(

@@ -23,7 +23,7 @@ from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, Example
 from exporter.report.pictures import Picture, crop, ground, photograph, veil
 from exporter.report.rules import BY_KIND, RULES, Finding
-from exporter.report.verdict import compare, counts, statements
+from exporter.report.verdict import compare, counts, statements, undecided
 from exporter.report.words import number_of, per_cent
 from serving.artifact import Artifact, Preprocessing
 from serving.lettering import MINUS, decimals_for, percent, signed
@@ -155,6 +155,7 @@ def render(
         counts=counts(contents.classes),
         rules=RULES,
         comparisons=() if evaluation is None else compare(evaluation),
+        undecided="" if evaluation is None else undecided(evaluation),
         panels=() if evaluation is None else comparison.panels(evaluation),
         rows=() if evaluation is None else comparison.rows(evaluation),
         evaluation=evaluation,

@@ -102,12 +102,8 @@ def make_report(config: ReportConfig, *, progress: Progress = _silent) -> Report
     data = _dataset(config, artifact)
     entries = _entries(config, predictor, data)
     found = list(_reports(predictor, entries, config, annotations, truth, progress))
-    if annotations is not None and not any(_annotated(annotations, entry) for entry in entries):
-        raise DatasetError(
-            f"{config.parts}: expected annotations of the images in {config.data}, found none for "
-            "any of them. Images are matched by the last parts of their paths: folder and file "
-            "name."
-        )
+    if annotations is not None:
+        _require_annotated(annotations, entries, found, config)
     shown = shown_first(found, config.max_classes)
     contents = Contents(
         artifact=artifact,
@@ -118,7 +114,6 @@ def make_report(config: ReportConfig, *, progress: Progress = _silent) -> Report
         left_out=0 if config.classes else len(data.classes) - len(found),
         evaluation=evaluation,
         annotations=annotations,
-        masks=truth is not None,
     )
     page, class_bytes = render(contents, progress=progress)
     return Report(
@@ -232,5 +227,23 @@ def _reports(
         )
 
 
-def _annotated(annotations: Annotations, entry: ClassImages) -> bool:
-    return any(annotations.match(path) is not None for path in entry.paths)
+def _require_annotated(
+    annotations: Annotations,
+    entries: Sequence[ClassImages],
+    found: Sequence[ClassReport],
+    config: ReportConfig,
+) -> None:
+    """Refuse annotations of other images than those of the report, where it has any."""
+    paths = [path for entry in entries for path in entry.paths]
+    if not paths or any(annotations.match(path) is not None for path in paths):
+        return
+    whose = f"images of {', '.join(e.label for e in entries)}" if config.classes else "images"
+    if all(report.figures.held_out is None for report in found):
+        raise DatasetError(
+            f"{config.data}: expected {whose} that can be decoded, found none among {len(paths)}."
+        )
+    raise DatasetError(
+        f"{config.parts}: expected annotations of the {whose} in {config.data}, found none for any "
+        "of them. Images are matched by the last parts of their paths, folder and file name; a "
+        "name that several annotations share belongs to none of them."
+    )

@@ -117,6 +117,17 @@ def compare(evaluation: Evaluation) -> tuple[Comparison, ...]:
     return tuple(found)
 
 
+def undecided(evaluation: Evaluation) -> str:
+    """Why nothing can be compared, where :func:`compare` finds nothing."""
+    others = sum(method != OURS for method in evaluation.methods)
+    if not others:
+        return "The evaluation has no baseline to compare with."
+    return (
+        f"{number_of(others, 'baseline')}, figures alone: the interval of a difference needs two "
+        "classes or more, so nothing says better or worse."
+    )
+
+
 def _headline(classes: Sequence[ClassReport]) -> Statement:
     warned = [c for c in classes if c.findings]
     kinds = Counter(f.kind for c in classes for f in c.findings)
@@ -136,12 +147,17 @@ def _model(manifest: Manifest, classes: Sequence[ClassReport]) -> Statement:
     if not images:
         return Statement("Model", "No held-out image could be measured.", "look")
     share = sum(h.recognised * h.images for h in measured) / images
-    trained = [c.record for c in classes if c.record.accuracy is not None and c.record.images]
+    trained = [
+        c.record
+        for c in classes
+        if c.figures.held_out is not None and c.record.accuracy is not None and c.record.images
+    ]
     own = sum(r.images for r in trained)
     known = ""
     if own and manifest.activation == "softmax":
         before = sum(r.images * (r.accuracy or 0) for r in trained) / own
-        known = f" (of the training images {per_cent(before, 1)})"
+        whose = "its" if len(measured) == 1 else "their"
+        known = f" ({per_cent(before, 1)} of {whose} training images)"
     skipped = sum(h.skipped for h in measured)
     lost = f" {number_of(skipped, 'file')} could not be decoded." if skipped else ""
     text = (
@@ -173,9 +189,9 @@ def _baselines(evaluation: Evaluation | None) -> Statement:
     if evaluation is None:
         return Statement("Baselines", "Not compared: no evaluation was given.", "plain")
     found = compare(evaluation)
+    if not found:
+        return Statement("Baselines", undecided(evaluation), "look")
     sides = [sum(len(side) for side in by) for by in zip(*map(_sides, found), strict=True)]
-    if not sides:
-        return Statement("Baselines", "The evaluation has no baseline to compare with.", "look")
     text = (
         f"{number_of(len(found), 'baseline')}, {number_of(len(evaluation.metrics), 'metric')}: "
         f"better in {sides[0]} comparisons, undecided in {sides[1]}, worse in {sides[2]}."
