@@ -9,6 +9,7 @@ Symbols: c classes, t explained classes, k prototypes, h×w grid.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +19,17 @@ import orjson
 from numpy.typing import NDArray
 
 from serving.errors import RequestError
-from serving.heatmaps import Draw, drawer
+from serving.formats import FORMATS
+from serving.heatmaps import Draw, drawer, drawn_size
 from serving.live import Served
 from serving.predictor import Outputs, activate
 from serving.preprocess import decode, preprocess
-from serving.problems import ProblemError
+from serving.problems import ProblemError, too_long
 from serving.runtime import run
 from serving.schema import (
     ContrastOptions,
     ExplainOptions,
+    HeatmapOptions,
     Mute,
     PredictOptions,
 )
@@ -45,33 +48,38 @@ class Answerer:
         served: The model.
         max_pixels: Width times height of an image, checked before it is decoded.
         max_classes: Classes that a request may name.
+        max_drawn: Pixels of all heatmaps that a request may have drawn.
+        deadline: When nobody waits any more, by ``time.monotonic``.
         observe: Told of each image's answer, for the metrics.
     """
 
     served: Served
     max_pixels: int
     max_classes: int
+    max_drawn: int
+    deadline: float
     observe: Observe
 
-    def predict(self, images: Iterable[bytes], options: PredictOptions) -> bytes:
+    def predict(self, images: Sequence[bytes], options: PredictOptions) -> bytes:
         """The answer of ``/v1/predict``."""
         return dump({"results": self.predictions(images, options)})
 
-    def explain(self, images: Iterable[bytes], options: ExplainOptions) -> bytes:
+    def explain(self, images: Sequence[bytes], options: ExplainOptions) -> bytes:
         """The answer of ``/v1/explain``."""
         return dump({**self._heading(), "results": self.explanations(images, options)})
 
     def predictions(
-        self, pictures: Iterable[Picture], options: PredictOptions
+        self, pictures: Sequence[Picture], options: PredictOptions
     ) -> list[dict[str, Any]]:
         """The results of ``/v1/predict``, ready for :func:`dump`."""
         return [self._prediction(picture, options) for picture in pictures]
 
     def explanations(
-        self, pictures: Iterable[Picture], options: ExplainOptions
+        self, pictures: Sequence[Picture], options: ExplainOptions
     ) -> list[dict[str, Any]]:
         """The results of ``/v1/explain``, ready for :func:`dump`."""
         plan = _Plan.make(self.served, options, self.max_classes)
+        self._require_drawable(options, len(pictures) * plan.classes)
         return [self._explanation(picture, options, plan) for picture in pictures]
 
     def contrast(self, image: bytes, options: ContrastOptions) -> bytes:
@@ -80,6 +88,7 @@ class Answerer:
         ids = [predictor.class_id(options.a), predictor.class_id(options.b)]
         if ids[0] == ids[1]:
             raise RequestError("expected two classes a and b that differ, got the same one twice.")
+        self._require_drawable(options, 2)
         muted = _muted(self.served, options.mute)
         batch = self._prepare(image)
         mask = _mask(self.served, muted)
@@ -105,11 +114,26 @@ class Answerer:
         grid = self.served.predictor.manifest.head.grid
         return {"model": self.served.heading, "heatmap_grid": grid}
 
+    def _require_drawable(self, options: HeatmapOptions, classes: int) -> None:
+        """Refuse to draw more than allowed, before anything is computed."""
+        if options.heatmaps != "png":
+            return
+        width, height = drawn_size(options, **self._view)
+        pixels = classes * self.served.predictor.manifest.prototypes * width * height
+        if pixels > self.max_drawn:
+            raise ProblemError(
+                "too-large",
+                f"expected heatmaps of at most {self.max_drawn} pixels in all, asked for {pixels}. "
+                "Ask for fewer images or classes, a smaller upsample, or values.",
+            )
+
     def _prepare(self, picture: Picture) -> NDArray[np.float32]:
-        """The batch of one that the network is given."""
+        """The batch of one that the network is given; no more of them after the deadline."""
+        if time.monotonic() > self.deadline:
+            raise too_long()
         declared = self.served.predictor.manifest.input
         if isinstance(picture, bytes):
-            upright = decode(picture, max_pixels=self.max_pixels)
+            upright = decode(picture, max_pixels=self.max_pixels, formats=FORMATS)
             picture = preprocess(upright, declared.preprocessing)
         # Images run one by one: a batch is no faster on a CPU, and an answer must not depend on
         # what else is in the request. A model of fixed batch size is fed copies.
@@ -170,15 +194,14 @@ class Answerer:
         batch = self._prepare(picture)
         outputs = self._run(batch, plan.mask, plan.ids)
         draw = drawer(options, **self._view)
-        count = outputs.class_ids.shape[1] if plan.ids is not None else plan.top
-        classes = self._explained(outputs, count, draw, plan.muted)
+        classes = self._explained(outputs, plan.classes, draw, plan.muted)
         residual = max(_residual(explained) for explained in classes)
         self._observe(outputs.logits[0], residual)
         return {
             "view": self._view,
             "classes": classes,
             "residual": residual,
-            "before": self._before(batch, outputs, count) if plan.muted else None,
+            "before": self._before(batch, outputs, plan.classes) if plan.muted else None,
         }
 
     def _before(
@@ -245,6 +268,11 @@ class _Plan:
     ids: NDArray[np.int64] | None
     mask: NDArray[np.float32] | None
     muted: frozenset[tuple[int, int]]
+
+    @property
+    def classes(self) -> int:
+        """How many are explained of each image."""
+        return self.top if self.ids is None else self.ids.shape[1]
 
     @classmethod
     def make(cls, served: Served, options: ExplainOptions, max_classes: int) -> _Plan:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from serving import metrics, openapi, routes_answers, routes_model
 from serving.errors import ImageError, RequestError
@@ -47,6 +48,9 @@ class _Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._answer_head(scope, receive, send)
+            return
         posted = scope["type"] == "http" and scope["method"] == "POST"
         route = self._direct.get(scope["path"]) if posted else None
         if route is None:
@@ -55,6 +59,19 @@ class _Application(FastAPI):
         scope["route"] = route
         response: Response = await route.endpoint(Request(scope, receive))
         await response(scope, receive, send)
+
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As GET is answered, without the body."""
+        as_get = {**scope, "method": "GET"}
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await super().__call__(as_get, receive, send_head)
+        if "route" in as_get:  # for the metrics
+            scope["route"] = as_get["route"]
 
 
 def create_app(host: Host) -> FastAPI:
@@ -86,10 +103,21 @@ def create_app(host: Host) -> FastAPI:
         app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
-    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/page", _Page(directory=PAGE))
     _answer_errors(app)
-    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    closed = host.settings.tokens is not None
+    app.openapi = lambda: openapi.describe(app, closed=closed)  # type: ignore[method-assign]
     return app
+
+
+class _Page(StaticFiles):
+    """The page's files, asked for again each time: those of two releases do not fit together."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """One of them, or that it has not changed."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 async def _index() -> Response:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving import metrics
 from serving.errors import SettingsError
 from serving.logs import write_access
-from serving.problems import ProblemError, as_problem
+from serving.problems import ProblemError, as_problem, busy
 from serving.settings import Settings
 
 HEALTH = frozenset(
@@ -42,6 +42,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DOCS = frozenset({"/", "/openapi.json"})
 _DOCS_BELOW = ("/page/", "/v1/samples")
 
+_BODIES_PER_ANALYSIS = 4
 SECONDS_BETWEEN_LOOKS = 1.0
 """At the file of tokens."""
 _PROCESS = secrets.token_hex(4)
@@ -156,12 +157,9 @@ class Guard:
         if scope["method"] != "POST":
             await self._app(scope, receive, request.send)
             return
-        if self._in_hand >= self._settings.concurrency:
-            raise ProblemError(
-                "busy",
-                f"{self._in_hand} requests are in hand, the most allowed. Try again soon.",
-                {"Retry-After": "1"},
-            )
+        # Slow senders hold no place among the analyses, but not without end.
+        if self._in_hand >= _BODIES_PER_ANALYSIS * self._settings.concurrency:
+            raise busy(self._in_hand)
         self._in_hand += 1
         try:
             await self._app(scope, receive, request.send)
@@ -241,4 +239,7 @@ class _Request:
 
 
 def _known(path: str) -> str | None:
-    return path if path in HEALTH else None
+    """The label of a path that no route of ours has."""
+    if path in HEALTH or path in _DOCS:
+        return path
+    return next((prefix for prefix in _DOCS_BELOW if path.startswith(prefix)), None)

@@ -30,10 +30,15 @@ def drawer(options: HeatmapOptions, *, width: int, height: int) -> Draw:
         return lambda _number, _heatmap: None
     if options.heatmaps == "values":
         return lambda _number, heatmap: heatmap
+    size = drawn_size(options, width=width, height=height)
+    return lambda number, heatmap: _png(number, heatmap, size)
+
+
+def drawn_size(options: HeatmapOptions, *, width: int, height: int) -> tuple[int, int]:
+    """Width and height of a drawn heatmap, pixels, for a view of the size given."""
     longer = max(width, height)
     factor = (options.upsample or longer) / longer
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return lambda number, heatmap: _png(number, heatmap, size)
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def _png(number: int, heatmap: NDArray[np.float32], size: tuple[int, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from serving.answers import Answerer
 from serving.live import Live, Served
 from serving.pool import Pool
 from serving.predictor import Predictor
-from serving.problems import ProblemError
+from serving.problems import ProblemError, busy, too_long
 from serving.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -32,6 +33,7 @@ class Host:
         self._live: Live | None = None
         self._stop = threading.Event()
         self._pool = Pool(settings.calls_at_once)
+        self._analyses = 0
 
     def start(self) -> None:
         """Load the artifact and watch its path.
@@ -67,10 +69,15 @@ class Host:
         return self.settings.max_images
 
     def answerer(self) -> Answerer:
-        """Answers by the model that answers now."""
+        """Answers by the model that answers now, from now on within the time limit."""
         settings = self.settings
         return Answerer(
-            self.served, settings.max_pixels, settings.max_classes, metrics.observe_answer
+            self.served,
+            settings.max_pixels,
+            settings.max_classes,
+            settings.max_drawn,
+            time.monotonic() + settings.timeout,
+            metrics.observe_answer,
         )
 
     async def read(self, request: Request) -> bytes:
@@ -107,6 +114,20 @@ class Host:
             "too-large", f"expected a body of at most {self.settings.max_body} bytes."
         )
 
+    async def analyse(self, call: Callable[[], Answer]) -> Answer:
+        """Run an analysis of images, of which a worker takes only so many in hand.
+
+        Raises:
+            ProblemError: There are as many as allowed, or it does not end in time.
+        """
+        if self._analyses >= self.settings.concurrency:
+            raise busy(self._analyses)
+        self._analyses += 1
+        try:
+            return await self.work(call)
+        finally:
+            self._analyses -= 1
+
     async def work(self, call: Callable[[], Answer]) -> Answer:
         """Run a call in the bounded pool of threads.
 
@@ -116,9 +137,4 @@ class Host:
         try:
             return await self._pool.run(call, self.settings.timeout)
         except TimeoutError as error:
-            raise ProblemError(
-                "timeout",
-                f"The answer took longer than {self.settings.timeout:g} s. Try again later, or "
-                "with fewer images.",
-                {"Retry-After": "1"},
-            ) from error
+            raise too_long() from error

@@ -17,9 +17,9 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from serving.formats import FORMATS
 from serving.problems import ProblemError, wrong_options
 
-FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
 MAX_FIELDS = 1000
 MAX_HEADER = 8192  # bytes of one part's headers
 

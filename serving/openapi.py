@@ -35,7 +35,7 @@ _PROTOTYPE = {
     ],
 }
 _CLASS = {**_LOGITS, "bias": 0.25, "common": 2.5, "whole": False, "prototypes": [_PROTOTYPE]}
-_SMALL_GIF = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
+SMALL_GIF = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
 
 EXAMPLES: dict[str, Any] = {
     "predict": {"results": [{"classes": [_LOGITS]}]},
@@ -81,7 +81,7 @@ def body(options: type[BaseModel], *, example: dict[str, Any], many: bool = True
         "oneOf": [{"required": [name]} for name in ("image", *named)],
         "additionalProperties": False,
     }
-    sent = {"image": _SMALL_GIF, **example}
+    sent = {"image": SMALL_GIF, **example}
     return {
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": text}
@@ -128,8 +128,13 @@ def _as_text(name: str, field: dict[str, Any]) -> dict[str, Any]:
     return field
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The whole description: every operation may answer with a problem, in one shape."""
+def describe(app: FastAPI, *, closed: bool) -> dict[str, Any]:
+    """The whole description: every operation may answer with a problem, in one shape.
+
+    Args:
+        app: The application.
+        closed: Whether a bearer token is asked for.
+    """
     if app.openapi_schema is None:
         described = get_openapi(
             title=app.title,
@@ -144,6 +149,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 operation["responses"].pop("422", None)  # FastAPI's own shape is never sent
                 operation["responses"]["default"] = _PROBLEM
+        if closed:
+            described["components"]["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer"}
+            }
+            described["security"] = [{"token": []}]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         app.openapi_schema = described

@@ -252,7 +252,7 @@ class Predictor:
         if isinstance(key, str):
             ids = [index for index, label in enumerate(self.manifest.labels) if label == key]
             if not ids:
-                raise RequestError(f"expected a label of this model, got {key!r}.")
+                raise RequestError(f"expected a label of this model, got {key[:80]!r}.")
             if len(ids) > 1:
                 raise RequestError(f"the label {key!r} is shared by the classes {ids}: use an id.")
             return ids[0]

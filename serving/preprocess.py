@@ -56,12 +56,15 @@ class View:
         )
 
 
-def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(
+    source: bytes | Path, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
     """Decode an image to upright RGB.
 
     Args:
         source: The file's bytes, or its path. The first frame of an animation is used.
         max_pixels: Width times height above which the image is refused undecoded.
+        formats: Those that are decoded, by Pillow's names in any case.
 
     Returns:
         An 8-bit RGB image, turned as its EXIF orientation says.
@@ -71,25 +74,27 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """
     name = source.name if isinstance(source, Path) else f"{len(source)} bytes"
     try:
-        return _decode(source, name, max_pixels)
+        return _decode(source, name, max_pixels, formats)
     except ImageError:
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{error.filename}: no such file.") from error
     except UnidentifiedImageError as error:  # its own words name an object in memory
         raise ImageError(
-            f"{name}: expected an image ({', '.join(FORMATS)}), found something else or a damaged "
+            f"{name}: expected an image ({', '.join(formats)}), found something else or a damaged "
             "header."
         ) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         raise ImageError(
-            f"{name}: expected an image ({', '.join(FORMATS)}), could not decode it: {error}."
+            f"{name}: expected an image ({', '.join(formats)}), could not decode it: {error}."
         ) from error
 
 
-def _decode(source: bytes | Path, name: str, max_pixels: int) -> Image.Image:
+def _decode(
+    source: bytes | Path, name: str, max_pixels: int, formats: tuple[str, ...]
+) -> Image.Image:
     file = source if isinstance(source, Path) else io.BytesIO(source)
-    with Image.open(file, formats=FORMATS) as image:
+    with Image.open(file, formats=formats) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageError(

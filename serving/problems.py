@@ -87,6 +87,24 @@ class ProblemError(Exception):
         return Response(orjson.dumps(body), status, self.headers, MEDIA_TYPE)
 
 
+def busy(count: int) -> ProblemError:
+    """The problem of a request too many."""
+    return ProblemError(
+        "busy",
+        f"{count} requests are in hand, the most allowed. Try again soon.",
+        {"Retry-After": "1"},
+    )
+
+
+def too_long() -> ProblemError:
+    """The problem of an answer that is not ready in time."""
+    return ProblemError(
+        "timeout",
+        "The answer took longer than is allowed here. Try again later, or ask for less at once.",
+        {"Retry-After": "1"},
+    )
+
+
 def kind_of(status: int) -> Kind:
     """The kind of problem that a bare HTTP status stands for."""
     return next((kind for kind, (code, _) in KINDS.items() if code == status), "malformed")
@@ -108,5 +126,5 @@ def as_problem(error: Exception) -> ProblemError:
 def wrong_options(error: ValidationError) -> ProblemError:
     """The problem with options that do not fit their model: the first one, by name."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "options"
+    where = ".".join(str(part) for part in first["loc"])[:80] or "options"
     return ProblemError("options", f"{where}: {first['msg']}.")

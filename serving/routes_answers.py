@@ -112,4 +112,4 @@ async def _answer(
         options = read_options(model, intake, answerer.served.labels)
         return call(answerer, intake, options)
 
-    return Response(await host.work(work), media_type="application/json")
+    return Response(await host.analyse(work), media_type="application/json")

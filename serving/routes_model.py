@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request, Response
 
 from serving.artifact import ClassRecord
 from serving.edits import EditRecord
+from serving.errors import RequestError
+from serving.formats import FORMATS
 from serving.host import Host
-from serving.intake import FORMATS, class_key
 from serving.live import Served
 from serving.problems import ProblemError
 from serving.schema import (
@@ -32,7 +33,8 @@ from serving.schema import (
 from serving.settings import Settings
 
 _JPEG: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "Not changed since the ETag that was sent."},
 }
 _FOR_EVER = "max-age=31536000, immutable"
 
@@ -58,9 +60,12 @@ def router(host: Host) -> APIRouter:
 
     @routes.get("/classes/{id}/prototypes")
     async def prototypes(id: str) -> PrototypesAnswer:  # noqa: A002 - the path's own word
-        """What the model looks for in a class, in general; a class is an id or a label."""
+        """What the model looks for in a class, in general.
+
+        A class is an id, or a label that is none: digits up to the number of classes are an id.
+        """
         served = host.served
-        return _prototypes(served, served.predictor.class_id(class_key(id, served.labels)))
+        return _prototypes(served, _class_id(served, id))
 
     @routes.get("/evidence/{folder}/{file}", response_class=Response, responses=_JPEG)
     async def evidence(folder: str, file: str, request: Request, v: str = "") -> Response:
@@ -86,6 +91,17 @@ def router(host: Host) -> APIRouter:
         return _cached(request, content, _digest(content), v, host.settings)
 
     return routes
+
+
+def _class_id(served: Served, text: str) -> int:
+    manifest = served.predictor.manifest
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+    if 0 <= number < len(manifest.classes):
+        return number
+    try:
+        return served.predictor.class_id(text)
+    except RequestError as error:
+        raise ProblemError("unknown-path", str(error)) from error
 
 
 def _model(served: Served, settings: Settings) -> ModelAnswer:
@@ -210,13 +226,18 @@ def _cached(
     request: Request, content: bytes, digest: str, version: str, settings: Settings
 ) -> Response:
     """A picture that clients may keep: for ever under its version, else after asking again."""
-    fixed = bool(version) and digest.startswith(version)
+    fixed = bool(version)
+    if fixed and version != digest[:12]:
+        raise ProblemError(
+            "unknown-path", "expected the version of a picture of this model; it has changed."
+        )
     headers = {
         "ETag": f'"{digest}"',
         "Cache-Control": f"{'private' if settings.tokens else 'public'}, "
         + (_FOR_EVER if fixed else "no-cache"),
     }
-    known = request.headers.get("if-none-match", "")
-    if digest in known:
+    lines = ",".join(request.headers.getlist("if-none-match"))
+    known = {tag.strip().removeprefix("W/") for tag in lines.split(",")}
+    if known & {"*", headers["ETag"]}:
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type="image/jpeg")

@@ -57,6 +57,11 @@ class Session(Protocol):
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+def cuda_offered() -> bool:
+    """Whether this onnxruntime comes with CUDA; that it works shows when a session is made."""
+    return _NAMES["cuda"] in ort.get_available_providers()
+
+
 def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: int = 0) -> Session:
     """Open an ONNX model.
 

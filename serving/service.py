@@ -29,6 +29,7 @@ from serving.guard import Guard
 from serving.host import Host
 from serving.live import Served
 from serving.logs import configure_logs
+from serving.problems import ProblemError
 from serving.schema import ExplainOptions, Heatmaps, PredictOptions
 from serving.settings import Settings
 
@@ -64,6 +65,12 @@ class Front:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = scope["type"] == "http" and scope["path"] not in _BENTOML_PATHS
+        if not own and scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            raise ProblemError(
+                "unknown-method",
+                f"expected GET or HEAD, got {scope['method'][:20]}.",
+                {"Allow": "GET, HEAD"},
+            )
         await (app if own else self._bentoml)(scope, receive, send)
 
 

@@ -6,17 +6,28 @@ machine on a network that is not trusted.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from serving.errors import SettingsError
-from serving.runtime import Provider
+from serving.runtime import Provider, cuda_offered
 
 PREFIX = "PROTOHEAD_"
+_SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -28,13 +39,15 @@ class Settings(BaseModel):
         provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
         host: IP address to listen on.
         port: TCP port to listen on.
-        workers: Processes; 0 takes one for each core, on CUDA one.
+        workers: Processes; 0 takes one for each core, or one where onnxruntime offers CUDA.
         threads: Threads inside an operator, in each worker; 0 shares the cores between workers.
         max_body: Bytes of a request's body.
         max_pixels: Width times height of an image, checked before it is decoded.
         max_images: Images in a request.
         max_classes: Classes that a request may name.
-        concurrency: Analyses that one worker has in hand, running or waiting; above it 429.
+        max_drawn: Pixels of all heatmaps that one request may have drawn as png.
+        concurrency: Analyses that one worker has in hand, running or waiting; above it 429. Of
+            bodies that still come in it takes four times as many.
         timeout: Seconds for receiving a request, and again for answering it.
         reload: Seconds between looks at the served link; 0 never looks.
         tokens: File with one bearer token a line, read again when it changes; without it everybody
@@ -55,12 +68,23 @@ class Settings(BaseModel):
     max_pixels: Count = 40_000_000
     max_images: Count = 16
     max_classes: Count = 64
+    max_drawn: Count = 40_000_000
     concurrency: Count = 64
     timeout: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     reload: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     tokens: Path | None = None
     open_health: bool = True
     open_docs: bool = True
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, host: str) -> str:
+        if host == "localhost":
+            return "127.0.0.1"
+        try:
+            return str(ip_address(host))
+        except ValueError as error:
+            raise ValueError(f"expected an IP address, got {host[:80]!r}") from error
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +104,7 @@ class Settings(BaseModel):
         values = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environment.items()
-            if name.startswith(PREFIX)
+            if name.startswith(PREFIX) and not _is_service_link(name, value)
         }
         try:
             return cls.model_validate(values)
@@ -98,7 +122,8 @@ class Settings(BaseModel):
     def process_count(self) -> int:
         """Worker processes to start."""
         # Several processes on one GPU would each hold the model and wait for each other.
-        return self.workers or (1 if self.provider == "cuda" else core_count())
+        on_gpu = self.provider == "cuda" or (self.provider == "auto" and cuda_offered())
+        return self.workers or (1 if on_gpu else core_count())
 
     @property
     def thread_count(self) -> int:
@@ -121,8 +146,23 @@ class Settings(BaseModel):
         return max(1, core_count() // self.process_count)
 
 
-def core_count() -> int:
-    """Cores that this process may run on, which a container limits below those of the machine."""
+def core_count(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores that this process may use: those it is bound to, or fewer by a container's quota.
+
+    Args:
+        quota: Where the control group says how much time of how much it may use.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        bound = len(os.sched_getaffinity(0))
+    else:
+        bound = os.cpu_count() or 1
+    try:
+        allowed, period = quota.read_text().split()
+        return min(bound, max(1, math.ceil(int(allowed) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max": no quota
+        return bound
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes set a variable in the name of a Service called `protohead`."""
+    return bool(_SERVICE_LINK.fullmatch(name)) or (name == f"{PREFIX}PORT" and "://" in value)

@@ -303,8 +303,77 @@ def test_evidence_links_lead_to_the_crops_and_may_be_kept_for_ever(client, tiny_
 
 def test_evidence_without_its_version_must_be_asked_for_again(client):
     link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
-    for url in (link.partition("?")[0], link[:-1] + ("0" if link[-1] != "0" else "1")):
-        assert client.get(url).headers["cache-control"] == "public, no-cache"
+    bare = client.get(link.partition("?")[0])
+    assert bare.headers["cache-control"] == "public, no-cache"
+
+
+@pytest.mark.parametrize("change", [lambda v: v[:1], lambda v: v[:-1] + "x", lambda _: "zzz"])
+def test_evidence_of_another_version_is_not_found(client, change):
+    link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
+    path, _, version = link.partition("?v=")
+    for url in (path, client.get("/v1/samples").json()["samples"][0]["url"].partition("?")[0]):
+        answer = client.get(f"{url}?v={change(version)}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:protohead:unknown-path")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("*", 304),
+        ('"other", W/{tag}', 304),
+        ("{tag}", 304),
+        ('"x{digest}"', 200),
+        ("{digest}", 200),
+        ('"other"', 200),
+    ],
+)
+def test_only_the_whole_tag_says_that_nothing_changed(client, header, status):
+    link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
+    tag = client.get(link).headers["etag"]
+    sent = header.format(tag=tag, digest=tag.strip('"'))
+    assert client.get(link, headers={"if-none-match": sent}).status_code == status
+    two = [("if-none-match", '"other"'), ("if-none-match", sent)]
+    assert client.get(link, headers=two).status_code == status
+
+
+def test_head_is_get_without_the_body(client):
+    link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
+    for path in ("/", "/page/app.js", "/v1/model", "/metrics", "/v2/health/ready", link):
+        get, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        if path != "/metrics":  # it counts these very requests
+            assert head.headers["content-length"] == get.headers["content-length"]
+    assert client.head("/v1/predict").status_code == 405
+
+
+def test_the_files_of_the_page_are_asked_for_again(client):
+    for path in ("/", "/page/app.js", "/page/style.css"):
+        assert client.get(path).headers["cache-control"] == "no-cache"
+
+
+def test_digits_in_the_path_of_a_class_are_an_id_where_labels_are_digits_too(
+    toybirds_like_numbers,
+):
+    with listening(toybirds_like_numbers) as address, httpx.Client(base_url=address.url) as client:
+        assert client.get("/v1/classes/0/prototypes").json()["label"] == "2"
+        assert client.get("/v1/classes/2/prototypes").json()["label"] == "0"
+        assert client.get("/v1/classes/7/prototypes").json()["id"] == 1  # no id, but a label
+
+
+@pytest.fixture
+def toybirds_like_numbers(tmp_path):
+    """Settings of the tiny classifier with labels that are digits, and ids of other classes."""
+    config = tiny.write(tmp_path)
+    for old, new in zip(tiny.LABELS, ("2", "7", "0"), strict=True):
+        (config.data / old).rename(config.data / new)
+    export(config.model_copy(update={"labels": ("2", "7", "0")}))
+    return Settings(artifact=config.out, provider="cpu", threads=1)
+
+
+def test_an_unknown_class_in_a_path_is_not_found(client):
+    for name in ("3", "99", "nobody", "red,green"):
+        answer = client.get(f"/v1/classes/{name}/prototypes")
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:protohead:unknown-path")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import base64
 import io
 import json
+import socket
 import struct
 import threading
 import time
 import zlib
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -14,12 +16,12 @@ import tiny
 from http_server import listening
 from PIL import Image
 
-from serving import guard
+from serving import answers, guard
 from serving.errors import SettingsError
 from serving.guard import Tokens
 from serving.host import Host
 from serving.problems import ProblemError
-from serving.settings import Settings
+from serving.settings import Settings, core_count
 
 PNG = {"content-type": "image/png"}
 MAX_BODY = 100_000
@@ -185,7 +187,7 @@ def test_of_an_animation_the_first_frame_counts(client):
         ("GET", "/page/nothing.js", 404, "unknown-path"),
         ("GET", "/page/../api.py", 404, "unknown-path"),
         ("GET", "/docs", 404, "unknown-path"),
-        ("GET", "/v1/classes/violet/prototypes", 422, "options"),
+        ("GET", "/v1/classes/violet/prototypes", 404, "unknown-path"),
         ("GET", "/v1/predict", 405, "unknown-method"),
         ("DELETE", "/v1/model", 405, "unknown-method"),
         ("POST", "/", 405, "unknown-method"),
@@ -233,6 +235,8 @@ def test_requests_beyond_the_concurrency_are_told_to_come_back(tiny_export, monk
         refused(answer, 429, "busy")
         assert int(answer.headers["retry-after"]) >= 1
         assert httpx.get(f"{address.url}/v1/model").status_code == 200  # only work is counted
+        link = httpx.get(f"{address.url}/v1/samples").json()["samples"][0]["url"]
+        assert httpx.get(f"{address.url}{link}").status_code == 200
         release.set()
         thread.join(20)
         assert first[0].status_code == 200
@@ -247,6 +251,80 @@ def test_an_answer_that_takes_too_long_is_given_up(tiny_export, monkeypatch):
         answer = httpx.post(f"{address.url}/v1/predict", content=encoded(), headers=PNG)
         release.set()
     refused(answer, 503, "timeout")
+
+
+def test_slow_senders_hold_no_place_among_the_analyses(tiny_export):
+    settings = Settings(
+        artifact=tiny_export[1].folder, provider="cpu", threads=1, concurrency=2, timeout=30
+    )
+    begin = b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+    with listening(settings) as address, ExitStack() as stack:
+        place = httpx.URL(address.url)
+        for _ in range(7):
+            slow = stack.enter_context(socket.create_connection((place.host, place.port)))
+            slow.sendall(begin + b"content-length: 1000\r\n\r\nab")
+        time.sleep(0.3)
+        ask = lambda: httpx.post(  # noqa: E731
+            f"{address.url}/v1/predict", content=encoded(), headers=PNG
+        )
+        assert ask().status_code == 200
+        slow = stack.enter_context(socket.create_connection((place.host, place.port)))
+        slow.sendall(begin + b"content-length: 1000\r\n\r\nab")
+        time.sleep(0.3)
+        refused(ask(), 429, "busy")  # but not without end
+
+
+def test_no_image_is_begun_when_nobody_waits_any_more(tiny_export, monkeypatch):
+    begun = []
+    decode = answers.decode
+
+    def slow(*arguments, **options):
+        begun.append(1)
+        time.sleep(0.5)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(answers, "decode", slow)
+    settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1, timeout=0.7)
+    files = [("image", ("a.png", encoded()))] * 5
+    with listening(settings) as address:
+        refused(httpx.post(f"{address.url}/v1/predict", files=files), 503, "timeout")
+        time.sleep(1.2)
+    assert len(begun) == 2
+
+
+def test_more_drawing_than_allowed_is_refused_before_it_begins(tiny_export):
+    settings = Settings(
+        artifact=tiny_export[1].folder, provider="cpu", threads=1, max_drawn=100_000
+    )
+    k = tiny_export[0].prototypes
+    side = 100
+    most = 100_000 // (k * side * side)  # classes
+    assert 1 <= most < 2 * len(tiny.LABELS)
+    with listening(settings) as address:
+
+        def ask(path, images, **options):
+            files = [("image", ("a.png", encoded()))] * images
+            return httpx.post(f"{address.url}{path}", files=files, data=options)
+
+        drawn = {"heatmaps": "png", "upsample": str(side)}
+        assert ask("/v1/explain", 1, top="1", **drawn).status_code == 200
+        detail = refused(ask("/v1/explain", most + 1, top="1", **drawn), 413, "too-large")
+        assert "100000 pixels" in detail
+        assert ask("/v1/explain", most + 1, top="1").status_code == 200  # values cost no drawing
+        big = {"heatmaps": "png", "upsample": "1024"}
+        refused(ask("/v1/contrast", 1, a="red", b="green", **big), 413, "too-large")
+
+
+def test_a_damaged_image_is_told_the_formats_that_are_read(client):
+    answer = client.post("/v1/predict", content=encoded()[:60], headers=PNG)
+    assert "TIFF" not in refused(answer, 422, "image")
+
+
+def test_long_words_of_a_client_are_not_given_back_whole(client):
+    long = "x" * 5000
+    files = [("image", ("a.png", encoded()))]
+    for data in ({"classes": long}, {long: "1"}):
+        assert len(client.post("/v1/explain", files=files, data=data).text) < 2000
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(tiny_export):
@@ -448,6 +526,10 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
     assert (Settings().process_count, Settings().thread_count) == (8, 1)
     assert (Settings(workers=2).process_count, Settings(workers=2).thread_count) == (2, 4)
     assert Settings(provider="cuda").process_count == 1
+    monkeypatch.setattr("serving.settings.cuda_offered", lambda: True)
+    assert Settings(provider="auto").process_count == 1
+    assert Settings(provider="cpu").process_count == 8
+    assert Settings(provider="auto", workers=3).process_count == 3
     assert Settings(workers=3, threads=5).thread_count == 5
 
 
@@ -458,6 +540,37 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
 def test_a_worker_computes_one_request_more_than_it_has_cores(monkeypatch, cores, workers, calls):
     monkeypatch.setattr("serving.settings.core_count", lambda: cores)
     assert Settings(workers=workers).calls_at_once == calls
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("200000 100000", 2), ("150000 100000", 2),
+                         ("10000 100000", 1), ("6400000 100000", 8), ("", 8)],
+)  # fmt: skip
+def test_a_container_may_use_as_many_cores_as_its_quota_gives(monkeypatch, tmp_path, quota, cores):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    (tmp_path / "cpu.max").write_text(quota)
+    assert core_count(tmp_path / "cpu.max") == cores
+    assert core_count(tmp_path / "nothing") == 8
+
+
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting():
+    links = {
+        "PROTOHEAD_SERVICE_HOST": "10.0.0.1",
+        "PROTOHEAD_SERVICE_PORT": "80",
+        "PROTOHEAD_SERVICE_PORT_HTTP": "80",
+        "PROTOHEAD_PORT": "tcp://10.0.0.1:80",
+        "PROTOHEAD_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "PROTOHEAD_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    assert Settings.from_environment(links) == Settings()
+    assert Settings.from_environment({"PROTOHEAD_PORT": "3100"}).port == 3100
+
+
+def test_the_host_is_an_address():
+    assert Settings(host="localhost").host == "127.0.0.1"
+    assert Settings(host="::").host == "::"
+    with pytest.raises(SettingsError, match=r"PROTOHEAD_HOST: .*expected an IP address"):
+        Settings.from_environment({"PROTOHEAD_HOST": "example.org"})
 
 
 def test_the_host_reports_that_it_is_starting(settings):

@@ -1,6 +1,7 @@
 """KServe's protocol v1: the verbs answer as /v1/predict and /v1/explain do."""
 
 import base64
+import resource
 
 import httpx
 import numpy as np
@@ -117,3 +118,34 @@ def test_another_model_is_not_found(client):
     answer = client.post("/v1/models/another:predict", json={"instances": [{"b64": B64}]})
     assert answer.status_code == 404
     assert "'tiny', got 'another'" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("instance", "text"),
+    [
+        (["x" * 100_000, *[0.5] * 999], "expected numbers as data, got float, str"),
+        ([[1.0, 2.0], [3.0]], "one shape"),
+        ([None, 1.0], "got NoneType, float"),
+        ([True, False], "got bool"),
+        ([1e300, 1.0], "within the range of float32"),
+    ],
+)
+def test_what_is_no_tensor_of_numbers_is_told_without_room_for_it(client, instance, text):
+    before = largest_memory()
+    answer = ask(client, "predict", [instance])
+    assert answer.status_code == 422
+    assert text in answer.json()["detail"]
+    assert largest_memory() - before < 20 * 2**20
+
+
+def largest_memory():
+    """Bytes that this process, server thread and all, ever had at once."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_the_example_of_the_description_is_answered(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    for verb in ("predict", "explain"):
+        body = paths[f"/v1/models/{{name}}:{verb}"]["post"]["requestBody"]
+        (example,) = body["content"]["application/json"]["schema"]["examples"]
+        assert client.post(f"/v1/models/tiny:{verb}", json=example).status_code == 200

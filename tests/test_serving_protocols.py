@@ -11,7 +11,9 @@ from http_server import listening
 from tritonclient.utils import InferenceServerException
 
 from serving import Predictor
+from serving.problems import ProblemError
 from serving.protocols import tensors
+from serving.protocols.oip import LENGTH
 from serving.settings import Settings
 
 NAMES = ["logits", "contributions", "common", "class_ids", "heatmaps"]
@@ -224,3 +226,25 @@ def test_float32_in_json_keeps_its_bits():
     body, _ = tensors.encode({}, {"logits": values}, {"logits": False})
     read = np.array(json.loads(body)["outputs"][0]["data"], dtype=np.float32)
     assert read.tobytes() == values.tobytes()
+
+
+def test_an_integer_beyond_its_type_is_refused():
+    with pytest.raises(ProblemError, match="within the range of uint8"):
+        tensors.read_numbers([1, 300], np.dtype("u1"), "input")
+    assert tensors.read_numbers([[1, 2], [3, 255]], np.dtype("u1"), "input").tolist() == [
+        [1, 2],
+        [3, 255],
+    ]
+
+
+def test_versions_are_in_the_path_and_nowhere_else(server):
+    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        if path.startswith("/v2/"):
+            for operation in operations.values():
+                names = {(p["name"], p["in"]) for p in operation.get("parameters", [])}
+                expected = {n for n in ("name", "version") if f"{{{n}}}" in path}
+                assert names == {(name, "path") for name in expected}
+    answer = paths["/v2/models/{name}/infer"]["post"]["responses"]["200"]
+    assert "application/octet-stream" in answer["content"]
+    assert LENGTH in answer["headers"]

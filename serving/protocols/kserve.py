@@ -21,7 +21,7 @@ from serving.answers import Answerer, Picture, dump
 from serving.artifact import Preprocessing
 from serving.host import Host
 from serving.intake import decode_base64, refuse_other_formats
-from serving.openapi import json_body
+from serving.openapi import SMALL_GIF, json_body
 from serving.problems import ProblemError, wrong_options
 from serving.protocols.naming import named
 from serving.protocols.tensors import read_numbers
@@ -35,9 +35,7 @@ class Instances(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {"instances": [{"image": {"b64": "/9j/4AAQSkZJRg=="}}], "parameters": {"top": 1}}
-            ]
+            "examples": [{"instances": [{"image": {"b64": SMALL_GIF}}], "parameters": {"top": 1}}]
         }
     )
 
@@ -84,9 +82,10 @@ def router(host: Host) -> APIRouter:
     async def answer(
         name: str, request: Request, verb: Callable[[Answerer, Instances, int], bytes]
     ) -> Response:
-        answerer = named(host, name)
+        named(host, name)
         body = await host.read(request)
-        content = await host.work(lambda: verb(answerer, parse(body), host.max_images))
+        answerer = named(host, name)  # its time begins now
+        content = await host.analyse(lambda: verb(answerer, parse(body), host.max_images))
         return Response(content, media_type="application/json")
 
     @routes.get("")

@@ -6,6 +6,8 @@ of https://github.com/triton-inference-server/server/blob/main/docs/protocol.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from serving.host import Host
@@ -27,6 +29,17 @@ from serving.runtime import run
 VERSION = "1"
 """The one version of the one model; an artifact's hash tells models apart, see ``/v1/model``."""
 LENGTH = "Inference-Header-Content-Length"
+_BINARY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            LENGTH: {
+                "description": "Bytes of the JSON part, where tensors follow it as bytes.",
+                "schema": {"type": "integer"},
+            }
+        },
+    }
+}
 
 
 def router(host: Host) -> APIRouter:
@@ -68,32 +81,53 @@ def router(host: Host) -> APIRouter:
         return ServerMetadata(version=request.app.version)
 
     @routes.get("/models/{name}")
+    async def model(name: str) -> ModelMetadata:
+        """What the model takes and gives."""
+        return describe(served(name))
+
     @routes.get("/models/{name}/versions/{version}")
-    async def model(name: str, version: str = VERSION) -> ModelMetadata:
+    async def model_version(name: str, version: str) -> ModelMetadata:
         """What the model takes and gives."""
         return describe(served(name, version))
 
     @routes.get("/models/{name}/ready")
+    async def model_ready(name: str) -> Ready:
+        """Whether the model answers."""
+        served(name)
+        return Ready()
+
     @routes.get("/models/{name}/versions/{version}/ready")
-    async def model_ready(name: str, version: str = VERSION) -> Ready:
+    async def model_version_ready(name: str, version: str) -> Ready:
         """Whether the model answers."""
         served(name, version)
         return Ready()
 
-    @routes.post("/models/{name}/infer", response_model=InferResponse, openapi_extra=body)
+    @routes.post(
+        "/models/{name}/infer",
+        response_model=InferResponse,
+        responses=_BINARY,
+        openapi_extra=body,
+    )
+    async def infer_(name: str, request: Request) -> Response:
+        """Every output of the graph, or those asked for, for preprocessed input tensors."""
+        return await answer(served(name), request)
+
     @routes.post(
         "/models/{name}/versions/{version}/infer",
         response_model=InferResponse,
+        responses=_BINARY,
         openapi_extra=body,
     )
-    async def infer_(name: str, request: Request, version: str = VERSION) -> Response:
+    async def infer_version(name: str, version: str, request: Request) -> Response:
         """Every output of the graph, or those asked for, for preprocessed input tensors."""
-        model = served(name, version)
+        return await answer(served(name, version), request)
+
+    async def answer(model: Served, request: Request) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise ProblemError("media-type", "expected a body without Content-Encoding.")
         content = await host.read(request)
         length = request.headers.get(LENGTH)
-        answer, json_length = await host.work(
+        answer, json_length = await host.analyse(
             lambda: infer(model, content, length, max_batch=host.max_images)
         )
         if json_length is None:

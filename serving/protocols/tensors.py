@@ -195,16 +195,22 @@ def read_numbers(data: object, dtype: np.dtype[Any], where: str) -> NDArray[Any]
     Raises:
         ProblemError: Not numbers, lists of several lengths, or beyond the range of the type.
     """
+    # As objects: numpy would give every value the room of the longest string among them.
     try:
-        values = np.array(data)
-    except ValueError as error:  # ragged lists
+        values = np.array(data, dtype=object)
+    except ValueError as error:
         raise ProblemError("options", f"{where}: expected data of one shape: {error}.") from error
-    if values.dtype.kind not in "iuf":
-        raise ProblemError(
-            "options", f"{where}: expected numbers as data, got {values.dtype.name}."
-        )
-    with np.errstate(over="ignore"):
-        cast = values.astype(dtype)
+    kinds = set(map(type, values.flat))
+    if list in kinds:
+        raise ProblemError("options", f"{where}: expected data of one shape, got ragged lists.")
+    if not kinds <= {int, float}:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ProblemError("options", f"{where}: expected numbers as data, got {found}.")
+    try:
+        with np.errstate(over="ignore"):
+            cast = values.astype(dtype)
+    except OverflowError:
+        cast = np.full(1, np.nan)
     if not np.isfinite(cast).all():
         raise ProblemError("options", f"{where}: expected values within the range of {dtype.name}.")
     return cast

@@ -1,0 +1,3 @@
+"""The image formats that clients may send."""
+
+FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
