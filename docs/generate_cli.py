@@ -26,7 +26,8 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
 def _settings() -> list[str]:
     """A line for each environment variable of the server."""
     text = (Settings.__doc__ or "").replace("``", "`")
-    words = dict(re.findall(r"^ {8}(\w+): (.*)$", text, re.MULTILINE))
+    entries = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)$", text, re.MULTILINE)
+    words = {name: " ".join(entry.split()) for name, entry in entries}
     lines = ["| variable | default | what |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else field.default

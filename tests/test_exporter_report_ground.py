@@ -97,3 +97,9 @@ def test_annotations_are_missed_of_the_classes_that_were_asked_for(tiny_export, 
     assert "known to the pixel in 4" in page(tiny_export, drawn)
     with pytest.raises(DatasetError, match=r"of the images of blue in .*, found none"):
         page(tiny_export, drawn, classes=("blue",))
+
+
+def test_one_annotation_for_several_images_is_refused(tiny_export, drawn):
+    (drawn / "parts.csv").write_text("image,a_x,a_y,a_visible\n0.png,4,4,1\n")
+    with pytest.raises(DatasetError, match=r"'0\.png' belongs to, found .* and "):
+        page(tiny_export, drawn)

@@ -101,6 +101,8 @@ def make_report(config: ReportConfig, *, progress: Progress = _silent) -> Report
     truth = None if config.parts is None else read_truth(config.parts)
     data = _dataset(config, artifact)
     entries = _entries(config, predictor, data)
+    if annotations is not None:
+        annotations.require_one_image_each(path for entry in entries for path in entry.paths)
     found = list(_reports(predictor, entries, config, annotations, truth, progress))
     if annotations is not None:
         _require_annotated(annotations, entries, found, config)
