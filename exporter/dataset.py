@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import DatasetError
+from exporter.names import as_text
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
@@ -47,11 +48,6 @@ class Dataset:
     def image_id(self, path: Path) -> str:
         """The name of an image: its path below the data folder, with forward slashes."""
         return as_text(path.relative_to(self.root).as_posix())
-
-
-def as_text(name: str) -> str:
-    r"""The name of a file as UTF-8 can hold it: a byte that is no text becomes ``\xff``."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_labels(path: Path) -> Labels:

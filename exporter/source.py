@@ -22,6 +22,7 @@ from onnx.external_data_helper import (
 )
 
 from exporter.errors import MissingExtraError, SourceError
+from exporter.names import as_text
 
 # The limit of one protobuf message. An artifact's model.onnx is one file, so larger models are
 # refused when they are read, not after the work.
@@ -129,7 +130,7 @@ def _read_file(path: Path) -> Source:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     graph = _to_graph(proto, str(path))
-    return Source(path.name, graph, digest.hexdigest(), _image_input(graph, str(path)))
+    return Source(as_text(path.name), graph, digest.hexdigest(), _image_input(graph, str(path)))
 
 
 def _parse(data: bytes, where: str) -> onnx.ModelProto:

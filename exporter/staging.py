@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.errors import OutputError
+from exporter.names import as_text, is_text
 from serving.artifact import MANIFEST, ClassRecord
 
 Fingerprint = Mapping[str, object]
@@ -169,8 +170,10 @@ def named(out: Path) -> Path:
     """The path itself if it ends in a name, else that of the same folder which does.
 
     Raises:
-        OutputError: The folder has no name, as the root.
+        OutputError: The folder has no name, as the root, or one that onnxruntime cannot open.
     """
+    if not is_text(str(out.absolute())):
+        raise OutputError(f"{as_text(str(out))}: expected a path in UTF-8. Choose another --out.")
     found = out if out.name not in ("", "..") else out.resolve()
     if not found.name:
         raise OutputError(f"{found}: expected a folder with a name. Choose another --out.")

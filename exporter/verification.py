@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load_file
 
-from exporter.dataset import as_text
 from exporter.editing.gates import EditComparison, EffectComparison, largest, unedited
 from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
 from exporter.head import find_head
+from exporter.names import as_text
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError

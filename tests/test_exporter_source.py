@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sys
 from pathlib import Path
@@ -262,3 +263,10 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "torch", None)  # what makes `import torch` fail
     with pytest.raises(MissingExtraError, match=r"needs torch.*pip install 'protohead\[torch\]'"):
         load_source("package.module:build")
+
+
+def test_a_file_name_that_is_no_text_is_told_as_far_as_it_is(tmp_path):
+    save(tmp_path / "model.onnx")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.onnx"))
+    (tmp_path / "model.onnx").rename(odd)
+    assert load_source(str(odd), weights=None, input_size=None).name == r"m\xff.onnx"

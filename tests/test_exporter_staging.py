@@ -1,11 +1,12 @@
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from exporter.errors import OutputError
-from exporter.staging import Staging
+from exporter.staging import Staging, named
 from serving.artifact import MANIFEST, ClassRecord, PrototypeRecord
 
 PRINT = {"model": "abc", "options": {"k": 3}}
@@ -163,3 +164,9 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
         begin(tmp_path / "file" / "artifact")
+
+
+def test_an_output_that_onnxruntime_cannot_open_is_refused(tmp_path):
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    with pytest.raises(OutputError, match=r"\\xff: expected a path in UTF-8"):
+        named(out)

@@ -44,7 +44,8 @@ def verify(
 ) -> None:
     """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
     need_export_extra()
-    from exporter.dataset import as_text, find_images
+    from exporter.dataset import find_images
+    from exporter.names import as_text
     from exporter.source import load_source
     from exporter.verification import passed
     from exporter.verification import verify as run_verify

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.dataset import Dataset, as_text, read_dataset
+from exporter.dataset import Dataset, read_dataset
 from exporter.errors import DatasetError, EditError
+from exporter.names import as_text
 from serving.artifact import Manifest
 from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
 from serving.errors import ImageError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.dataset import Dataset, as_text
+from exporter.dataset import Dataset
 from exporter.evaluate import Evaluation
 from exporter.evaluate.annotations import Annotations
+from exporter.names import as_text
 from exporter.report.examples import ClassReport
 from exporter.report.words import number_of
 from serving.artifact import Artifact
