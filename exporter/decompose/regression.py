@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.decompose.ridge import Ridge
+from exporter.decompose.ridge import Ridge, fit
 from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
@@ -100,19 +100,19 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
         which is not so where even the largest lambda is too small.
     """
     images, _, channels = features.shape
-    fit = _Alternation(features.reshape(-1, channels), row, images)
+    turns = _Alternation(features.reshape(-1, channels), row, images)
     start = peak_shares(presence, images)
     # Upwards: heatmaps that a large lambda once made alike would not part again.
-    below = found = fit.at(SMALLEST, start, FIRST_TURNS)
-    if not found.within and fit.halves_agree(found):
-        return fit.solution(found, converged=True)
+    below = found = turns.at(SMALLEST, start, FIRST_TURNS)
+    if not found.within and turns.halves_agree(found):
+        return turns.solution(found, converged=True)
     while not found.within and found.regularization < LARGEST:
-        below, found = found, fit.at(2 * found.regularization, found.shares, NEXT_TURNS)
+        below, found = found, turns.at(2 * found.regularization, found.shares, NEXT_TURNS)
     for _ in range(HALVINGS if found.within and found is not below else 0):
         middle = float(np.sqrt(below.regularization * found.regularization))
-        between = fit.at(middle, below.shares, NEXT_TURNS)
+        between = turns.at(middle, below.shares, NEXT_TURNS)
         below, found = (below, between) if between.within else (between, found)
-    return fit.solution(found, converged=found.within)
+    return turns.solution(found, converged=found.within)
 
 
 def peak_shares(heatmaps: Floats, images: int) -> Floats:
@@ -166,16 +166,9 @@ def half_agreement(
     if first.all():
         return 0.0
     one, other = (
-        known + flat @ _fit_rows(flat[half], targets[half], regularization).T
-        for half in (first, ~first)
+        known + flat @ fit(flat[half], targets[half], regularization).T for half in (first, ~first)
     )
     return float(_correlation(one, other).mean())
-
-
-def _fit_rows(features: Floats, targets: Floats, regularization: float) -> Floats:
-    ridge = Ridge(features)
-    ridge.strengthen(regularization)
-    return ridge.coefficients(targets)
 
 
 @dataclass(frozen=True)
@@ -214,23 +207,20 @@ class _Alternation:
         self._ridge.strengthen(regularization)
         moved, last = np.inf, self.turns + limit
         while moved > SETTLED and self.turns < last:
-            weights, corrections = self._fit(shares)
-            heatmaps = self._flat @ corrections.T + np.outer(self._evidence, weights)
+            _, known, rest = self._split(shares)
+            heatmaps = known + self._flat @ self._ridge.coefficients(rest).T
             before, shares = shares, peak_shares(heatmaps, self._images)
             moved = float(np.abs(shares - before).sum()) / (2 * len(shares))
             self.turns += 1
-        weights, corrections = self._fit(shares)
-        prototypes = np.outer(weights, self._row) + corrections
+        weights, _, rest = self._split(shares)
+        prototypes = np.outer(weights, self._row) + self._ridge.coefficients(rest)
         within = sum_of_norms(prototypes) <= self._budget
         return _Settled(regularization, shares, prototypes, within)
 
     def halves_agree(self, found: _Settled) -> bool:
         """Whether (c) holds."""
-        targets = found.shares * self._evidence[:, None]
-        whole = np.outer(self._evidence, positive_shares(targets))
-        agreement = half_agreement(
-            self._flat, self._images, targets - whole, whole, found.regularization
-        )
+        _, known, rest = self._split(found.shares)
+        agreement = half_agreement(self._flat, self._images, rest, known, found.regularization)
         return agreement >= AGREEMENT
 
     def solution(self, found: _Settled, *, converged: bool) -> Solution[Regression]:
@@ -249,11 +239,12 @@ class _Alternation:
         total = float(np.vdot(targets, targets))
         return float(np.vdot(difference, difference)) / total if total > 0 else 0.0
 
-    def _fit(self, shares: Floats) -> tuple[Floats, Floats]:
-        """Returns w, (k,), and what each prototype is beyond w_i v, (k, D)."""
-        targets = shares * self._evidence[:, None]  # t, (N, k)
+    def _split(self, shares: Floats) -> tuple[Floats, Floats, Floats]:
+        """Returns w, (k,), the heat w_i s that it gives, and the rest of t, (N, k) each."""
+        targets = shares * self._evidence[:, None]
         weights = positive_shares(targets)
-        return weights, self._ridge.coefficients(targets - np.outer(self._evidence, weights))
+        known = np.outer(self._evidence, weights)
+        return weights, known, targets - known
 
 
 def _correlation(one: Floats, other: Floats) -> Floats:

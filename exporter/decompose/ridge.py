@@ -51,3 +51,16 @@ class Ridge:
         solved = cho_solve((self._factor, True), right, check_finite=False)
         solution: Floats = solved.T.astype(np.float32, copy=False)
         return solution @ self._features if self._over_rows else solution
+
+
+def fit(features: Floats, targets: Floats, regularization: float) -> Floats:
+    """Returns C, (k, D) float32, of one regression.
+
+    Args:
+        features: F, (N, D) float32.
+        targets: Y, (N, k) float32.
+        regularization: lambda, 1 or more.
+    """
+    ridge = Ridge(features)
+    ridge.strengthen(regularization)
+    return ridge.coefficients(targets)
