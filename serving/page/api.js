@@ -18,6 +18,7 @@ const TOKEN = "protohead token";
 
 /** Remember the bearer token of a closed server until this tab is closed. */
 export const useToken = (token) => sessionStorage.setItem(TOKEN, token);
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
 async function request(path, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
@@ -53,7 +54,7 @@ async function problemOf(response) {
 
 /** Show a picture of the server's; a closed server wants the token, which <img> cannot send. */
 export async function showImage(image, url) {
-  if (sessionStorage.getItem(TOKEN) === null) image.src = local(url);
+  if (!hasToken()) image.src = local(url);
   else image.src = URL.createObjectURL(await blob(url));
 }
 
@@ -69,8 +70,15 @@ export async function classes() {
   return answer.classes;
 }
 
-/** A class in a form field: its id, but its label where the id could be taken for another label. */
-const key = (id) => (labels.includes(String(id)) ? labels[id] : String(id));
+/**
+ * A class in a form field: its id, with zeros before it where it would be taken for a label. The
+ * label itself would not do: classes may share one.
+ */
+function key(id) {
+  let text = String(id);
+  while (labels.includes(text)) text = `0${text}`;
+  return text;
+}
 
 export const samples = async () => (await json("v1/samples")).samples;
 export const prototypes = (id) => json(`v1/classes/${id}/prototypes`);
@@ -87,16 +95,7 @@ export const explain = (file, options, signal) =>
 
 /** Compare two classes, with pairs of class and prototype switched off. */
 export const contrast = (file, a, b, mute, signal) =>
-  post(
-    "v1/contrast",
-    file,
-    [
-      ["a", key(a)],
-      ["b", key(b)],
-      ...mutes(mute),
-    ],
-    signal,
-  );
+  post("v1/contrast", file, contrastFields(a, b, mute), signal);
 
 const mutes = (mute) => mute.map(([id, prototype]) => ["mute", `${key(id)}:${prototype}`]);
 
@@ -108,6 +107,9 @@ export function explainFields({ classes: ids = [], mute = [], heatmaps = null })
     ...(heatmaps === null ? [] : [["heatmaps", heatmaps]]),
   ];
 }
+
+/** The form fields of a contrast request; the recipes show the same ones. */
+export const contrastFields = (a, b, mute) => [["a", key(a)], ["b", key(b)], ...mutes(mute)];
 
 function post(path, file, fields, signal) {
   const body = new FormData();

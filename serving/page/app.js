@@ -2,17 +2,17 @@
 
 import * as api from "./api.js";
 import { attempt, hideAlert, say, showAlert } from "./attempt.js";
-import { showClass, showClasses } from "./browser.js";
+import { forgetPrototypes, showClass, showClasses } from "./browser.js";
 import { showContrast } from "./contrast.js";
 import { byId, el, words } from "./dom.js";
 import { savePicture } from "./download.js";
-import { showFigures } from "./figures.js";
-import { offerSamples, takePictures } from "./intake.js";
+import { followScrolling, showFigures } from "./figures.js";
+import { noPicture, offerSamples, refuseLarge, takePictures } from "./intake.js";
 import { percent, plural, signed } from "./numbers.js";
 import { readPicture } from "./picture.js";
 import { showPredictions } from "./predictions.js";
 import { copy, curl, python } from "./recipes.js";
-import { Session } from "./session.js";
+import { Replaced, Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { Why } from "./why.js";
 
@@ -36,36 +36,46 @@ const stages = {
 
 // ---- One picture --------------------------------------------------------------------------
 
-function open(file) {
-  if (location.hash !== "") history.pushState(null, "", location.pathname);
-  return attempt(`Explaining ${file.name} …`, async (signal) => {
+const open = (file) =>
+  attempt(`Explaining ${file.name} …`, async (signal) => {
     if (state.model === null) await learnModel(); // the server was away when the page was opened
-    refuseLarge(file);
-    const session = await Session.open(file, signal);
-    if (session.artifact !== state.model.artifact) await learnModel(); // it was replaced meanwhile
-    const picture = await readPicture(file, state.model.input.preprocessing);
-    signal.throwIfAborted();
-    Object.assign(state, { session, picture, contrast: null });
-    byId("file-name").textContent = file.name;
-    route();
-    showChosen();
-    say(summary());
-    byId("class-title").focus({ preventScroll: true });
-    scrollTo({ top: 0 });
+    await explain(file, signal);
   });
+
+async function explain(file, signal) {
+  const { max_body: most, formats } = state.model.limits;
+  refuseLarge(file, most);
+  const session = await Session.open(file, signal).catch((error) => {
+    throw error.status === 415 ? noPicture(file, formats) : error;
+  });
+  if (session.artifact !== state.model.artifact) await learnModel(); // it was replaced meanwhile
+  const picture = await readPicture(file, state.model.input.preprocessing);
+  signal.throwIfAborted();
+  Object.assign(state, { session, picture, contrast: null });
+  byId("file-name").textContent = file.name;
+  if (location.hash !== "") history.pushState(null, "", location.pathname);
+  route();
+  showChosen();
+  say(summary());
+  byId("class-title").focus({ preventScroll: true });
+  scrollTo({ top: 0 });
 }
 
-/** A server that refuses a body unread may cut the connection before its reason arrives. */
-function refuseLarge(file) {
-  const most = state.model.limits.max_body;
-  if (file.size <= most) return;
-  const size = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  throw new api.Problem({
-    title: "The picture is too large",
-    detail: `This server takes at most ${size(most)}, ${file.name} has ${size(file.size)}.`,
-    status: 413,
+/** Ask about the picture that is open; where the model was replaced, explain it anew and say so. */
+const ask = (saying, task) =>
+  attempt(saying, async (signal) => {
+    try {
+      return await task(signal);
+    } catch (error) {
+      if (!(error instanceof Replaced)) throw error;
+      await learnModel();
+      await explain(state.session.file, signal);
+      return {
+        title: "The model was replaced",
+        detail: "The server has another one now. It has explained the picture anew.",
+      };
+    }
   });
-}
 
 function summary() {
   const { best } = state.session;
@@ -73,16 +83,16 @@ function summary() {
 }
 
 const choose = (id) =>
-  attempt("", async (signal) => {
+  ask("", async (signal) => {
     await state.session.choose(id, signal);
     state.contrast = null;
     showChosen();
     say(`Why ${words(state.session.explained.get(id).label)}.`);
   });
 
-const compare = (b, a = state.session.chosen) =>
-  attempt("Comparing …", async (signal) => {
-    const answer = await api.contrast(state.session.file, a, b, state.session.mute, signal);
+const compare = (b, a = state.contrast?.a.id ?? state.session.chosen) =>
+  ask("Comparing …", async (signal) => {
+    const answer = await state.session.contrast(a, b, signal);
     state.contrast = answer;
     focusNothing();
     showContrast(byId("why"), answer, state.model.activation, {
@@ -90,13 +100,21 @@ const compare = (b, a = state.session.chosen) =>
       swap: () => compare(a, b),
       close: async () => {
         await choose(state.session.chosen);
-        byId("class-title").focus({ preventScroll: true });
+        focusTitle();
       },
     });
     show();
-    byId("class-title").focus({ preventScroll: true });
+    focusTitle();
     say(`${words(answer.a.label)} against ${words(answer.b.label)}.`);
   });
+
+/** What was pressed may be gone or far from the answer: go on from the heading, where it shows. */
+function focusTitle() {
+  const title = byId("class-title");
+  title.focus({ preventScroll: true });
+  const { top, bottom } = title.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) title.scrollIntoView();
+}
 
 function showChosen() {
   const { session } = state;
@@ -118,12 +136,12 @@ function toggle(index) {
 function reset() {
   state.session.muted.clear();
   show();
-  byId("class-title").focus({ preventScroll: true });
+  focusTitle();
   return answerMuting();
 }
 
 const answerMuting = () =>
-  attempt("", async (signal) => {
+  ask("", async (signal) => {
     const { session } = state;
     await session.refresh(signal);
     show();
@@ -155,7 +173,7 @@ function show() {
     },
     { choose, compare },
   );
-  byId("other").value = "";
+  byId("other").value = contrast ? contrast.a.id : session.chosen;
   showFocus();
 }
 
@@ -189,10 +207,16 @@ const showStages = () => showFigures(state, stages, dark.matches);
 // ---- Code and picture to take away --------------------------------------------------------
 
 function request() {
-  const { session } = state;
+  const { session, contrast } = state;
+  const { name } = session.file;
+  if (contrast !== null) {
+    const fields = api.contrastFields(contrast.a.id, contrast.b.id, session.mute);
+    return { name, path: "v1/contrast", fields };
+  }
   // Without a wish the server explains the best class, which muting may change.
   const isBest = session.chosen === session.bestBefore.id && session.muted.size === 0;
-  return { name: session.file.name, classes: isBest ? [] : [session.chosen], mute: session.mute };
+  const classes = isBest ? [] : [session.chosen];
+  return { name, path: "v1/explain", fields: api.explainFields({ classes, mute: session.mute }) };
 }
 
 function wireTools() {
@@ -234,10 +258,7 @@ function wireTools() {
     state.mode = event.target.value;
     showStages();
   });
-  byId("other").addEventListener(
-    "change",
-    (event) => event.target.value !== "" && choose(Number(event.target.value)),
-  );
+  byId("other").addEventListener("change", (event) => choose(Number(event.target.value)));
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault(); // the address says which page is shown
     byId("main").focus();
@@ -288,23 +309,28 @@ function explainHere(id) {
 
 async function start() {
   await learnModel();
-  await offerSamples(open, showAlert);
   route();
 }
 
+/** Learn the served model and all that hangs on it. */
 async function learnModel() {
-  [state.model, state.classes] = await Promise.all([api.model(), api.classes()]);
+  forgetPrototypes();
+  [state.model, state.classes] = await Promise.all([
+    api.model(),
+    api.classes(),
+    offerSamples(open, showAlert),
+  ]);
   const { model } = state;
   byId("model").textContent =
     `${words(model.name)} · ${plural(model.classes, "class", "classes")} · ${plural(model.k, "prototype")} each`;
   byId("model").title = `sha256 ${model.sha256}`;
   byId("other").replaceChildren(
-    el("option", { value: "" }, "choose …"),
     ...state.classes.map(({ id, label }) => el("option", { value: id }, words(label))),
   );
 }
 
 takePictures(open);
+followScrolling();
 wireTools();
 addEventListener("hashchange", route);
 attempt("", start);

@@ -7,10 +7,14 @@ const newest = new Map();
 const active = new Set();
 
 /**
+ * @typedef {{title: string, detail: string}} Notice
+ */
+
+/**
  * Run what the user asked for; a failure is shown with a way on.
  *
  * @param {string} saying what is said meanwhile, empty for what takes no time to speak of
- * @param {(signal: AbortSignal) => Promise<void>} task
+ * @param {(signal: AbortSignal) => Promise<Notice | void>} task may end with a notice to show
  * @param {string} lane within one lane the newest wish wins and ends the one before
  */
 export async function attempt(saying, task, lane = "picture") {
@@ -20,10 +24,11 @@ export async function attempt(saying, task, lane = "picture") {
   newest.set(lane, control);
   active.add(signal);
   showBusy();
-  if (saying) say(saying);
+  say(saying); // nothing too: what was said before is not about what is asked for now
   try {
-    await task(signal);
+    const notice = await task(signal);
     hideAlert();
+    if (notice) showNotice(notice);
   } catch (error) {
     if (!signal.aborted) showAlert(error, () => attempt(saying, task, lane));
   } finally {
@@ -39,9 +44,10 @@ export const say = (text) => (byId("status").textContent = text);
 export function showAlert(error, retry) {
   const isProblem = error instanceof Problem;
   if (!isProblem) console.error(error);
-  byId("alert-title").textContent = isProblem ? error.title : "Something went wrong on this page";
-  byId("alert-detail").textContent = isProblem ? error.detail : String(error);
-  byId("alert-id").textContent = error.instance ? `Request ${error.instance}` : "";
+  fillAlert(isProblem ? error.title : "Something went wrong on this page", {
+    detail: isProblem ? error.detail : String(error),
+    id: error.instance ? `Request ${error.instance}` : "",
+  });
   byId("token").hidden = error.status !== 401;
   byId("token").onsubmit = (event) => {
     event.preventDefault();
@@ -50,8 +56,21 @@ export function showAlert(error, retry) {
   };
   byId("alert-retry").hidden = isProblem && !mayPass(error.status);
   byId("alert-retry").onclick = retry;
-  byId("alert").hidden = false;
   say("");
+}
+
+/** Tell what happened without anybody's wish; there is nothing to try again. */
+function showNotice({ title, detail }) {
+  byId("token").hidden = true;
+  byId("alert-retry").hidden = true;
+  fillAlert(title, { detail });
+}
+
+function fillAlert(title, { detail, id = "" }) {
+  byId("alert-title").textContent = title;
+  byId("alert-detail").textContent = detail;
+  byId("alert-id").textContent = id;
+  byId("alert").hidden = false;
   byId("alert").scrollIntoView({ block: "nearest" });
 }
 

@@ -10,6 +10,9 @@ const GLANCE = 4; // crops on a card
 
 const known = new Map();
 
+/** Another model has other prototypes. */
+export const forgetPrototypes = () => known.clear();
+
 /** The prototypes of a class, asked for once. */
 function prototypesOf(id) {
   if (!known.has(id)) {

@@ -42,14 +42,14 @@ export function showContrast(root, answer, activation, actions) {
     ),
     el(
       "ul",
-      { class: "rows" },
+      { class: "rows pairs" },
       ...terms
         .filter(counts(decimals))
         .map((term) => termRow(term, answer, largest, decimals, actions)),
     ),
     el(
       "ul",
-      { class: "sum", "aria-label": "Sum" },
+      { class: "sum pairs", "aria-label": "Sum" },
       el(
         "li",
         { class: "term total" },

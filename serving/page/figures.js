@@ -1,6 +1,6 @@
 // The picture of one class, or of both while two are compared, with words for what it shows.
 
-import { byId, words } from "./dom.js";
+import { byId, setVars, words } from "./dom.js";
 import { colourOf } from "./palette.js";
 import { placeOf, SHOWN } from "./stage.js";
 import { strongest } from "./why.js";
@@ -29,6 +29,17 @@ export function showFigures({ session, contrast, picture, mode, focus }, stages,
     byId(`stage${side === "b" ? "-b" : ""}-caption`).textContent = `for ${words(explained.label)}`;
     show(stages[side], explained, { ...common, parts, focus: isolated });
   }
+}
+
+/** Keep the picture in view, small, on screens too narrow for it to stand beside the numbers. */
+export function followScrolling() {
+  const atTop = ([{ isIntersecting }]) => {
+    // What leaves the flow must leave its place behind, or all below would jump.
+    if (isIntersecting) setVars(byId("figures"), { height: `${byId("figures").offsetHeight}px` });
+    byId("result").classList.toggle("past", isIntersecting);
+  };
+  // Once the panel is all but at the window's upper edge, and its head beside the small picture.
+  new IntersectionObserver(atTop, { rootMargin: "0px 0px -95%" }).observe(byId("why"));
 }
 
 function show(stage, explained, scene) {

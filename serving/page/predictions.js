@@ -42,14 +42,13 @@ function arrange(list, wanted) {
 }
 
 function newRow(score, { choose, compare }) {
-  const label = words(score.label);
   return el(
     "li",
     { data: { id: score.id } },
     el(
       "button",
       { type: "button", class: "prediction", on: { click: () => choose(score.id) } },
-      el("span", { class: "prediction-name" }, label),
+      el("span", { class: "prediction-name" }),
       el("span", { class: "prediction-number" }),
       el(
         "span",
@@ -72,6 +71,7 @@ function fill(row, score, { before, chosen, rival, muting }) {
   const changed =
     muting && was !== undefined && percent(was.probability) !== percent(score.probability);
   choose.setAttribute("aria-pressed", String(score.id === chosen));
+  choose.children[0].textContent = words(score.label); // another model may have another one
   choose.children[1].replaceChildren(
     ...(changed
       ? [

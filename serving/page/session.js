@@ -1,6 +1,10 @@
 // One picture and what the server has said of it. Every number shown is the server's own.
 
 import * as api from "./api.js";
+import { words } from "./dom.js";
+
+/** The server answered with another model than the one that explained the picture. */
+export class Replaced extends Error {}
 
 export class Session {
   /**
@@ -24,13 +28,32 @@ export class Session {
   }
 
   async #ask(options, signal) {
-    const { results } = await api.explain(this.file, options, signal);
+    const { results } = this.#same(await api.explain(this.file, options, signal));
     return results[0];
+  }
+
+  /** Why class a and not class b, with what is muted now. */
+  async contrast(a, b, signal) {
+    return this.#same(await api.contrast(this.file, a, b, this.mute, signal));
+  }
+
+  /** An answer, if it is the same model's: numbers of two models must not stand side by side. */
+  #same(answer) {
+    if (answer.model.artifact !== this.artifact) throw new Replaced();
+    return answer;
   }
 
   /** What is switched off, as pairs of class and prototype. */
   get mute() {
     return [...this.muted].flatMap(([id, indices]) => [...indices].map((index) => [id, index]));
+  }
+
+  /** What is switched off, in words; only what is shown, and thus explained, can be. */
+  get switchedOff() {
+    return this.mute.map(([id, index]) => {
+      const { label, prototypes } = this.explained.get(id);
+      return `${words(prototypes[index].name)} of ${words(label)}`;
+    });
   }
 
   mutedOf(id) {

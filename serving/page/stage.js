@@ -30,6 +30,10 @@ export class Stage {
     canvas.addEventListener("pointerleave", (event) => {
       if (event.pointerType === "mouse") onPoint(null);
     });
+    // Lines and numbers keep their size while the picture's changes.
+    new ResizeObserver(() => this.scene?.picture && this.draw(canvas.getContext("2d"))).observe(
+      canvas,
+    );
   }
 
   /** @param {Scene} scene */
@@ -163,9 +167,12 @@ export class Stage {
     }
   }
 
-  /** Pixels of the canvas in a pixel of the page: lines and numbers look the same at any size. */
+  /**
+   * Pixels of the canvas in a pixel of the page: lines and numbers look the same at any size, but
+   * leave something to see of the smallest picture.
+   */
   #unit() {
-    return this.canvas.width / (this.canvas.clientWidth || 560);
+    return this.canvas.width / Math.max(this.canvas.clientWidth || 560, 160);
   }
 
   #tags(pen, visible, weights) {

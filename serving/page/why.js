@@ -61,11 +61,15 @@ export class Why {
     root.replaceChildren(
       el(
         "div",
-        { class: "why-head" },
-        el("h1", { id: "class-title", tabindex: "-1" }, words(explained.label)),
-        this.number,
+        { class: "why-top" },
+        el(
+          "div",
+          { class: "why-head" },
+          el("h1", { id: "class-title", tabindex: "-1" }, words(explained.label)),
+          this.number,
+        ),
+        this.change,
       ),
-      this.change,
       explained.whole
         ? el(
             "p",
