@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import socket
 import struct
 import threading
@@ -576,3 +577,25 @@ def test_the_host_is_an_address():
 def test_the_host_reports_that_it_is_starting(settings):
     with pytest.raises(ProblemError, match="starting"):
         _ = Host(settings).served
+
+
+def test_the_description_says_whether_a_token_is_asked_for(tiny_export, client, tmp_path):
+    assert "security" not in client.get("/openapi.json").json()
+    (tmp_path / "tokens").write_text("secret\n")
+    closed = Settings(
+        artifact=tiny_export[1].folder, provider="cpu", threads=1, tokens=tmp_path / "tokens"
+    )
+    with listening(closed) as address:
+        described = httpx.get(f"{address.url}/openapi.json").json()
+    (scheme,) = described["components"]["securitySchemes"].values()
+    assert scheme == {"type": "http", "scheme": "bearer"}
+    assert described["security"]
+
+
+def test_the_page_and_the_description_have_routes_of_their_own_in_the_metrics(client):
+    client.get("/openapi.json"), client.get("/page/app.js"), client.get("/page/nothing.js")
+    routes = set(
+        re.findall(r'request_seconds_count\{.*route="([^"]*)"', client.get("/metrics").text)
+    )
+    assert {"/openapi.json", "/page/"} <= routes
+    assert "/page/app.js" not in routes

@@ -136,6 +136,14 @@ def test_bentomls_health_and_our_metrics_answer(server):
     assert "protohead_residual_count" in server.get("/metrics").text
 
 
+def test_health_answers_other_methods_with_a_problem(server):
+    for path in ("/livez", "/readyz", "/healthz", "/schema.json"):
+        assert httpx.head(f"{server.url}{path}", verify=TLS).status_code == 200
+        answer = httpx.post(f"{server.url}{path}", verify=TLS)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_bentomls_own_pages_are_not_there(server):
     for path in ("/docs.json", "/static_content/index.css", "/nothing"):
         answer = server.get(path)
