@@ -10,7 +10,7 @@ Symbols: c classes, t explained classes, k prototypes, h×w grid.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from serving.errors import RequestError
 from serving.formats import FORMATS
 from serving.heatmaps import Draw, drawer, drawn_size
 from serving.live import Served
+from serving.plan import Plan, mask_of, muted_pairs
 from serving.predictor import Outputs, activate
 from serving.preprocess import decode, preprocess
 from serving.problems import ProblemError, too_long
@@ -30,7 +31,6 @@ from serving.schema import (
     ContrastOptions,
     ExplainOptions,
     HeatmapOptions,
-    Mute,
     PredictOptions,
 )
 
@@ -78,7 +78,7 @@ class Answerer:
         self, pictures: Sequence[Picture], options: ExplainOptions
     ) -> list[dict[str, Any]]:
         """The results of ``/v1/explain``, ready for :func:`dump`."""
-        plan = _Plan.make(self.served, options, self.max_classes)
+        plan = Plan.make(self.served, options, self.max_classes)
         self._require_drawable(options, len(pictures) * plan.classes)
         return [self._explanation(picture, options, plan) for picture in pictures]
 
@@ -89,9 +89,9 @@ class Answerer:
         if ids[0] == ids[1]:
             raise RequestError("expected two classes a and b that differ, got the same one twice.")
         self._require_drawable(options, 2)
-        muted = _muted(self.served, options.mute)
+        muted = muted_pairs(self.served, options.mute)
         batch = self._prepare(image)
-        mask = _mask(self.served, muted)
+        mask = mask_of(self.served, muted)
         outputs = self._run(batch, mask, np.array([ids], dtype=np.int64))
         draw = drawer(options, **self._view)
         a, b = self._explained(outputs, 2, draw, muted)
@@ -188,9 +188,7 @@ class Answerer:
             for index in ids
         ]
 
-    def _explanation(
-        self, picture: Picture, options: ExplainOptions, plan: _Plan
-    ) -> dict[str, Any]:
+    def _explanation(self, picture: Picture, options: ExplainOptions, plan: Plan) -> dict[str, Any]:
         batch = self._prepare(picture)
         outputs = self._run(batch, plan.mask, plan.ids)
         draw = drawer(options, **self._view)
@@ -258,68 +256,6 @@ class Answerer:
                 self.served.predictor.manifest.classes[index].prototypes
             )
         ]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a request asks of the graph, the same for each of its images."""
-
-    top: int
-    ids: NDArray[np.int64] | None
-    mask: NDArray[np.float32] | None
-    muted: frozenset[tuple[int, int]]
-
-    @property
-    def classes(self) -> int:
-        """How many are explained of each image."""
-        return self.top if self.ids is None else self.ids.shape[1]
-
-    @classmethod
-    def make(cls, served: Served, options: ExplainOptions, max_classes: int) -> _Plan:
-        manifest = served.predictor.manifest
-        most = min(manifest.top, len(manifest.classes))
-        if options.top is not None and options.top > most:
-            raise RequestError(
-                f"top: expected at most {most}, got {options.top}. Name further classes."
-            )
-        if options.classes is not None and options.top is not None:
-            raise RequestError("expected classes or top, got both.")
-        ids = None
-        if options.classes is not None:
-            if len(options.classes) > max_classes:
-                raise RequestError(
-                    f"classes: expected at most {max_classes}, got {len(options.classes)}."
-                )
-            keys = [served.predictor.class_id(key) for key in options.classes]
-            ids = np.array([list(dict.fromkeys(keys))], dtype=np.int64)
-        muted = _muted(served, options.mute)
-        return cls(options.top or most, ids, _mask(served, muted), muted)
-
-
-def _muted(served: Served, mutes: Iterable[Mute]) -> frozenset[tuple[int, int]]:
-    """Pairs of class id and prototype number."""
-    return frozenset(_pair(served, mute) for mute in mutes)
-
-
-def _pair(served: Served, mute: Mute) -> tuple[int, int]:
-    index = served.predictor.class_id(mute.class_)
-    record = served.predictor.manifest.classes[index]
-    if mute.prototype >= len(record.prototypes):
-        raise RequestError(
-            f"mute: expected a prototype from 0 to {len(record.prototypes) - 1} of class "
-            f"{record.label!r}, got {mute.prototype}."
-        )
-    return index, mute.prototype
-
-
-def _mask(served: Served, muted: frozenset[tuple[int, int]]) -> NDArray[np.float32] | None:
-    if not muted:
-        return None
-    manifest = served.predictor.manifest
-    mask = np.ones((len(manifest.classes), manifest.prototypes), dtype=np.float32)
-    for index, number in muted:
-        mask[index, number] = 0.0
-    return mask
 
 
 def _best(logits: NDArray[np.float32], count: int) -> list[int]:

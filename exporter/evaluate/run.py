@@ -23,7 +23,7 @@ from exporter.evaluate.catalog import METRICS
 from exporter.evaluate.config import EvaluationConfig
 from exporter.evaluate.figures import draw_metrics
 from exporter.evaluate.measure import Measured, measure_class
-from exporter.evaluate.measure_pixels import PIXEL_CURVES, Probe
+from exporter.evaluate.measure_pixels import Probe
 from exporter.evaluate.methods import (
     BASELINES,
     FROM_TRAINING,
@@ -35,9 +35,9 @@ from exporter.evaluate.methods import (
     baselines,
     ours,
 )
+from exporter.evaluate.over_classes import figures_over_classes
 from exporter.evaluate.randomisation import shuffle_weights
-from exporter.evaluate.results import Difference, Evaluation, Figure
-from exporter.evaluate.statistics import paired_difference
+from exporter.evaluate.results import Evaluation
 from exporter.evaluate.subject import Subject, open_subject
 from exporter.evaluate.tables import to_markdown
 from exporter.evaluate.trial import Conditions, run_trial
@@ -251,7 +251,7 @@ def _evaluation(job: _Job, data: Dataset, found: list[Measured]) -> Evaluation:
     annotations = job.conditions.annotations
     order = (OURS, *BASELINES, GRAD_CAM, RISE)
     names = [name for name in order if any(one.figures.get(name) for one in found)]
-    figures = {name: _figures(name, found) for name in names}
+    figures = {name: figures_over_classes(name, found) for name in names}
     present = {metric for method in figures.values() for metric in method}
     images = sum(one.images for one in found)
     return Evaluation(
@@ -324,44 +324,3 @@ def _count(labels: list[str]) -> str:
     if len(labels) == 1:
         return f"1 class ({labels[0]!r})"
     return f"{len(labels)} classes ({labels[0]!r}, …)"
-
-
-def _figures(method: str, found: list[Measured]) -> dict[str, Figure]:
-    """The figures of one method, over the classes."""
-    result = {}
-    for metric in METRICS:
-        values = _over_classes(method, metric.name, found)
-        if np.isnan(values).all():
-            continue
-        result[metric.name] = Figure(
-            mean=float(np.nanmean(values)),
-            deviation=_deviation(method, metric.name, found),
-            classes=tuple(None if np.isnan(value) else float(value) for value in values),
-            ours=_to_ours(method, metric.name, values, found),
-        )
-    return result
-
-
-def _over_classes(method: str, metric: str, found: list[Measured]) -> NDArray[np.float64]:
-    values = [one.figures.get(method, {}).get(metric) for one in found]
-    return np.array([np.nan if value is None else np.mean(value) for value in values])
-
-
-def _deviation(method: str, metric: str, found: list[Measured]) -> float | None:
-    """Over the draws of the noise, of the mean over classes; None where nothing is drawn."""
-    draws = [one.figures.get(method, {}).get(metric) for one in found]
-    drawn = [value for value in draws if isinstance(value, tuple)]
-    if not drawn or len(drawn[0]) < 2:
-        return None
-    return float(np.mean(drawn, axis=0).std(ddof=1))
-
-
-def _to_ours(
-    method: str, metric: str, values: NDArray[np.float64], found: list[Measured]
-) -> Difference | None:
-    if method == OURS or (method == RISE and metric not in PIXEL_CURVES):
-        return None  # the one map of RISE is of fewer images than ours
-    difference = paired_difference(_over_classes(OURS, metric, found), values)
-    if difference is None:
-        return None
-    return Difference(mean=difference.mean, low=difference.low, high=difference.high)
