@@ -4,18 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.decompose import regression
+from exporter.decompose.pointing import point
 from exporter.decompose.regression import (
     BUDGET,
     LARGEST,
     SMALLEST,
     discovery_weights,
     half_agreement,
-    peak_shares,
-    positive_shares,
     regress,
     sum_of_norms,
 )
 from exporter.decompose.ridge import Ridge
+from exporter.decompose.shares import peak_shares
 from tests.planted import plant
 
 seeds = st.integers(0, 2**32 - 1)
@@ -32,8 +32,9 @@ def random_class(seed, images=6, channels=20, k=3):
 
 
 def regress_with(value, features, row, presence):
-    """The regression with one lambda and no budget."""
+    """The regression by squares with one lambda and no budget."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regression, "AGREEMENT", 1.1)
         patch.setattr(regression, "SMALLEST", value)
         patch.setattr(regression, "LARGEST", value)
         return regress(features, row, presence)
@@ -92,40 +93,6 @@ def test_separable_parts_are_recovered_exactly():
         np.testing.assert_allclose(heatmaps[:, :, part], expected, atol=5e-3)
 
 
-@given(seed=seeds, k=st.integers(1, 6))
-def test_peak_shares_are_a_partition(seed, k):
-    presence = random_class(seed, k=k)[2]
-    shares = peak_shares(presence, images=6)
-    assert (shares >= 0).all()
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
-
-
-@given(seed=seeds)
-def test_peak_shares_forget_the_scale_of_presence_in_an_image(seed):
-    presence = random_class(seed)[2]
-    scale = np.random.default_rng(seed).uniform(0.1, 10, (6, 1, 3)).astype(np.float32)
-    scaled = (presence.reshape(6, POSITIONS, 3) * scale).reshape(presence.shape)
-    np.testing.assert_allclose(peak_shares(scaled, 6), peak_shares(presence, 6), atol=1e-5)
-
-
-def test_peak_shares_are_fourth_powers_relative_to_the_peak():
-    # One image of two positions: relative to their peaks the parts hold (1, 1/3) and (1/2, 1).
-    presence = np.float32([[2, 1], [1, 3]])
-    shares = [[1 / (1 + 1 / 81), (1 / 81) / (1 + 1 / 81)], [1 / 17, 16 / 17]]
-    np.testing.assert_allclose(peak_shares(presence, images=1), shares, rtol=1e-6)
-
-
-def test_a_position_without_any_part_is_shared_equally():
-    presence = np.zeros((8, 4), dtype=np.float32)
-    np.testing.assert_array_equal(peak_shares(presence, images=2), 0.25)
-
-
-def test_positive_shares_count_positive_evidence_only():
-    targets = np.float32([[3, -5], [0, 1]])
-    np.testing.assert_allclose(positive_shares(targets), [0.75, 0.25])
-    np.testing.assert_allclose(positive_shares(-np.abs(targets)), [0.5, 0.5])
-
-
 @given(seed=seeds)
 def test_discovery_weights_grow_with_evidence_from_one(seed):
     features, row, _ = random_class(seed)
@@ -173,8 +140,11 @@ def opposed_parts(images, noise):
 
 
 def test_prototypes_may_cancel_where_half_of_the_images_says_what_the_other_half_says():
-    found = regress(*opposed_parts(images=200, noise=0.05))
+    given = opposed_parts(images=200, noise=0.05)
+    found = regress(*given)
     assert found.converged
+    pointed = point(*given, SMALLEST).value
+    np.testing.assert_array_equal(found.value.prototypes, pointed)
     assert found.value.regularization == SMALLEST
     assert sum_of_norms(found.value.prototypes) > BUDGET * 3
 

@@ -9,7 +9,7 @@ functional that best reproduces its part's evidence,
 
 with w_i the part's share of the positive evidence. The t_i sum to s, so the corrections sum to
 zero and the p~_i to v, whatever lambda and the shares are. People read a heatmap h_i = F p~_i
-relative to its own peak, and so the next shares are read off the heatmaps themselves:
+relative to its own peak, and so the next shares are read off the heatmaps themselves (shares.py):
 
     e_i = relu(h_i) / max over the image of relu(h_i),      m_i = e_i^4 / sum_j e_j^4.          (b)
 
@@ -24,7 +24,8 @@ other half,
 
     mean_i corr(h_i', h_i'') >= 0.98.                                                          (c)
 
-Otherwise it is the least, to a fifth, whose prototypes stay within a budget of cancellation,
+A class so well determined can also be asked to point, by a loss sharper than squares: pointing.py.
+Otherwise lambda is the least, to a fifth, whose prototypes stay within a budget of cancellation,
 
     sum_i |p~_i| <= 1.6 |v|.                                                                   (d)
 
@@ -40,7 +41,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exporter.decompose.pointing import point
 from exporter.decompose.ridge import Ridge, fit
+from exporter.decompose.shares import peak_shares, positive_shares, ratio
 from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
@@ -50,7 +53,6 @@ SMALLEST, LARGEST = 1.0, 128.0
 HALVINGS = 2  # of the last octave of lambda: to a factor of 2^(1/4)
 AGREEMENT = 0.98
 BUDGET = 1.6
-POWER = 4
 SETTLED = 0.02  # of a position's shares, the part that a turn still moves
 FIRST_TURNS = 30  # at the first lambda, from NMF's parts
 NEXT_TURNS = 5  # at each further one, from nearly settled parts
@@ -95,9 +97,10 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
         presence: E, (n * p, k) float32, nonnegative.
 
     Returns:
-        The refined prototypes. One iteration is a turn of (a) and (b); the objective is
-        sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the last shares; converged when (c) or (d) holds,
-        which is not so where even the largest lambda is too small.
+        The refined prototypes. Where (c) holds they are those of pointing.py, with its count of
+        turns, objective and convergence. Otherwise one iteration is a turn of (a) and (b); the
+        objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the last shares; converged when (d)
+        holds, which is not so where even the largest lambda is too small.
     """
     images, _, channels = features.shape
     turns = _Alternation(features.reshape(-1, channels), row, images)
@@ -105,41 +108,20 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
     # Upwards: heatmaps that a large lambda once made alike would not part again.
     below = found = turns.at(SMALLEST, start, FIRST_TURNS)
     if not found.within and turns.halves_agree(found):
-        return turns.solution(found, converged=True)
+        sharper = point(features, row, presence, SMALLEST)
+        return Solution(
+            value=Regression(sharper.value, SMALLEST),
+            iterations=sharper.iterations,
+            objective=sharper.objective,
+            converged=sharper.converged,
+        )
     while not found.within and found.regularization < LARGEST:
         below, found = found, turns.at(2 * found.regularization, found.shares, NEXT_TURNS)
     for _ in range(HALVINGS if found.within and found is not below else 0):
         middle = float(np.sqrt(below.regularization * found.regularization))
         between = turns.at(middle, below.shares, NEXT_TURNS)
         below, found = (below, between) if between.within else (between, found)
-    return turns.solution(found, converged=found.within)
-
-
-def peak_shares(heatmaps: Floats, images: int) -> Floats:
-    """Shares every position between the prototypes by heat relative to the peak: (b).
-
-    Args:
-        heatmaps: (N, k) float32; negative values count as zero.
-        images: n; N is a multiple of it.
-
-    Returns:
-        m, (N, k) float32, rows sum to 1; equal shares where no prototype is positive.
-    """
-    count = heatmaps.shape[1]
-    maps = np.maximum(heatmaps, 0).reshape(images, -1, count)
-    relative = _ratio(maps, maps.max(axis=1, keepdims=True), otherwise=0.0) ** POWER
-    shares = _ratio(relative, relative.sum(axis=2, keepdims=True), otherwise=1 / count)
-    return shares.reshape(heatmaps.shape)
-
-
-def positive_shares(targets: Floats) -> Floats:
-    """Returns each part's share of the positive evidence, (k,) float32; equal if there is none.
-
-    Args:
-        targets: t, (N, k) float32.
-    """
-    positive = np.maximum(targets, 0).sum(axis=0)
-    return _ratio(positive, positive.sum(), otherwise=1 / len(positive))
+    return turns.solution(found)
 
 
 def sum_of_norms(prototypes: Doubles) -> float:
@@ -223,13 +205,13 @@ class _Alternation:
         agreement = half_agreement(self._flat, self._images, rest, known, found.regularization)
         return agreement >= AGREEMENT
 
-    def solution(self, found: _Settled, *, converged: bool) -> Solution[Regression]:
-        """Returns what was found, with how it was."""
+    def solution(self, found: _Settled) -> Solution[Regression]:
+        """Returns what was found, with how it was; converged where (d) holds."""
         return Solution(
             value=Regression(found.prototypes, found.regularization),
             iterations=self.turns,
             objective=self._objective(found),
-            converged=converged,
+            converged=found.within,
         )
 
     def _objective(self, found: _Settled) -> float:
@@ -251,10 +233,4 @@ def _correlation(one: Floats, other: Floats) -> Floats:
     """Returns the correlation of each column, (k,) float32; 0 where one does not vary."""
     one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     norms = np.linalg.norm(one, axis=0) * np.linalg.norm(other, axis=0)
-    return _ratio((one * other).sum(axis=0), norms, otherwise=0.0)
-
-
-def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
-    """Returns part / whole, and the given value where the whole is zero."""
-    filled = np.full_like(part, otherwise)
-    return np.divide(part, whole, out=filled, where=whole > 0)
+    return ratio((one * other).sum(axis=0), norms, otherwise=0.0)

@@ -1,0 +1,193 @@
+"""Pointing: part evidence regression with a sharper question, for classes that can answer it.
+
+Squared error asks a heatmap to be right everywhere. People look where it peaks, and a heatmap may
+fit the evidence of a weak part well and still peak on a strong one beside it. Here a heatmap is
+also read as a distribution over the positions of an image, and asked to put its mass on its part.
+F (N, D) features of n images on p positions, v (D,) head row, s = F v; m the shares, e the
+relative heat (shares.py), t_i = m_i * s the evidence of part i and w_i its share. With c_i the
+corrections, sum_i c_i = 0, and h_i = F p~_i the heatmaps of p~_i = w_i v + c_i, minimised is
+
+    (sum_i |h_i - t_i|^2 + lambda tr(F'F)/D sum_i |c_i|^2) / sum_i |t_i|^2
+        + 0.05 sum_i sum_n a_ni H(q_ni, softmax(b h_ni / peak_i)),                            (a)
+
+H the cross-entropy over the positions of image n, q_ni ~ m_ni e_ni^4 where the part is, a_ni the
+share of the part's positive evidence that image n holds, and peak_i the mean over images, weighted
+by a_ni, of the largest t_i. With b = ln(8 p) a heatmap that is zero but for its part leaves a
+ninth of the mass off it. (a) is convex for given shares; shares are read off its heatmaps and it
+is solved again, until they stay.
+
+The corrections sum to zero, so the p~_i to v, whatever lambda and the shares are. docs/method.md
+has the measurements.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from exporter.decompose.shares import POWER, peak_shares, positive_shares, ratio, relative_heat
+from exporter.decompose.solution import Solution
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+WEIGHT = 0.05  # of the cross-entropy, for each prototype
+MASS = 8  # exp(b) over the number of positions
+SETTLED = 0.02  # of a position's shares, the part that a turn still moves
+TURNS = 40
+STEPS = 40  # of L-BFGS in a turn; the next turn goes on from there
+TOLERANCE = 1e-6
+
+
+def point(
+    features: Floats, row: Doubles, presence: Floats, regularization: float
+) -> Solution[Doubles]:
+    """Splits a head row so that every prototype points at its part (see the module's docstring).
+
+    Args:
+        features: (n, p, D) float32, of any sign.
+        row: v, (D,) float64.
+        presence: E, (n * p, k) float32, nonnegative; where the parts are at first.
+        regularization: lambda.
+
+    Returns:
+        p~, (k, D) float64; they sum to v up to float32 rounding. One iteration is a turn; the
+        objective is (a) at the shares that were last solved for; converged when these stay.
+    """
+    problem = Pointing(features, row, regularization)
+    shares, parts = problem.read(presence)
+    prototypes, value = np.outer(parts.weights, row), 0.0
+    turns, moved = 0, np.inf
+    while moved > SETTLED and turns < TURNS:
+        prototypes, value = problem.solve(parts, prototypes)
+        before = shares
+        shares, parts = problem.read(problem.heatmaps(prototypes))
+        moved = float(np.abs(shares - before).sum()) / (2 * len(shares))
+        turns += 1
+    return Solution(value=prototypes, iterations=turns, objective=value, converged=moved <= SETTLED)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is asked of the prototypes of a class, read off their heatmaps.
+
+    Attributes:
+        weights: w, (k,) float32.
+        targets: t, (N, k) float32.
+        places: q, (n, p, k) float32, each a distribution over p; zero where a part has no heat.
+        images: a, (n, k) float32, a distribution over the images; zero for a part without evidence.
+        sharpness: b / peak, (k,) float32; zero for a part without evidence.
+    """
+
+    weights: Floats
+    targets: Floats
+    places: Floats
+    images: Floats
+    sharpness: Floats
+
+
+class Pointing:
+    """The problem (a) for the features of one class.
+
+    Args:
+        features: (n, p, D) float32.
+        row: v, (D,) float64.
+        regularization: lambda.
+    """
+
+    def __init__(self, features: Floats, row: Doubles, regularization: float) -> None:
+        self._images, self._positions, channels = features.shape
+        self._flat = features.reshape(-1, channels)
+        self._row = row
+        self._evidence = self._flat @ row.astype(np.float32)  # s, (N,)
+        self._penalty = regularization * float(np.vdot(features, features)) / channels
+
+    def heatmaps(self, prototypes: Doubles) -> Floats:
+        """Returns F p~_i, (N, k) float32."""
+        return self._flat @ prototypes.T.astype(np.float32)
+
+    def read(self, heatmaps: Floats) -> tuple[Floats, Parts]:
+        """Returns the shares m, (N, k) float32, and what they ask for.
+
+        Args:
+            heatmaps: (N, k) float32, or the presence of discovery in their place.
+        """
+        shares = peak_shares(heatmaps, self._images)
+        targets = shares * self._evidence[:, None]
+        shape = (self._images, self._positions, heatmaps.shape[1])
+        mass = shares.reshape(shape) * relative_heat(heatmaps, self._images) ** POWER
+        positive = np.maximum(targets, 0).reshape(shape)
+        held = positive.sum(axis=1)
+        images = ratio(held, held.sum(axis=0), otherwise=0.0)
+        peaks = (images * positive.max(axis=1)).sum(axis=0)
+        contrast = np.full_like(peaks, np.log(MASS * self._positions))
+        return shares, Parts(
+            weights=positive_shares(targets),
+            targets=targets,
+            places=ratio(mass, mass.sum(axis=1, keepdims=True), otherwise=0.0),
+            images=images,
+            sharpness=ratio(contrast, peaks, otherwise=0.0),
+        )
+
+    def solve(self, parts: Parts, prototypes: Doubles) -> tuple[Doubles, float]:
+        """Minimises (a), by L-BFGS from the given prototypes.
+
+        Args:
+            parts: What is asked.
+            prototypes: (k, D) float64; they sum to v.
+
+        Returns:
+            The prototypes, (k, D) float64, which sum to what they summed to before, and (a).
+        """
+        known = np.outer(parts.weights, self._row)
+
+        def objective(free: Doubles) -> tuple[float, Doubles]:
+            value, gradient = self.value(parts, free.reshape(known.shape))
+            return value, gradient.ravel()
+
+        found = minimize(
+            objective,
+            (prototypes - known).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": STEPS, "ftol": TOLERANCE},
+        )
+        return known + _centred(found.x.reshape(known.shape)), float(found.fun)
+
+    def value(self, parts: Parts, free: Doubles) -> tuple[float, Doubles]:
+        """Returns (a) and its gradient, (k, D), at the corrections c_i = free_i - mean of free.
+
+        Args:
+            parts: What is asked.
+            free: (k, D) float64.
+        """
+        corrections = _centred(free)
+        known = np.outer(self._evidence, parts.weights)
+        heatmaps = known + self.heatmaps(corrections)
+        size = float(np.vdot(parts.targets, parts.targets)) or 1.0
+        difference = heatmaps - parts.targets
+        missed = float(np.vdot(difference, difference))
+        penalty = self._penalty * float(np.vdot(corrections, corrections))
+
+        scores = (heatmaps * parts.sharpness).reshape(parts.places.shape)
+        scores -= scores.max(axis=1, keepdims=True)
+        chances = np.exp(scores)
+        total = chances.sum(axis=1, keepdims=True)
+        chances /= total
+        # Of a part without heat in an image, the places are zeros and ask for nothing.
+        placed = parts.images * parts.places.sum(axis=1)
+        entropy = (parts.places * (np.log(total) - scores)).sum(axis=1)
+        off = placed[:, None] * chances - parts.images[:, None] * parts.places
+        pull = WEIGHT * parts.sharpness * off.reshape(heatmaps.shape)
+
+        slope = (2 / size * difference + pull).T @ self._flat
+        gradient = slope.astype(np.float64) + 2 * self._penalty / size * corrections
+        value = (missed + penalty) / size + WEIGHT * float((parts.images * entropy).sum())
+        return value, _centred(gradient)
+
+
+def _centred(rows: Doubles) -> Doubles:
+    """Returns the rows less their mean: corrections that sum to zero."""
+    means: Doubles = rows.mean(axis=0)
+    return rows - means
