@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporter.evaluate.cancellation import negative_share, sum_of_norms
+from exporter.evaluate.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.completeness import axioms, completeness_residual, head_linearity
 from exporter.evaluate.redundancy import heatmap_correlation, prototype_cosine
 
@@ -138,3 +138,12 @@ def test_negative_share():
     assert negative_share(np.array([[-1.0]])) == 1
     assert negative_share(np.zeros((2, 3))) is None
     assert negative_share(np.zeros((0, 3))) is None
+
+
+def test_cancelled_heat():
+    # One image, two prototypes on two positions: +3 -1 leave 2 of 4, and 1 + 1 stay.
+    assert cancelled_heat(np.array([[[[3.0, 1.0]], [[-1.0, 1.0]]]])) == pytest.approx(2 / 6)
+    assert cancelled_heat(np.array([[[[3.0, -1.0]], [[2.0, -4.0]]]])) == 0  # nowhere opposed
+    assert cancelled_heat(np.array([[[[2.0]], [[-2.0]]]])) == 1
+    assert cancelled_heat(np.zeros((2, 3, 1, 1))) is None
+    assert cancelled_heat(np.zeros((0, 3, 1, 1))) is None

@@ -28,6 +28,7 @@ HELD_OUT = HeldOut(
     contributions=np.array([3.0, 2.0]),
     shares=np.array([0.6, 0.4]),
     negative=0.0,
+    cancelled=0.2,
     border=np.zeros(2),
     off_thing=None,
     off_parts=None,
@@ -74,10 +75,21 @@ def test_a_warning_names_its_prototypes():
     assert finding.prototypes == (0, 1)
 
 
-def test_prototypes_at_right_angles_do_not_cancel():
+def test_without_images_prototypes_at_right_angles_do_not_cancel():
     # k equal norms at right angles sum to sqrt(k) of the whole; the limit is half as much again
-    assert kinds(figures=replace(FIGURES, norm_sum=2**0.5)) == []
-    assert kinds(figures=replace(FIGURES, norm_sum=1.5 * 2**0.5 + 1e-9)) == ["cancels"]
+    blind = replace(FIGURES, held_out=None)
+    assert "cancels" not in kinds(figures=replace(blind, norm_sum=2**0.5))
+    assert "cancels" not in kinds(figures=replace(blind, norm_sum=1.5 * 2**0.5))
+    assert "cancels" in kinds(figures=replace(blind, norm_sum=1.5 * 2**0.5 + 1e-9))
+    assert "cancels" not in kinds(figures=replace(blind, norm_sum=None))
+
+
+def test_with_images_heat_that_is_taken_away_cancels_and_norms_do_not():
+    # Norms count directions that the features of no image take.
+    assert kinds(figures=replace(FIGURES, norm_sum=9.0)) == []
+    assert kinds(cancelled=0.5) == []
+    assert kinds(cancelled=0.501) == ["cancels"]
+    assert kinds(cancelled=None) == []
 
 
 def test_evidence_against_the_class_cancels():

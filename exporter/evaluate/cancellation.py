@@ -4,10 +4,12 @@ A split may be complete and still say little, when large parts of opposite sign 
 
     sum of norms    sum_i |p~_i| / |sum_i p~_i|              1 when all point the same way
     negative share  sum over n, i of |min(c_ni, 0)| / sum over n, i of |c_ni|
+    cancelled heat  1 - sum over n, x of |sum_i h_nix| / sum over n, i, x of |h_nix|
 
-The sum of the prototypes is the head row (less the reference), so the first is over its norm.
+The sum of the prototypes is the head row (less the reference), so the first is over its norm. It
+counts every direction alike, also those that no features take; the last counts what is drawn.
 
-Symbols: n images, k prototypes, d channels.
+Symbols: n images, k prototypes, d channels, h x w positions x.
 """
 
 from __future__ import annotations
@@ -43,3 +45,17 @@ def negative_share(contributions: Floats) -> float | None:
     doubles = contributions.astype(np.float64)
     total = float(np.abs(doubles).sum())
     return float(-np.minimum(doubles, 0).sum()) / total if total > 0 else None
+
+
+def cancelled_heat(heatmaps: Floats) -> float | None:
+    """The share of the heat that prototypes of the other sign take away at the same position.
+
+    Args:
+        heatmaps: (n, k, h, w), of the class on its images.
+
+    Returns:
+        0 to 1; None if there is no heat.
+    """
+    doubles = heatmaps.astype(np.float64)
+    total = float(np.abs(doubles).sum())
+    return 1 - float(np.abs(doubles.sum(axis=1)).sum()) / total if total > 0 else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.cancellation import negative_share, sum_of_norms
+from exporter.evaluate.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.completeness import completeness_residual
 from exporter.evaluate.localization import Size, peaks, visible
 from exporter.evaluate.redundancy import heatmap_correlation
@@ -51,6 +51,7 @@ class HeldOut:
         shares: (k,), signed share of each prototype: sum over n of c_ni over the sum over n and j
             of |c_nj|. NaN where nothing contributes.
         negative: Share of the contributions that count against the class.
+        cancelled: Share of the heat that other prototypes take away at the same position.
         border: (k,), share of images whose peak lies at the border.
         off_thing: Beside the thing, where masks are known.
         off_parts: (k,), share of images whose peak is near no part, where keypoints are known and
@@ -66,6 +67,7 @@ class HeldOut:
     contributions: Doubles
     shares: Doubles
     negative: float | None
+    cancelled: float | None
     border: Doubles
     off_thing: OffThing | None
     off_parts: Doubles | None
@@ -147,6 +149,7 @@ def _held_out(observed: Observed, size: Size) -> HeldOut:
         if total > 0
         else np.full(contributions.shape[1], np.nan),
         negative=negative_share(observed.contributions),
+        cancelled=cancelled_heat(observed.heatmaps),
         border=at_border(centres, size),
         off_thing=off_thing(observed.heatmaps[known], centres[known], marks.foreground)
         if len(known)

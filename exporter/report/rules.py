@@ -24,6 +24,9 @@ CORRELATION = 0.8
 NORM_EXCESS = 1.5
 """Times sqrt(k): k equal prototypes at right angles have norms of sqrt(k) times their sum's."""
 
+CANCELLED = 0.5
+"""Share of the heat that may be taken away by other prototypes at the same position."""
+
 NEGATIVE = 0.1
 """Share of the contributions that may count against the class."""
 
@@ -107,9 +110,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "cancels",
         "Evidence cancels",
-        f"The norms of the prototypes sum to more than {NORM_EXCESS:g} times sqrt(k) times the "
-        f"norm of their sum, or more than {per_cent(NEGATIVE)} of the evidence counts against "
-        "the class.",
+        f"Prototypes take away more than {per_cent(CANCELLED)} of each other's heat, or more than "
+        f"{per_cent(NEGATIVE)} of the evidence counts against the class. Without images: the norms "
+        f"of the prototypes sum to more than {NORM_EXCESS:g} times sqrt(k) times the norm of their "
+        "sum.",
         "Large parts of opposite sign can explain anything; read none of them alone.",
     ),
     Rule(
@@ -227,12 +231,17 @@ def _alike(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
 
 
 def _cancels(figures: ClassFigures) -> list[Finding]:
-    found = []
-    limit = NORM_EXCESS * sqrt(max(1, len(figures.live)))
-    if figures.norm_sum is not None and figures.norm_sum > limit:
+    if figures.held_out is None:
+        limit = NORM_EXCESS * sqrt(max(1, len(figures.live)))
+        if figures.norm_sum is None or figures.norm_sum <= limit:
+            return []
         text = f"The norms sum to {figures.norm_sum:.2f} of the whole; {limit:.2f} is the limit."
+        return [Finding("cancels", text)]
+    found = []
+    cancelled, negative = figures.held_out.cancelled, figures.held_out.negative
+    if cancelled is not None and cancelled > CANCELLED:
+        text = f"{per_cent(cancelled)} of the heat is taken away by other prototypes."
         found.append(Finding("cancels", text))
-    negative = None if figures.held_out is None else figures.held_out.negative
     if negative is not None and negative > NEGATIVE:
         found.append(Finding("cancels", f"{per_cent(negative)} of the evidence counts against it."))
     return found
