@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.decompose import decompose
 from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
+from exporter.decompose.scaling import scale
 from exporter.errors import DecompositionError
 from tests.planted import plant
 
@@ -33,6 +36,30 @@ def test_the_prototypes_sum_to_the_row(seed, k, method):
     # The last prototype is the row less the others: rounding of the largest of them.
     atol = 1e-15 * k * np.abs(found).max()
     np.testing.assert_allclose(found.sum(axis=0), row, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_as_many_prototypes_as_positions_can_be_had(k):
+    features, row = random_class(0, images=2, positions=2)
+    found = decompose(features, row, method="evidence", prototypes=k, seed=0)
+    assert found.prototypes.shape == (k, 20)
+    assert found.scale.shape == (k,)
+
+
+def test_the_scale_of_a_prototype_is_that_of_the_part_it_began_as():
+    features, row = random_class(0)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    factors = discover(features, row, "evidence", 9, seed=0).value
+    # Of nine candidates three stay, in an order of their own; only one choice has these scales.
+    began = [
+        list(chosen)
+        for chosen in itertools.permutations(range(9), 3)
+        if np.allclose(scale(factors.prototypes[list(chosen)], row).value, found.scale)
+    ]
+    assert len(began) == 1
+    heatmaps = features.reshape(-1, 20) @ found.prototypes.T
+    alike = np.corrcoef(factors.presence[:, began[0]].T, heatmaps.T)[:3, 3:]
+    np.testing.assert_array_equal(alike.argmax(axis=1), [0, 1, 2])
 
 
 def test_the_prototypes_of_the_paper_sum_to_the_row():

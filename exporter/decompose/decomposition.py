@@ -21,6 +21,7 @@ from exporter.decompose.refinement import (
 )
 from exporter.decompose.regression import discovery_weights, regress
 from exporter.decompose.scaling import scale
+from exporter.decompose.selection import CANDIDATES, select
 from exporter.decompose.solution import Solution, Summary
 from exporter.errors import DecompositionError
 
@@ -37,7 +38,7 @@ class Decomposition:
 
     Attributes:
         prototypes: (k, D) float64; their sum is the row up to float64 rounding.
-        scale: alpha of eq. 3, (k,) float64.
+        scale: alpha of eq. 3, (k,) float64, of the NMF part that each prototype began as.
         residual_ratio: |R| / |row| after scaling; 0 for a row of zeros.
         regularization: the lambda chosen; None where nothing is regressed.
         discovery: how the factorisation went.
@@ -110,11 +111,12 @@ def decompose(
     require_feasible(method, prototypes, len(row))
     _check(features, row, prototypes)
     discovery = discover(features, row, method, prototypes, seed)
+    refined = None
+    if method == "evidence":
+        refined, discovery = _refine_by_evidence(features, row, discovery, seed)
     basis = discovery.value.prototypes
     scaling, size = scale(basis, row), float(np.linalg.norm(row))
-    if method == "evidence":
-        refined = _refine_by_evidence(features, row, discovery.value.presence)
-    else:
+    if refined is None:
         refined = _refine_residual(features, row, basis, scaling.value, method)
     return Decomposition(
         prototypes=_complete(refined.prototypes, row),
@@ -167,14 +169,30 @@ def discover(
     return replace(solution, value=factors)
 
 
-def _refine_by_evidence(features: Floats, row: Doubles, presence: Floats) -> _Refined:
-    """Regresses the part evidence; a single prototype is the row itself."""
-    if presence.shape[1] == 1:
+def _refine_by_evidence(
+    features: Floats, row: Doubles, discovery: Solution[nmf.Factors], seed: int
+) -> tuple[_Refined, Solution[nmf.Factors]]:
+    """Regresses the part evidence, and returns the discovery that it began with, part by part.
+
+    A single prototype is the row itself.
+    """
+    prototypes = len(discovery.value.prototypes)
+    if prototypes == 1:
         done = Summary(iterations=0, objective=0.0, converged=True)
-        return _Refined(row[None], None, done)
-    solution = regress(features, row, presence)
+        return _Refined(row[None], None, done), discovery
+    solution = regress(features, row, discovery.value.presence)
+    if not solution.value.pointed:
+        positions = features.shape[0] * features.shape[1]
+        candidates = min(CANDIDATES * prototypes, positions, len(row))
+        discovery = discover(features, row, "evidence", candidates, seed)
+        chosen, solution = select(
+            features, row, discovery.value.presence, prototypes, solution.value.regularization
+        )
+        factors = discovery.value
+        parts = nmf.Factors(factors.presence[:, chosen], factors.prototypes[chosen])
+        discovery = replace(discovery, value=parts)
     found = solution.value
-    return _Refined(found.prototypes, found.regularization, solution.summary())
+    return _Refined(found.prototypes, found.regularization, solution.summary()), discovery
 
 
 def _refine_residual(

@@ -33,7 +33,8 @@ The sum of norms is 1 for copies of one map and grows as prototypes differ and a
 other. With few images for many channels most of that is noise, and the budget keeps it out; with
 many for few channels it is how parts differ. Both rules mean the same for every network, while a
 fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
-bird are nearly copies. Neither needs annotations. docs/method.md has the measurements.
+bird are nearly copies. Neither needs annotations. A class for which (c) does not hold is then split
+once more, between the best of more candidates: selection.py. docs/method.md has the measurements.
 """
 
 from dataclasses import dataclass
@@ -65,10 +66,12 @@ class Regression:
     Attributes:
         prototypes: p~, (k, D) float64; they sum to v up to float32 rounding.
         regularization: the lambda chosen.
+        pointed: whether (c) holds, and they are those of pointing.py.
     """
 
     prototypes: Doubles
     regularization: float
+    pointed: bool = False
 
 
 def discovery_weights(features: Floats, row: Doubles) -> Floats:
@@ -103,25 +106,17 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
         holds, which is not so where even the largest lambda is too small.
     """
     images, _, channels = features.shape
-    turns = _Alternation(features.reshape(-1, channels), row, images)
-    start = peak_shares(presence, images)
-    # Upwards: heatmaps that a large lambda once made alike would not part again.
-    below = found = turns.at(SMALLEST, start, FIRST_TURNS)
+    turns = Alternation(features.reshape(-1, channels), row, images)
+    found = turns.at(SMALLEST, peak_shares(presence, images), FIRST_TURNS)
     if not found.within and turns.halves_agree(found):
         sharper = point(features, row, presence, SMALLEST)
         return Solution(
-            value=Regression(sharper.value, SMALLEST),
+            value=Regression(sharper.value, SMALLEST, pointed=True),
             iterations=sharper.iterations,
             objective=sharper.objective,
             converged=sharper.converged,
         )
-    while not found.within and found.regularization < LARGEST:
-        below, found = found, turns.at(2 * found.regularization, found.shares, NEXT_TURNS)
-    for _ in range(HALVINGS if found.within and found is not below else 0):
-        middle = float(np.sqrt(below.regularization * found.regularization))
-        between = turns.at(middle, below.shares, NEXT_TURNS)
-        below, found = (below, between) if between.within else (between, found)
-    return turns.solution(found)
+    return turns.solution(turns.within_budget(found, NEXT_TURNS))
 
 
 def sum_of_norms(prototypes: Doubles) -> float:
@@ -154,7 +149,7 @@ def half_agreement(
 
 
 @dataclass(frozen=True)
-class _Settled:
+class Settled:
     """Where the turns ended at one lambda.
 
     Attributes:
@@ -170,7 +165,7 @@ class _Settled:
     within: bool
 
 
-class _Alternation:
+class Alternation:
     """The fit (a) and the reading (b) for the features of one class.
 
     Attributes:
@@ -184,8 +179,8 @@ class _Alternation:
         self._evidence = flat @ row.astype(np.float32)  # s, (N,)
         self._budget = BUDGET * float(np.linalg.norm(row))
 
-    def at(self, regularization: float, shares: Floats, limit: int) -> _Settled:
-        """Takes turns with a lambda until the shares stay, at most so many."""
+    def at(self, regularization: float, shares: Floats, limit: int) -> Settled:
+        """Takes turns with a lambda until the shares stay, at most so many; then fits to them."""
         self._ridge.strengthen(regularization)
         moved, last = np.inf, self.turns + limit
         while moved > SETTLED and self.turns < last:
@@ -197,15 +192,36 @@ class _Alternation:
         weights, _, rest = self._split(shares)
         prototypes = np.outer(weights, self._row) + self._ridge.coefficients(rest)
         within = sum_of_norms(prototypes) <= self._budget
-        return _Settled(regularization, shares, prototypes, within)
+        return Settled(regularization, shares, prototypes, within)
 
-    def halves_agree(self, found: _Settled) -> bool:
+    def within_budget(self, found: Settled, limit: int) -> Settled:
+        """Raises lambda until (d) holds, to a factor of 2^(1/4).
+
+        Args:
+            found: At the smallest lambda.
+            limit: Turns at each further lambda; 0 keeps the shares.
+        """
+        # Upwards: heatmaps that a large lambda once made alike would not part again.
+        below = found
+        while not found.within and found.regularization < LARGEST:
+            below, found = found, self.at(2 * found.regularization, found.shares, limit)
+        for _ in range(HALVINGS if found.within and found is not below else 0):
+            middle = float(np.sqrt(below.regularization * found.regularization))
+            between = self.at(middle, below.shares, limit)
+            below, found = (below, between) if between.within else (between, found)
+        return found
+
+    def heatmaps(self, found: Settled) -> Floats:
+        """Returns F p~_i, (N, k) float32."""
+        return self._flat @ found.prototypes.T.astype(np.float32)
+
+    def halves_agree(self, found: Settled) -> bool:
         """Whether (c) holds."""
         _, known, rest = self._split(found.shares)
         agreement = half_agreement(self._flat, self._images, rest, known, found.regularization)
         return agreement >= AGREEMENT
 
-    def solution(self, found: _Settled) -> Solution[Regression]:
+    def solution(self, found: Settled) -> Solution[Regression]:
         """Returns what was found, with how it was; converged where (d) holds."""
         return Solution(
             value=Regression(found.prototypes, found.regularization),
@@ -214,10 +230,10 @@ class _Alternation:
             converged=found.within,
         )
 
-    def _objective(self, found: _Settled) -> float:
+    def _objective(self, found: Settled) -> float:
         """Returns sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""
         targets = found.shares * self._evidence[:, None]
-        difference = self._flat @ found.prototypes.T.astype(np.float32) - targets
+        difference = self.heatmaps(found) - targets
         total = float(np.vdot(targets, targets))
         return float(np.vdot(difference, difference)) / total if total > 0 else 0.0
 

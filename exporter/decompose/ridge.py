@@ -38,7 +38,7 @@ class Ridge:
         """Fits with this lambda from now on; the cost of a Cholesky factorisation."""
         self._factor = None
         if self._mean_square > 0:
-            shifted = self._gram.copy(order="F")
+            shifted = self._gram.copy().T  # in the order of LAPACK; it is symmetric
             shifted[np.diag_indices_from(shifted)] += regularization * self._mean_square
             # SciPy keeps float32 through both steps; its stubs promise less.
             self._factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
