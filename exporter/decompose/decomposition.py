@@ -110,13 +110,14 @@ def decompose(
     """
     require_feasible(method, prototypes, len(row))
     _check(features, row, prototypes)
-    discovery = discover(features, row, method, prototypes, seed)
-    refined = None
+    size = float(np.linalg.norm(row))
     if method == "evidence":
-        refined, discovery = _refine_by_evidence(features, row, discovery, seed)
-    basis = discovery.value.prototypes
-    scaling, size = scale(basis, row), float(np.linalg.norm(row))
-    if refined is None:
+        discovery, refined = _split_evidence(features, row, prototypes, seed)
+        scaling = scale(discovery.value.prototypes, row)
+    else:
+        discovery = discover(features, row, method, prototypes, seed)
+        basis = discovery.value.prototypes
+        scaling = scale(basis, row)
         refined = _refine_residual(features, row, basis, scaling.value, method)
     return Decomposition(
         prototypes=_complete(refined.prototypes, row),
@@ -169,30 +170,28 @@ def discover(
     return replace(solution, value=factors)
 
 
-def _refine_by_evidence(
-    features: Floats, row: Doubles, discovery: Solution[nmf.Factors], seed: int
-) -> tuple[_Refined, Solution[nmf.Factors]]:
-    """Regresses the part evidence, and returns the discovery that it began with, part by part.
-
-    A single prototype is the row itself.
-    """
-    prototypes = len(discovery.value.prototypes)
+def _split_evidence(
+    features: Floats, row: Doubles, prototypes: int, seed: int
+) -> tuple[Solution[nmf.Factors], _Refined]:
+    """Regresses the part evidence; prototype i began as part i of the discovery returned."""
+    discovery = discover(features, row, "evidence", prototypes, seed)
     if prototypes == 1:
         done = Summary(iterations=0, objective=0.0, converged=True)
-        return _Refined(row[None], None, done), discovery
+        return discovery, _Refined(row[None], None, done)
     solution = regress(features, row, discovery.value.presence)
     if not solution.value.pointed:
         positions = features.shape[0] * features.shape[1]
         candidates = min(CANDIDATES * prototypes, positions, len(row))
         discovery = discover(features, row, "evidence", candidates, seed)
+        found = discovery.value
         chosen, solution = select(
-            features, row, discovery.value.presence, prototypes, solution.value.regularization
+            features, row, found.presence, prototypes, solution.value.regularization
         )
-        factors = discovery.value
-        parts = nmf.Factors(factors.presence[:, chosen], factors.prototypes[chosen])
+        parts = nmf.Factors(found.presence[:, chosen], found.prototypes[chosen])
         discovery = replace(discovery, value=parts)
-    found = solution.value
-    return _Refined(found.prototypes, found.regularization, solution.summary()), discovery
+    return discovery, _Refined(
+        solution.value.prototypes, solution.value.regularization, solution.summary()
+    )
 
 
 def _refine_residual(

@@ -20,12 +20,7 @@ Neither c nor o needs annotations; docs/method.md has the measurements.
 import numpy as np
 import numpy.typing as npt
 
-from exporter.decompose.regression import (
-    FIRST_TURNS,
-    SMALLEST,
-    Alternation,
-    Regression,
-)
+from exporter.decompose.regression import FIRST_TURNS, SMALLEST, Alternation, Regression
 from exporter.decompose.shares import POWER, peak_shares, ratio, relative_heat
 from exporter.decompose.solution import Solution
 
@@ -84,8 +79,8 @@ def overlap(heatmaps: Floats, images: int) -> Floats:
     """
     places = relative_heat(heatmaps, images) ** POWER
     places = ratio(places, places.sum(axis=1, keepdims=True), otherwise=0.0)
-    shared = [np.minimum(places, one[:, :, None]).sum(axis=1).mean(axis=0) for one in _each(places)]
-    return np.stack(shared)
+    each = np.moveaxis(places, 2, 0)[..., None]  # (K, n, p, 1)
+    return np.stack([np.minimum(places, one).sum(axis=1).mean(axis=0) for one in each])
 
 
 def choose(concentrated: Floats, overlapping: Floats, count: int) -> Indices:
@@ -103,8 +98,3 @@ def choose(concentrated: Floats, overlapping: Floats, count: int) -> Indices:
         worth -= 2 / (count - 1) * overlapping[best]
         worth[best] = -np.inf
     return chosen
-
-
-def _each(places: Floats) -> list[Floats]:
-    """Returns the (n, p) places of each candidate."""
-    return list(np.moveaxis(places, 2, 0))
