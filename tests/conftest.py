@@ -7,10 +7,14 @@ from types import ModuleType
 
 import pytest
 import tiny
+from hypothesis import settings
 
 from exporter import ExportConfig, export
 from exporter.cli import main
 from serving import Artifact
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 TOYBIRDS = Path(__file__).parents[1] / "models" / "toybirds"
 

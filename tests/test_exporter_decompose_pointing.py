@@ -21,7 +21,7 @@ def random_class(seed, k=3):
     return features, random.normal(size=CHANNELS), presence
 
 
-@settings(deadline=None, max_examples=10)  # noise has no parts that settle
+@settings(max_examples=10)  # noise has no parts that settle
 @given(seed=seeds, k=st.integers(2, 6), value=st.sampled_from([1.0, 100.0]))
 def test_the_prototypes_sum_to_the_row_whatever_lambda_is(seed, k, value):
     features, row, presence = random_class(seed, k)
@@ -87,7 +87,7 @@ def test_positions_without_any_chance_have_a_finite_objective():
     assert np.isfinite(gradient).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=seeds)
 def test_a_solve_goes_downhill_and_keeps_the_sum(seed):
     features, row, presence = random_class(seed)

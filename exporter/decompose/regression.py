@@ -108,6 +108,7 @@ def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regres
     images, _, channels = features.shape
     turns = Alternation(features.reshape(-1, channels), row, images)
     found = turns.at(SMALLEST, peak_shares(presence, images), FIRST_TURNS)
+    # Within the budget heatmaps may be near copies, and the halves then agree whatever they say.
     if not found.within and turns.halves_agree(found):
         sharper = point(features, row, presence, SMALLEST)
         return Solution(
