@@ -39,3 +39,19 @@ def plant(
     features = (strength * profile * channels[part]).astype(np.float32)
     row = random.uniform(0.5, 1.5, parts * width)
     return Planted(features, row, part, channels)
+
+
+def opposed_parts(
+    images: int, noise: float, positions: int = 9
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
+    """Two parts whose directions nearly cancel: telling them apart takes norms beyond the budget.
+
+    Returns features (n, p, D), a head row (D,) and the presence of the parts (n * p, 2).
+    """
+    random = np.random.default_rng(0)
+    common, apart = np.eye(30)[:2]
+    part = random.integers(0, 2, images * positions)
+    sign = np.where(part == 0, 1, -1)[:, None]
+    features = common + 0.15 * sign * apart + noise * random.normal(size=(len(part), 30))
+    shape = (images, positions, 30)
+    return features.reshape(shape).astype(np.float32), 3 * common, np.eye(2, dtype=np.float32)[part]

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from exporter.decompose import decompose
 from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
+from exporter.decompose.pointing import point
+from exporter.decompose.regression import BUDGET, SMALLEST, sum_of_norms
 from exporter.decompose.scaling import scale
 from exporter.errors import DecompositionError
-from tests.planted import plant
+from tests.planted import opposed_parts, plant
 
 METHODS = ("evidence", "paper", "naive")
 FAST = ("evidence", "naive")  # without Nelder-Mead, for larger problems
@@ -60,6 +62,23 @@ def test_the_scale_of_a_prototype_is_that_of_the_part_it_began_as():
     heatmaps = features.reshape(-1, 20) @ found.prototypes.T
     alike = np.corrcoef(factors.presence[:, began[0]].T, heatmaps.T)[:3, 3:]
     np.testing.assert_array_equal(alike.argmax(axis=1), [0, 1, 2])
+
+
+def test_a_determined_class_points_beyond_the_budget_with_its_own_parts():
+    features, row, _ = opposed_parts(images=200, noise=0.05)
+    found = decompose(features, row, method="evidence", prototypes=2, seed=0)
+    presence = discover(features, row, "evidence", 2, seed=0).value.presence
+    pointed = point(features, row, presence, SMALLEST).value
+    np.testing.assert_allclose(found.prototypes, pointed, atol=1e-5)  # made to sum exactly
+    assert found.regularization == SMALLEST
+    assert sum_of_norms(found.prototypes) > BUDGET * 3
+
+
+def test_a_class_that_is_not_determined_stays_within_the_budget():
+    features, row, _ = opposed_parts(images=4, noise=0.15)
+    found = decompose(features, row, method="evidence", prototypes=2, seed=0)
+    assert found.regularization > SMALLEST
+    assert sum_of_norms(found.prototypes) <= BUDGET * 3 * (1 + 1e-6)
 
 
 def test_the_prototypes_of_the_paper_sum_to_the_row():

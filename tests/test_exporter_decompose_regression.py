@@ -4,19 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.decompose import regression
-from exporter.decompose.pointing import point
 from exporter.decompose.regression import (
     BUDGET,
     LARGEST,
+    NEXT_TURNS,
     SMALLEST,
+    Alternation,
     discovery_weights,
     half_agreement,
-    regress,
     sum_of_norms,
 )
 from exporter.decompose.ridge import Ridge
 from exporter.decompose.shares import peak_shares
-from tests.planted import plant
+from tests.planted import opposed_parts, plant
 
 seeds = st.integers(0, 2**32 - 1)
 lambdas = st.sampled_from([1.0, 2.0, 10.0, 128.0])
@@ -31,13 +31,17 @@ def random_class(seed, images=6, channels=20, k=3):
     return features, random.normal(size=channels), presence
 
 
+def regress(features, row, presence):
+    """The split with the least lambda within the budget."""
+    turns = Alternation(features, row)
+    settled = turns.settle(presence, SMALLEST)
+    return turns.solution(turns.within_budget(settled, NEXT_TURNS))
+
+
 def regress_with(value, features, row, presence):
-    """The regression by squares with one lambda and no budget."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(regression, "AGREEMENT", 1.1)
-        patch.setattr(regression, "SMALLEST", value)
-        patch.setattr(regression, "LARGEST", value)
-        return regress(features, row, presence)
+    """The split with one lambda and no budget."""
+    turns = Alternation(features, row)
+    return turns.solution(turns.settle(presence, value))
 
 
 @given(seed=seeds, k=st.integers(2, 6), value=lambdas)
@@ -114,7 +118,7 @@ def test_no_evidence_weighs_every_position_alike():
 def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, k):
     features, row, presence = random_class(seed, images=4, channels=60, k=k)
     solution = regress(features, row, presence)
-    size, found = np.linalg.norm(row), solution.value  # four images: no halves agree
+    size, found = np.linalg.norm(row), solution.value
     assert solution.converged
     assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
     octaves = np.log2(found.regularization / SMALLEST)
@@ -125,35 +129,29 @@ def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, 
         assert sum_of_norms(weaker.prototypes) > BUDGET * size
 
 
-def opposed_parts(images, noise):
-    """Two parts whose directions nearly cancel: telling them apart takes norms beyond the budget.
-
-    Returns features (n, p, D), a head row (D,) and the presence of the parts (n * p, 2).
-    """
-    random = np.random.default_rng(0)
-    common, apart = np.eye(30)[:2]
-    part = random.integers(0, 2, images * POSITIONS)
-    sign = np.where(part == 0, 1, -1)[:, None]
-    features = common + 0.15 * sign * apart + noise * random.normal(size=(len(part), 30))
-    shape = (images, POSITIONS, 30)
-    return features.reshape(shape).astype(np.float32), 3 * common, np.eye(2, dtype=np.float32)[part]
+def settled(features, row, presence):
+    """The turns of a class, and where they ended with the smallest lambda."""
+    turns = Alternation(features, row)
+    return turns, turns.settle(presence, SMALLEST)
 
 
-def test_prototypes_may_cancel_where_half_of_the_images_says_what_the_other_half_says():
-    given = opposed_parts(images=200, noise=0.05)
-    found = regress(*given)
-    assert found.converged
-    pointed = point(*given, SMALLEST).value
-    np.testing.assert_array_equal(found.value.prototypes, pointed)
-    assert found.value.regularization == SMALLEST
-    assert sum_of_norms(found.value.prototypes) > BUDGET * 3
+def test_a_class_is_determined_where_half_of_the_images_says_what_the_other_half_says():
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    assert not found.within
+    assert turns.determined(found)
 
 
-def test_prototypes_may_not_cancel_where_the_halves_disagree():
-    found = regress(*opposed_parts(images=4, noise=0.15))
-    assert found.converged
-    assert found.value.regularization > SMALLEST
-    assert sum_of_norms(found.value.prototypes) <= BUDGET * 3
+def test_a_class_is_not_determined_where_the_halves_disagree():
+    turns, found = settled(*opposed_parts(images=4, noise=0.15))
+    assert not found.within
+    assert not turns.determined(found)
+
+
+def test_near_copies_within_the_budget_determine_nothing(monkeypatch):
+    monkeypatch.setattr(regression, "BUDGET", 100.0)
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    assert found.within
+    assert not turns.determined(found)
 
 
 @given(seed=seeds, value=lambdas, images=st.integers(2, 7))
@@ -184,7 +182,6 @@ def test_heatmaps_that_do_not_vary_do_not_agree():
 
 def test_a_budget_that_no_lambda_meets_is_not_converged(monkeypatch):
     features, row, presence = random_class(0)
-    monkeypatch.setattr(regression, "AGREEMENT", 1.1)
     monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
     solution = regress(features, row, presence)
     assert not solution.converged

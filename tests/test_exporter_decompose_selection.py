@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decompose.regression import BUDGET, sum_of_norms
+from exporter.decompose.regression import BUDGET, Alternation, sum_of_norms
 from exporter.decompose.selection import choose, concentration, overlap, select
 from tests.planted import plant
 
@@ -42,8 +42,7 @@ def test_concentration_and_overlap_forget_the_scale_of_a_heatmap_in_an_image(see
 
 @given(seed=seeds)
 def test_overlap_is_symmetric_and_one_with_itself(seed):
-    # Among nine draws for each image, one at least is positive but once in 512.
-    heatmaps = np.abs(random_heatmaps(seed))
+    heatmaps = np.abs(random_heatmaps(seed))  # some heat in every image
     shared = overlap(heatmaps, IMAGES)
     np.testing.assert_allclose(shared, shared.T, atol=1e-6)
     np.testing.assert_allclose(np.diag(shared), 1, rtol=1e-5)
@@ -94,7 +93,7 @@ def test_what_is_selected_sums_to_the_row_within_the_budget(seed, count):
     features = random.normal(0.2, 1, (4, POSITIONS, 60)).astype(np.float32)
     presence = np.maximum(random.normal(size=(4 * POSITIONS, 7)), 0).astype(np.float32)
     row = random.normal(size=60)
-    chosen, solution = select(features, row, presence, count, regularization=4.0)
+    chosen, solution = select(Alternation(features, row), presence, count, regularization=4.0)
     assert len(set(chosen)) == count
     prototypes = solution.value.prototypes
     # Solved in float32 with a condition of at most 1 + D = 61.
@@ -106,7 +105,8 @@ def test_what_is_selected_sums_to_the_row_within_the_budget(seed, count):
 def test_of_candidates_that_come_twice_one_is_kept():
     planted = plant(images=12)
     presence = np.tile(np.eye(3, dtype=np.float32)[planted.part.ravel()], 2)
-    chosen, solution = select(planted.features, planted.row, presence, 3, regularization=1.0)
+    turns = Alternation(planted.features, planted.row)
+    chosen, solution = select(turns, presence, 3, regularization=1.0)
     assert sorted(chosen % 3) == [0, 1, 2]
     # Each prototype is the candidate's part: that is where it is hottest.
     heatmaps = planted.features @ solution.value.prototypes.T
@@ -118,5 +118,6 @@ def test_a_candidate_spread_over_the_picture_is_left_out():
     parts = np.eye(3, dtype=np.float32)[planted.part.ravel()]
     spread = np.ones((len(parts), 1), dtype=np.float32)
     presence = np.concatenate([spread, parts], axis=1)
-    chosen, _ = select(planted.features, planted.row, presence, 3, regularization=1.0)
+    turns = Alternation(planted.features, planted.row)
+    chosen, _ = select(turns, presence, 3, regularization=1.0)
     assert sorted(chosen) == [1, 2, 3]

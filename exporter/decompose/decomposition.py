@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.decompose import multiplicative, nmf
+from exporter.decompose.pointing import point
 from exporter.decompose.refinement import (
     Heatmaps,
     equal_split,
@@ -19,7 +20,7 @@ from exporter.decompose.refinement import (
     nelder_mead_split,
     require_simplex,
 )
-from exporter.decompose.regression import discovery_weights, regress
+from exporter.decompose.regression import NEXT_TURNS, SMALLEST, Alternation, discovery_weights
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import CANDIDATES, select
 from exporter.decompose.solution import Solution, Summary
@@ -178,19 +179,20 @@ def _split_evidence(
     if prototypes == 1:
         done = Summary(iterations=0, objective=0.0, converged=True)
         return discovery, _Refined(row[None], None, done)
-    solution = regress(features, row, discovery.value.presence)
-    if not solution.value.pointed:
-        positions = features.shape[0] * features.shape[1]
-        candidates = min(CANDIDATES * prototypes, positions, len(row))
-        discovery = discover(features, row, "evidence", candidates, seed)
-        found = discovery.value
-        chosen, solution = select(
-            features, row, found.presence, prototypes, solution.value.regularization
-        )
-        parts = nmf.Factors(found.presence[:, chosen], found.prototypes[chosen])
-        discovery = replace(discovery, value=parts)
-    return discovery, _Refined(
-        solution.value.prototypes, solution.value.regularization, solution.summary()
+    turns = Alternation(features, row)
+    settled = turns.settle(discovery.value.presence, SMALLEST)
+    if turns.determined(settled):
+        pointed = point(features, row, discovery.value.presence, SMALLEST)
+        return discovery, _Refined(pointed.value, SMALLEST, pointed.summary())
+    regularization = turns.within_budget(settled, NEXT_TURNS).regularization
+    candidates = min(CANDIDATES * prototypes, features.shape[0] * features.shape[1], len(row))
+    discovery = discover(features, row, "evidence", candidates, seed)
+    found = discovery.value
+    chosen, selected = select(turns, found.presence, prototypes, regularization)
+    parts = nmf.Factors(found.presence[:, chosen], found.prototypes[chosen])
+    split = selected.value
+    return replace(discovery, value=parts), _Refined(
+        split.prototypes, split.regularization, selected.summary()
     )
 
 

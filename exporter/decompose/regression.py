@@ -24,8 +24,8 @@ other half,
 
     mean_i corr(h_i', h_i'') >= 0.98.                                                          (c)
 
-A class so well determined can also be asked to point, by a loss sharper than squares: pointing.py.
-Otherwise lambda is the least, to a fifth, whose prototypes stay within a budget of cancellation,
+A class so well determined is asked to point, by a loss sharper than squares: pointing.py. Otherwise
+lambda is the least, to a fifth, whose prototypes stay within a budget of cancellation,
 
     sum_i |p~_i| <= 1.6 |v|.                                                                   (d)
 
@@ -33,8 +33,8 @@ The sum of norms is 1 for copies of one map and grows as prototypes differ and a
 other. With few images for many channels most of that is noise, and the budget keeps it out; with
 many for few channels it is how parts differ. Both rules mean the same for every network, while a
 fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
-bird are nearly copies. Neither needs annotations. A class for which (c) does not hold is then split
-once more, between the best of more candidates: selection.py. docs/method.md has the measurements.
+bird are nearly copies. Neither needs annotations. With this lambda the class is then split between
+the best of more candidates: selection.py. docs/method.md has the measurements.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.decompose.pointing import point
 from exporter.decompose.ridge import Ridge, fit
 from exporter.decompose.shares import peak_shares, positive_shares, ratio
 from exporter.decompose.solution import Solution
@@ -66,12 +65,10 @@ class Regression:
     Attributes:
         prototypes: p~, (k, D) float64; they sum to v up to float32 rounding.
         regularization: the lambda chosen.
-        pointed: whether (c) holds, and they are those of pointing.py.
     """
 
     prototypes: Doubles
     regularization: float
-    pointed: bool = False
 
 
 def discovery_weights(features: Floats, row: Doubles) -> Floats:
@@ -89,35 +86,6 @@ def discovery_weights(features: Floats, row: Doubles) -> Floats:
     relative = positive / mean if mean > 0 else positive
     weights: Floats = np.sqrt(relative + 1)
     return weights
-
-
-def regress(features: Floats, row: Doubles, presence: Floats) -> Solution[Regression]:
-    """Splits a head row by part evidence (see the module's docstring).
-
-    Args:
-        features: (n, p, D) float32, of any sign.
-        row: v, (D,) float64.
-        presence: E, (n * p, k) float32, nonnegative.
-
-    Returns:
-        The refined prototypes. Where (c) holds they are those of pointing.py, with its count of
-        turns, objective and convergence. Otherwise one iteration is a turn of (a) and (b); the
-        objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the last shares; converged when (d)
-        holds, which is not so where even the largest lambda is too small.
-    """
-    images, _, channels = features.shape
-    turns = Alternation(features.reshape(-1, channels), row, images)
-    found = turns.at(SMALLEST, peak_shares(presence, images), FIRST_TURNS)
-    # Within the budget heatmaps may be near copies, and the halves then agree whatever they say.
-    if not found.within and turns.halves_agree(found):
-        sharper = point(features, row, presence, SMALLEST)
-        return Solution(
-            value=Regression(sharper.value, SMALLEST, pointed=True),
-            iterations=sharper.iterations,
-            objective=sharper.objective,
-            converged=sharper.converged,
-        )
-    return turns.solution(turns.within_budget(found, NEXT_TURNS))
 
 
 def sum_of_norms(prototypes: Doubles) -> float:
@@ -167,18 +135,27 @@ class Settled:
 
 
 class Alternation:
-    """The fit (a) and the reading (b) for the features of one class.
+    """The fit (a) and the reading (b) for one class.
+
+    Args:
+        features: (n, p, D) float32, of any sign.
+        row: v, (D,) float64.
 
     Attributes:
+        images: n.
         turns: taken so far.
     """
 
-    def __init__(self, flat: Floats, row: Doubles, images: int) -> None:
-        self.turns = 0
-        self._flat, self._row, self._images = flat, row, images
-        self._ridge = Ridge(flat)
-        self._evidence = flat @ row.astype(np.float32)  # s, (N,)
+    def __init__(self, features: Floats, row: Doubles) -> None:
+        self.images, self.turns = len(features), 0
+        self._flat, self._row = features.reshape(-1, features.shape[2]), row
+        self._ridge = Ridge(self._flat)
+        self._evidence = self._flat @ row.astype(np.float32)  # s, (N,)
         self._budget = BUDGET * float(np.linalg.norm(row))
+
+    def settle(self, presence: Floats, regularization: float) -> Settled:
+        """Takes turns from the presence of discovery, E, (N, k) float32, until the shares stay."""
+        return self.at(regularization, peak_shares(presence, self.images), FIRST_TURNS)
 
     def at(self, regularization: float, shares: Floats, limit: int) -> Settled:
         """Takes turns with a lambda until the shares stay, at most so many; then fits to them."""
@@ -187,7 +164,7 @@ class Alternation:
         while moved > SETTLED and self.turns < last:
             _, known, rest = self._split(shares)
             heatmaps = known + self._flat @ self._ridge.coefficients(rest).T
-            before, shares = shares, peak_shares(heatmaps, self._images)
+            before, shares = shares, peak_shares(heatmaps, self.images)
             moved = float(np.abs(shares - before).sum()) / (2 * len(shares))
             self.turns += 1
         weights, _, rest = self._split(shares)
@@ -216,14 +193,20 @@ class Alternation:
         """Returns F p~_i, (N, k) float32."""
         return self._flat @ found.prototypes.T.astype(np.float32)
 
-    def halves_agree(self, found: Settled) -> bool:
-        """Whether (c) holds."""
+    def determined(self, found: Settled) -> bool:
+        """Whether (c) holds; asked beyond the budget only, within it near copies always agree."""
+        if found.within:
+            return False
         _, known, rest = self._split(found.shares)
-        agreement = half_agreement(self._flat, self._images, rest, known, found.regularization)
+        agreement = half_agreement(self._flat, self.images, rest, known, found.regularization)
         return agreement >= AGREEMENT
 
     def solution(self, found: Settled) -> Solution[Regression]:
-        """Returns what was found, with how it was; converged where (d) holds."""
+        """Returns what was found, with how it was.
+
+        One iteration is a turn; the objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the
+        shares; converged when (d) holds, which even the largest lambda may not reach.
+        """
         return Solution(
             value=Regression(found.prototypes, found.regularization),
             iterations=self.turns,

@@ -20,37 +20,32 @@ Neither c nor o needs annotations; docs/method.md has the measurements.
 import numpy as np
 import numpy.typing as npt
 
-from exporter.decompose.regression import FIRST_TURNS, SMALLEST, Alternation, Regression
+from exporter.decompose.regression import SMALLEST, Alternation, Regression
 from exporter.decompose.shares import POWER, peak_shares, ratio, relative_heat
 from exporter.decompose.solution import Solution
 
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 CANDIDATES = 3  # for each prototype
 
 
 def select(
-    features: Floats, row: Doubles, presence: Floats, count: int, regularization: float
+    turns: Alternation, presence: Floats, count: int, regularization: float
 ) -> tuple[Indices, Solution[Regression]]:
     """Splits a head row between the candidates that point best (see the module's docstring).
 
     Args:
-        features: (n, p, D) float32, of any sign.
-        row: v, (D,) float64.
+        turns: Of the class.
         presence: E, (n * p, K) float32, nonnegative, of the K candidates.
         count: k, 2 to K.
         regularization: lambda, with which the candidates are settled.
 
     Returns:
-        Which candidates stay, (k,), and their prototypes, the best first; the objective and
-        convergence are those of the regression.
+        Which candidates stay, (k,), and their prototypes, the best first.
     """
-    images, _, channels = features.shape
-    turns = Alternation(features.reshape(-1, channels), row, images)
-    candidates = turns.at(regularization, peak_shares(presence, images), FIRST_TURNS)
-    heatmaps = turns.heatmaps(candidates)
+    heatmaps = turns.heatmaps(turns.settle(presence, regularization))
+    images = turns.images
     chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count)
     # No more turns: they would lead back to where k parts settle.
     first = turns.at(SMALLEST, peak_shares(heatmaps[:, chosen], images), 0)
