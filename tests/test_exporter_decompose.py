@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from exporter.decompose import decompose
 from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
 from exporter.decompose.pointing import point
-from exporter.decompose.regression import BUDGET, SMALLEST, sum_of_norms
+from exporter.decompose.regression import BUDGET, SMALLEST, Alternation, sum_of_norms
 from exporter.decompose.scaling import scale
+from exporter.decompose.selection import TO_POINT, mean_overlap, select
 from exporter.errors import DecompositionError
 from tests.planted import opposed_parts, plant
 
@@ -72,6 +73,25 @@ def test_a_determined_class_points_beyond_the_budget_with_its_own_parts():
     np.testing.assert_allclose(found.prototypes, pointed, atol=1e-5)  # made to sum exactly
     assert found.regularization == SMALLEST
     assert sum_of_norms(found.prototypes) > BUDGET * 3
+
+
+def test_a_determined_class_points_from_selected_parts_where_these_end_farther_apart():
+    features, row, _ = opposed_parts(images=200, noise=0.05)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    own = discover(features, row, "evidence", 3, seed=0).value
+    many = discover(features, row, "evidence", TO_POINT.candidates * 3, seed=0).value
+    chosen, heat = select(Alternation(features, row), many.presence, 3, SMALLEST, TO_POINT.apart)
+    from_own, from_selected = (
+        point(features, row, presence, SMALLEST).value for presence in (own.presence, heat)
+    )
+    flat = features.reshape(-1, 30)
+    apart, near = (
+        mean_overlap(flat @ prototypes.T.astype(np.float32), 200)
+        for prototypes in (from_selected, from_own)
+    )
+    assert apart < near
+    np.testing.assert_allclose(found.prototypes, from_selected, atol=1e-5)
+    np.testing.assert_array_equal(found.scale, scale(many.prototypes[chosen], row).value)
 
 
 def test_a_class_that_is_not_determined_stays_within_the_budget():

@@ -20,9 +20,16 @@ from exporter.decompose.refinement import (
     nelder_mead_split,
     require_simplex,
 )
-from exporter.decompose.regression import NEXT_TURNS, SMALLEST, Alternation, discovery_weights
+from exporter.decompose.regression import (
+    NEXT_TURNS,
+    SMALLEST,
+    Alternation,
+    Settled,
+    discovery_weights,
+)
 from exporter.decompose.scaling import scale
-from exporter.decompose.selection import CANDIDATES, select
+from exporter.decompose.selection import TO_FIT, TO_POINT, Rule, mean_overlap, select
+from exporter.decompose.shares import peak_shares
 from exporter.decompose.solution import Solution, Summary
 from exporter.errors import DecompositionError
 
@@ -182,18 +189,38 @@ def _split_evidence(
     turns = Alternation(features, row)
     settled = turns.settle(discovery.value.presence, SMALLEST)
     if turns.determined(settled):
-        pointed = point(features, row, discovery.value.presence, SMALLEST)
-        return discovery, _Refined(pointed.value, SMALLEST, pointed.summary())
-    regularization = turns.within_budget(settled, NEXT_TURNS).regularization
-    candidates = min(CANDIDATES * prototypes, features.shape[0] * features.shape[1], len(row))
-    discovery = discover(features, row, "evidence", candidates, seed)
-    found = discovery.value
-    chosen, selected = select(turns, found.presence, prototypes, regularization)
-    parts = nmf.Factors(found.presence[:, chosen], found.prototypes[chosen])
-    split = selected.value
-    return replace(discovery, value=parts), _Refined(
-        split.prototypes, split.regularization, selected.summary()
-    )
+        selection, heat = _select(turns, features, row, settled, TO_POINT, seed)
+        splits = [
+            (parts, _point(features, row, presence))
+            for parts, presence in ((discovery, discovery.value.presence), (selection, heat))
+        ]
+        heatmaps = (turns.heatmaps(split.prototypes) for _, split in splits)
+        return splits[int(np.argmin([mean_overlap(maps, turns.images) for maps in heatmaps]))]
+    settled = turns.within_budget(settled, NEXT_TURNS)
+    selection, heat = _select(turns, features, row, settled, TO_FIT, seed)
+    # No more turns: they would lead back to where k parts settle.
+    fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
+    found = turns.solution(turns.within_budget(fitted, 0))
+    split = found.value
+    return selection, _Refined(split.prototypes, split.regularization, found.summary())
+
+
+def _select(
+    turns: Alternation, features: Floats, row: Doubles, settled: Settled, rule: Rule, seed: int
+) -> tuple[Solution[nmf.Factors], Floats]:
+    """Returns as many of more parts as have settled, and their heat, (n * p, k)."""
+    images, positions, channels = features.shape
+    count = len(settled.prototypes)
+    many = min(rule.candidates * count, images * positions, channels)
+    found = discover(features, row, "evidence", many, seed)
+    chosen, heat = select(turns, found.value.presence, count, settled.regularization, rule.apart)
+    return replace(found, value=found.value.only(chosen)), heat
+
+
+def _point(features: Floats, row: Doubles, presence: Floats) -> _Refined:
+    """Points from where the parts are at first, (n * p, k)."""
+    pointed = point(features, row, presence, SMALLEST)
+    return _Refined(pointed.value, SMALLEST, pointed.summary())
 
 
 def _refine_residual(

@@ -51,6 +51,10 @@ class Factors:
     presence: Floats
     prototypes: Floats
 
+    def only(self, kept: npt.NDArray[np.intp]) -> "Factors":
+        """Returns some of the prototypes, in the given order, with their presence."""
+        return Factors(self.presence[:, kept], self.prototypes[kept])
+
 
 class Matrix(Protocol):
     """What hierarchical ALS needs to know of the matrix that it factorises."""

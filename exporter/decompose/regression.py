@@ -33,8 +33,8 @@ The sum of norms is 1 for copies of one map and grows as prototypes differ and a
 other. With few images for many channels most of that is noise, and the budget keeps it out; with
 many for few channels it is how parts differ. Both rules mean the same for every network, while a
 fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
-bird are nearly copies. Neither needs annotations. With this lambda the class is then split between
-the best of more candidates: selection.py. docs/method.md has the measurements.
+bird are nearly copies. Neither needs annotations. With this lambda the best of more candidates are
+found: selection.py. docs/method.md has the measurements.
 """
 
 from dataclasses import dataclass
@@ -189,9 +189,9 @@ class Alternation:
             below, found = (below, between) if between.within else (between, found)
         return found
 
-    def heatmaps(self, found: Settled) -> Floats:
+    def heatmaps(self, prototypes: Doubles) -> Floats:
         """Returns F p~_i, (N, k) float32."""
-        return self._flat @ found.prototypes.T.astype(np.float32)
+        return self._flat @ prototypes.T.astype(np.float32)
 
     def determined(self, found: Settled) -> bool:
         """Whether (c) holds; asked beyond the budget only, within it near copies always agree."""
@@ -217,7 +217,7 @@ class Alternation:
     def _objective(self, found: Settled) -> float:
         """Returns sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""
         targets = found.shares * self._evidence[:, None]
-        difference = self.heatmaps(found) - targets
+        difference = self.heatmaps(found.prototypes) - targets
         total = float(np.vdot(targets, targets))
         return float(np.vdot(difference, difference)) / total if total > 0 else 0.0
 

@@ -1,7 +1,7 @@
 """Selection: more candidates than prototypes, of which those stay that point at one place.
 
 NMF finds the k parts that reconstruct most, and some of these the head cannot point at: their
-heatmaps spread over the picture, and peak here in one image and there in the next. Of 3k
+heatmaps spread over the picture, and peak here in one image and there in the next. Of more
 candidates, settled by the turns of regression.py with the lambda that k parts needed, the k are
 kept whose heatmaps are concentrated and lie apart. With h_ni the positive heat of candidate i on
 the p positions of image n, and q_ni ~ e_ni^4 where it is (shares.py):
@@ -9,47 +9,65 @@ the p positions of image n, and q_ni ~ e_ni^4 where it is (shares.py):
     c_i  = mean_n |h_ni|_2^2 / |h_ni|_1^2                     1/p where all is alike, 1 in a point
     o_ij = mean_n sum min(q_ni, q_nj)                         0 apart, 1 at the same place
 
-    maximise   mean_i log c_i - mean_(i<j) o_ij               greedily, the largest c_i first
+    maximise   mean_i log c_i - a mean_(i<j) o_ij             greedily, the largest c_i first
 
 c is the inverse of the number of positions that a heatmap fills, the ratio of norms of Hoyer's
 sparseness (JMLR 2004). The parts that go leave their evidence to those that stay: every position
 is shared anew between these, and the row split by one more fit within the budget of cancellation.
-Neither c nor o needs annotations; docs/method.md has the measurements.
+A class that is asked to point (pointing.py) does so twice, from NMF's k parts and from these, and
+keeps the prototypes whose o is smaller in the mean. Neither c nor o needs annotations; how many
+candidates there are and what overlap costs is for each of the two in TO_FIT and TO_POINT.
+docs/method.md has the measurements.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from exporter.decompose.regression import SMALLEST, Alternation, Regression
-from exporter.decompose.shares import POWER, peak_shares, ratio, relative_heat
-from exporter.decompose.solution import Solution
+from exporter.decompose.regression import Alternation
+from exporter.decompose.shares import POWER, ratio, relative_heat
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
-CANDIDATES = 3  # for each prototype
+
+@dataclass(frozen=True)
+class Rule:
+    """How parts are selected.
+
+    Attributes:
+        candidates: For each prototype.
+        apart: a, what overlap costs.
+    """
+
+    candidates: int
+    apart: float
+
+
+TO_FIT = Rule(candidates=3, apart=1)
+TO_POINT = Rule(candidates=2, apart=4)
 
 
 def select(
-    turns: Alternation, presence: Floats, count: int, regularization: float
-) -> tuple[Indices, Solution[Regression]]:
-    """Splits a head row between the candidates that point best (see the module's docstring).
+    turns: Alternation, presence: Floats, count: int, regularization: float, apart: float
+) -> tuple[Indices, Floats]:
+    """Chooses the candidates that point best (see the module's docstring).
 
     Args:
         turns: Of the class.
         presence: E, (n * p, K) float32, nonnegative, of the K candidates.
         count: k, 2 to K.
         regularization: lambda, with which the candidates are settled.
+        apart: a, what overlap costs.
 
     Returns:
-        Which candidates stay, (k,), and their prototypes, the best first.
+        Which candidates stay, (k,), the best first, and their positive heat, (n * p, k) float32.
     """
-    heatmaps = turns.heatmaps(turns.settle(presence, regularization))
+    heatmaps = turns.heatmaps(turns.settle(presence, regularization).prototypes)
     images = turns.images
-    chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count)
-    # No more turns: they would lead back to where k parts settle.
-    first = turns.at(SMALLEST, peak_shares(heatmaps[:, chosen], images), 0)
-    return chosen, turns.solution(turns.within_budget(first, 0))
+    chosen = choose(concentration(heatmaps, images), apart * overlap(heatmaps, images), count)
+    return chosen, np.maximum(heatmaps[:, chosen], 0)
 
 
 def concentration(heatmaps: Floats, images: int) -> Floats:
@@ -78,12 +96,23 @@ def overlap(heatmaps: Floats, images: int) -> Floats:
     return np.stack([np.minimum(places, one).sum(axis=1).mean(axis=0) for one in each])
 
 
+def mean_overlap(heatmaps: Floats, images: int) -> float:
+    """Returns the mean of o over the pairs of heatmaps, 0 to 1.
+
+    Args:
+        heatmaps: (N, k) float32, k at least 2; negative values count as zero.
+        images: n; N is a multiple of it.
+    """
+    pairs = np.triu_indices(heatmaps.shape[1], 1)
+    return float(overlap(heatmaps, images)[pairs].mean())
+
+
 def choose(concentrated: Floats, overlapping: Floats, count: int) -> Indices:
     """Returns which candidates stay, (k,), in the order in which they were taken.
 
     Args:
         concentrated: c, (K,) float32, positive.
-        overlapping: o, (K, K) float32.
+        overlapping: a o, (K, K) float32.
         count: k, 2 to K.
     """
     worth = np.log(concentrated.astype(np.float64))

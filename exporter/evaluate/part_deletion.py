@@ -11,7 +11,9 @@ explanation attributes to part q with how much the class's logit really drops,
 Theirs is mapped to 0..1 by (rho + 1) / 2; this is rho. They skip an image whose rho is undefined;
 here an explanation that attributes the same to all parts counts 0, as it ranks none, and only an
 image with equal drops is skipped. Images with fewer than three parts shown are left out: of two
-parts rho says but yes or no.
+parts rho says but yes or no. What a set of prototypes attributes to a part is the sum of their
+heatmaps there, as for every other attribution; the boxes that FunnyBirds takes for ProtoPNet alone
+change the score (Oplatek, Rymarczyk and Zielinski, arXiv 2408.11401, 2024).
 
 (b) Ours, for prototypes: of all that the contributions move when parts go, the share that is the
 fall of a prototype that stands for the part. With d_nqi = c_i(x_n) - c_i(x_n without q) and q(i)
