@@ -14,7 +14,7 @@ from exporter.report import ReportConfig, make_report
 from exporter.report.observe import observe
 from serving.predictor import Predictor
 
-PART, REST = 1, 1 << 7  # bits of a mask: the one part, and anything of the thing
+PART, REST = 1, 1 << 7  # bits of a mask: the one part, and anything of the object
 
 
 @pytest.fixture

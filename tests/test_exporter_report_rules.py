@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exporter.report.ground import OffThing, at_border, off_parts, off_thing
+from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.measure import ClassFigures, HeldOut, Pair, measure_class
 from exporter.report.observe import Marks, Observed
 from exporter.report.rules import RULES, judge
@@ -30,7 +30,7 @@ HELD_OUT = HeldOut(
     negative=0.0,
     cancelled=0.2,
     border=np.zeros(2),
-    off_thing=None,
+    off_object=None,
     off_parts=None,
     drawn=0,
     pointed=0,
@@ -99,16 +99,16 @@ def test_evidence_against_the_class_cancels():
 
 
 def test_with_masks_the_peak_decides_or_no_more_evidence_than_a_blind_heatmap():
-    good = OffThing(np.array([0.4, 0.0]), np.array([0.5, 0.79]), 0.8)
-    assert kinds(off_thing=good) == []
-    assert kinds(off_thing=replace(good, peaks=np.array([0.5, 0.0]))) == ["background"]
-    assert kinds(off_thing=replace(good, evidence=np.array([np.nan, 0.8]))) == ["background"]
+    good = OffObject(np.array([0.4, 0.0]), np.array([0.5, 0.79]), 0.8)
+    assert kinds(off_object=good) == []
+    assert kinds(off_object=replace(good, peaks=np.array([0.5, 0.0]))) == ["background"]
+    assert kinds(off_object=replace(good, evidence=np.array([np.nan, 0.8]))) == ["background"]
 
 
 def test_masks_are_believed_before_keypoints_and_keypoints_before_the_border():
     everywhere = np.ones(2)
-    good = OffThing(np.zeros(2), np.zeros(2), 0.8)
-    assert kinds(off_thing=good, off_parts=everywhere, border=everywhere) == []
+    good = OffObject(np.zeros(2), np.zeros(2), 0.8)
+    assert kinds(off_object=good, off_parts=everywhere, border=everywhere) == []
     assert kinds(off_parts=np.zeros(2), border=everywhere) == []
     assert kinds(off_parts=np.array([0.5, 0.49])) == ["background"]
     assert kinds(border=np.array([0.8, 0.79])) == ["background"]
@@ -184,17 +184,17 @@ def test_a_peak_is_off_the_thing_when_it_is_more_than_half_a_cell_away():
     foreground = np.zeros((1, 70, 70), dtype=bool)
     foreground[0, 30:40, 30:40] = True
     centres = np.array([[[35, 35], [35, 25], [35, 24]]])
-    found = off_thing(heatmaps, centres, foreground)
+    found = off_object(heatmaps, centres, foreground)
     np.testing.assert_array_equal(found.peaks, [0, 0, 1])
     assert found.area == 48 / 49
-    # A flat heatmap lies off the thing as much as the area does; float32 upsampling rounds.
+    # A flat heatmap lies off the object as much as the area does; float32 upsampling rounds.
     np.testing.assert_allclose(found.evidence, 48 / 49, rtol=1e-5)
 
 
 def test_evidence_of_a_heatmap_without_any_is_unknown():
     heatmaps = -np.ones((1, 1, 7, 7), dtype=np.float32)
     foreground = np.ones((1, 70, 70), dtype=bool)
-    assert np.isnan(off_thing(heatmaps, np.array([[[0, 0]]]), foreground).evidence).all()
+    assert np.isnan(off_object(heatmaps, np.array([[[0, 0]]]), foreground).evidence).all()
 
 
 def test_off_parts_counts_images_that_show_a_part_alone():

@@ -88,7 +88,7 @@ METRICS: tuple[MetricRecord, ...] = tuple(
             "background_evidence",
             "Evidence on background",
             "lower",
-            "share of the evidence that lies off the bird",
+            "share of the evidence that lies off the object",
             _TRUTH,
         ),
         (

@@ -44,7 +44,7 @@ class Contents:
 
     @property
     def whereabouts(self) -> str:
-        """How it is known where the things are, by the images that were judged so."""
+        """How it is known where the objects are, by the images that were judged so."""
         if self.annotations is None:
             return "not known: no part annotations were given"
         measured = [c.figures.held_out for c in self.classes if c.figures.held_out is not None]

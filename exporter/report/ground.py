@@ -1,4 +1,4 @@
-"""Where the peaks of the heatmaps lie: at the border, off the thing, off its parts.
+"""Where the peaks of the heatmaps lie: at the border, off the object, off its parts.
 
 Shares over images, one for each prototype. A blind heatmap would have its share too, so the rules
 compare with what chance gives. Symbols: n images, k prototypes, q parts, h×w grid, height×width of
@@ -24,14 +24,14 @@ grid only the outermost."""
 
 
 @dataclass(frozen=True)
-class OffThing:
-    """What lies beside the thing, where masks are known.
+class OffObject:
+    """What lies beside the object, where masks are known.
 
     Attributes:
-        peaks: (k,), share of images whose peak is more than half a cell off the thing, up and
+        peaks: (k,), share of images whose peak is more than half a cell off the object, up and
             down as well as left and right: a heatmap knows its place no better.
-        evidence: (k,), share of the positive evidence off the thing; NaN where there is none.
-        area: Share of the images' area that is off the thing: what a blind heatmap would have.
+        evidence: (k,), share of the positive evidence off the object; NaN where there is none.
+        area: Share of the images' area that is off the object: what a blind heatmap would have.
     """
 
     peaks: Shares
@@ -54,15 +54,15 @@ def at_border(centres: NDArray[np.integer], size: Size) -> Shares:
     return np.asarray(outside.mean(axis=0))
 
 
-def off_thing(
+def off_object(
     heatmaps: Floats, centres: NDArray[np.integer], foreground: NDArray[np.bool_]
-) -> OffThing:
-    """What lies beside the thing.
+) -> OffObject:
+    """What lies beside the object.
 
     Args:
         heatmaps: (n, k, h, w), n >= 1.
         centres: (n, k, 2), their peaks.
-        foreground: (n, height, width), where the thing shows.
+        foreground: (n, height, width), where the object shows.
     """
     cell = np.divide(foreground.shape[1:], heatmaps.shape[2:])  # height and width, pixels
     on = np.array(
@@ -76,7 +76,7 @@ def off_thing(
     total = outside + mass.parts.sum(axis=(0, 2))
     evidence = np.full(len(total), np.nan)
     np.divide(outside, total, out=evidence, where=total > 0)
-    return OffThing(1 - on.mean(axis=0), evidence, float(1 - foreground.mean()))
+    return OffObject(1 - on.mean(axis=0), evidence, float(1 - foreground.mean()))
 
 
 def off_parts(

@@ -15,7 +15,7 @@ from exporter.evaluate.cancellation import cancelled_heat, negative_share, sum_o
 from exporter.evaluate.completeness import completeness_residual
 from exporter.evaluate.localization import Size, peaks, visible
 from exporter.evaluate.redundancy import heatmap_correlation
-from exporter.report.ground import OffThing, at_border, off_parts, off_thing
+from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.observe import Observed
 
 Doubles = NDArray[np.float64]
@@ -53,10 +53,10 @@ class HeldOut:
         negative: Share of the contributions that count against the class.
         cancelled: Share of the heat that other prototypes take away at the same position.
         border: (k,), share of images whose peak lies at the border.
-        off_thing: Beside the thing, where masks are known.
+        off_object: Beside the object, where masks are known.
         off_parts: (k,), share of images whose peak is near no part, where keypoints are known and
             no masks.
-        drawn: Images that ``off_thing`` is over.
+        drawn: Images that ``off_object`` is over.
         pointed: Images that ``off_parts`` is over.
     """
 
@@ -69,7 +69,7 @@ class HeldOut:
     negative: float | None
     cancelled: float | None
     border: Doubles
-    off_thing: OffThing | None
+    off_object: OffObject | None
     off_parts: Doubles | None
     drawn: int
     pointed: int
@@ -151,7 +151,7 @@ def _held_out(observed: Observed, size: Size) -> HeldOut:
         negative=negative_share(observed.contributions),
         cancelled=cancelled_heat(observed.heatmaps),
         border=at_border(centres, size),
-        off_thing=off_thing(observed.heatmaps[known], centres[known], marks.foreground)
+        off_object=off_object(observed.heatmaps[known], centres[known], marks.foreground)
         if len(known)
         else None,
         off_parts=None if points is None else off_parts(centres, points, size),

@@ -27,13 +27,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Marks:
-    """Where the thing in each image is, as far as it is annotated.
+    """Where the object in each image is, as far as it is annotated.
 
     Attributes:
         points: (n, q, 2), keypoints in pixels of the view, NaN where not visible or not known;
             None without annotations.
         drawn: Images whose masks are known.
-        foreground: (len(drawn), height, width), where the thing shows in them, part or not.
+        foreground: (len(drawn), height, width), where the object shows in them, part or not.
     """
 
     points: NDArray[np.float64] | None
@@ -57,7 +57,7 @@ class Observed:
         common: (n,), the common term alone.
         recognised: (n,), whether the model gives the image to its class: the best of all under
             softmax, a probability of at least 0.5 under sigmoid.
-        marks: Where the thing is.
+        marks: Where the object is.
     """
 
     index: int

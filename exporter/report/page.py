@@ -300,10 +300,10 @@ def _facts(report: ClassReport, n: int) -> Iterator[tuple[str, str]]:
     if n < len(record.scale):
         yield "alpha", f"{record.scale[n]:.3g}".replace("-", MINUS)
     yield "norm", f"{figures.norms[n]:.2f}"
-    if figures.held_out is not None and figures.held_out.off_thing is not None:
-        off = figures.held_out.off_thing
-        yield "evidence off the thing", _known(off.evidence[n])
-        yield "area off the thing", per_cent(off.area)
+    if figures.held_out is not None and figures.held_out.off_object is not None:
+        off = figures.held_out.off_object
+        yield "evidence off the object", _known(off.evidence[n])
+        yield "area off the object", per_cent(off.area)
     elif figures.held_out is not None and figures.held_out.off_parts is not None:
         yield "peak near no part", per_cent(figures.held_out.off_parts[n])
 

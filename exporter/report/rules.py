@@ -34,7 +34,7 @@ BORDER_IMAGES = 0.8
 """Share of images whose peak may lie at the border: a 7 x 7 grid has half of its cells there."""
 
 OFF_IMAGES = 0.5
-"""Share of images whose peak may lie off the thing, or near no part of it."""
+"""Share of images whose peak may lie off the object, or near no part of it."""
 
 WEAK = 0.25
 """Times 1 / k: a prototype with less than a quarter of an equal share counts little."""
@@ -119,7 +119,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "background",
         "On the background",
-        "With masks: the peak is more than half a cell off the thing in at least "
+        "With masks: the peak is more than half a cell off the object in at least "
         f"{per_cent(OFF_IMAGES)} of the images, or the evidence lies off it as much as a blind "
         "heatmap's would. With keypoints: no part is near the peak in at least "
         f"{per_cent(OFF_IMAGES)}. Without either: the peak is at the border in at least "
@@ -260,13 +260,13 @@ def _background(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
 
 def _ground(held_out: HeldOut, number: int) -> str:
     """What speaks for the background, with the best knowledge there is; empty if nothing does."""
-    if held_out.off_thing is not None:
-        off = held_out.off_thing
+    if held_out.off_object is not None:
+        off = held_out.off_object
         if off.peaks[number] >= OFF_IMAGES:
-            return f"the peak is off the thing in {per_cent(off.peaks[number])} of the images"
+            return f"the peak is off the object in {per_cent(off.peaks[number])} of the images"
         if off.evidence[number] >= off.area:  # NaN compares false
             return (
-                f"{per_cent(off.evidence[number])} of its evidence is off the thing, which leaves "
+                f"{per_cent(off.evidence[number])} of its evidence is off the object, which leaves "
                 f"{per_cent(off.area)} of the images free"
             )
         return ""

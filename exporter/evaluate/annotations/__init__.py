@@ -1,4 +1,4 @@
-"""Where the parts of the things in images are: annotations read from files, one format a file.
+"""Where the parts of the objects in images are: annotations read from files, one format a file.
 
 `read_annotations` reads keypoints of real or drawn images; `read_truth` finds the pictures of drawn
 ones whose every pixel is known.
