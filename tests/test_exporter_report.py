@@ -437,6 +437,15 @@ def test_the_command_writes_the_page_and_appends_the_summary(config, tmp_path):
     assert summary.read_text().startswith("before\n### Report of tiny.onnx, k = 2\n")
 
 
+def test_a_page_is_not_named_markdown(config, tmp_path):
+    out = tmp_path / "report.md"
+    arguments = ["report", str(config.artifact), "--data", str(config.data), "--out", str(out)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert f"pass --summary {out} for Markdown" in done.stderr
+    assert not out.exists()
+
+
 def test_an_expected_failure_is_one_line_and_leaves_nothing(config, tmp_path, capsys, monkeypatch):
     out = tmp_path / "report.html"
     arguments = ["report", str(config.artifact), "--data", str(config.data), "--out", str(out)]

@@ -1,29 +1,20 @@
-"""What the figures share: SVG without a date and with fixed ids, and one colour for each method."""
+"""What the figures share: the style of the evaluation's, and one colour for each method."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks.paper.methods import TITLES
 from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.figures import STYLE, shade, tidy
 from exporter.evaluate.methods import OURS
-from serving.palette import INK, LINE, SOFT, Colour, prototype_colour
+from serving.palette import INK, SOFT, prototype_colour
 
-_STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "protohead",
-}
 _NUMBERS = {OURS: 1, "nmf": 5, "naive": 7, "even": 4, "paper": 6}
 _PANEL = (3.1, 2.4)  # inches
 
@@ -31,7 +22,7 @@ _PANEL = (3.1, 2.4)  # inches
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the project's style."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         yield
 
 
@@ -50,11 +41,7 @@ def finish(panel: Axes, title: str, along: str = "") -> None:
     """Title, grid and colours of a panel."""
     panel.set_title(title, loc="left", fontsize=8, color=shade(INK))
     panel.set_xlabel(along, color=shade(SOFT))
-    panel.tick_params(length=0, colors=shade(SOFT))
-    panel.grid(color=shade(LINE), linewidth=0.6)
-    panel.set_axisbelow(True)
-    for side in panel.spines.values():
-        side.set_visible(False)
+    tidy(panel)
 
 
 def metric_title(metric: str) -> str:
@@ -81,16 +68,3 @@ def legend(canvas: Canvas, methods: tuple[str, ...]) -> None:
 def method_colour(method: str) -> tuple[float, float, float]:
     """The same colour in every figure."""
     return shade(prototype_colour(_NUMBERS[method]))
-
-
-def to_svg(canvas: Canvas) -> bytes:
-    """The bytes of a figure: the same figures give the same bytes."""
-    content = io.BytesIO()
-    canvas.savefig(content, format="svg", metadata={"Date": None})
-    return b"\n".join(line.rstrip() for line in content.getvalue().splitlines()) + b"\n"
-
-
-def shade(colour: Colour) -> tuple[float, float, float]:
-    """A colour as matplotlib takes it."""
-    red, green, blue = (float(value) for value in np.array(colour) / 255)
-    return red, green, blue

@@ -16,6 +16,7 @@ from benchmarks.paper.measure import POINTING, ROUNDING
 from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
 from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.figures import to_svg
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH
@@ -160,4 +161,4 @@ class Figure5:
                 panel.set_xticks(range(len(counts)), [f"k = {k}" for k in counts])
                 draw.finish(panel, draw.metric_title(metric))
             draw.legend(canvas, tuple(methods))
-            return draw.to_svg(canvas)
+            return to_svg(canvas)

@@ -11,6 +11,7 @@ from benchmarks.paper.markdown import spread, table
 from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
 from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.figures import to_svg
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import number
@@ -90,7 +91,7 @@ class Figure6:
                 panel.set_xticks(self._plan.all_counts)
                 draw.finish(panel, draw.metric_title(metric), "prototypes")
             draw.legend(canvas, _METHODS)
-            return draw.to_svg(canvas)
+            return to_svg(canvas)
 
     def _mean(self, k: int, method: str, metric: str) -> float:
         value = self._scores.spread(k, method, metric)

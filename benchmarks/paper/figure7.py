@@ -23,6 +23,7 @@ from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
 from exporter.editing.effect import best_when_muted
+from exporter.evaluate.figures import shade, to_svg
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH, number
@@ -252,14 +253,14 @@ class Figure7:
                 linewidth=0,
             )
             limit = float(max(points.max(initial=1), 1))
-            panels[1].plot([0, limit], [0, limit], color=draw.shade(SOFT), linewidth=0.8)
+            panels[1].plot([0, limit], [0, limit], color=shade(SOFT), linewidth=0.8)
             for axis in (panels[1].xaxis, panels[1].yaxis):
                 axis.set_major_locator(MaxNLocator(integer=True))
-            panels[1].set_ylabel("images corrected", color=draw.shade(SOFT))
+            panels[1].set_ylabel("images corrected", color=shade(SOFT))
             draw.finish(
                 panels[1], f"each of {broken.size} prototypes, muted on its own", "images broken"
             )
-            return draw.to_svg(canvas)
+            return to_svg(canvas)
 
     def _draw_mistake(
         self, panel: Axes, contributions: Floats, image: int, place: tuple[int, int]
@@ -272,7 +273,7 @@ class Figure7:
                 continue
             row = self._classes.index(index)
             for i, value in enumerate(contributions[row]):
-                colour = draw.shade(prototype_colour(i))
+                colour = shade(prototype_colour(i))
                 muted = (row, i) == place
                 panel.barh(
                     side + 0.3 - 0.6 * i / len(contributions[row]),
@@ -282,7 +283,7 @@ class Figure7:
                     edgecolor=colour,
                     hatch="////" if muted else None,
                 )
-        panel.axvline(0, color=draw.shade(SOFT), linewidth=0.8)
+        panel.axvline(0, color=shade(SOFT), linewidth=0.8)
         panel.set_yticks([0.1, 1.1], [self._title(right, "right"), self._title(predicted, "best")])
         panel.set_ylim(-0.4, 1.6)
         draw.finish(panel, "a mistake; hatched: muted", "contributions, logit units")

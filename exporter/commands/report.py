@@ -66,6 +66,11 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
 
     The file holds its images, needs no script and asks for nothing.
     """
+    if out.suffix.lower() in {".md", ".markdown"}:
+        raise click.UsageError(
+            f"--out {out}: the report is one HTML file. Name it .html, or pass --summary {out} for "
+            "Markdown."
+        )
     need_export_extra()
     from exporter.report import ReportConfig, make_report, write_page
 

@@ -1,6 +1,7 @@
 """An evaluation as pictures: each metric one panel, each method one line with its interval.
 
-SVG without a date and with fixed ids: the same evaluation gives the same bytes.
+SVG without a date and with fixed ids: the same evaluation gives the same bytes. The style is also
+that of the figures under `benchmarks/`.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from matplotlib.figure import Figure as Canvas
 from exporter.evaluate.methods import OURS
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
 from exporter.evaluate.statistics import mean_interval
-from serving.palette import INK, LINE, SOFT, prototype_colour
+from serving.palette import INK, LINE, SOFT, Colour, prototype_colour
 
 _COLUMNS = 4
 _PANEL = (3.1, 0.95)  # inches: width, and height beside what each method adds
 _LINE_HEIGHT = 0.19
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "svg.fonttype": "path",
     "svg.hashsalt": "protohead",
 }
-Colour = tuple[float, float, float]
+"""For `matplotlib.rc_context`."""
 
 
 def draw_metrics(evaluation: Evaluation) -> bytes:
@@ -37,16 +38,36 @@ def draw_metrics(evaluation: Evaluation) -> bytes:
     metrics = evaluation.metrics
     rows = -(-len(metrics) // _COLUMNS)
     height = _PANEL[1] + _LINE_HEIGHT * len(evaluation.methods)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(_PANEL[0] * _COLUMNS, height * rows), layout="constrained")
         panels = canvas.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for panel, metric in zip(panels, metrics, strict=False):
             _draw_panel(panel, evaluation, metric)
         for panel in panels[len(metrics) :]:
             panel.set_axis_off()
-        content = io.BytesIO()
-        canvas.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+        return to_svg(canvas)
+
+
+def tidy(panel: Axes) -> None:
+    """Give a panel the project's grid and colours, and no frame."""
+    panel.tick_params(length=0, colors=shade(SOFT))
+    panel.grid(color=shade(LINE), linewidth=0.6)
+    panel.set_axisbelow(True)
+    for side in panel.spines.values():
+        side.set_visible(False)
+
+
+def to_svg(canvas: Canvas) -> bytes:
+    """The bytes of a figure: the same figures give the same bytes."""
+    content = io.BytesIO()
+    canvas.savefig(content, format="svg", metadata={"Date": None})
+    return b"\n".join(line.rstrip() for line in content.getvalue().splitlines()) + b"\n"
+
+
+def shade(colour: Colour) -> tuple[float, float, float]:
+    """A colour as matplotlib takes it."""
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
 
 
 def _draw_panel(panel: Axes, evaluation: Evaluation, metric: MetricRecord) -> None:
@@ -55,20 +76,17 @@ def _draw_panel(panel: Axes, evaluation: Evaluation, metric: MetricRecord) -> No
         figure = evaluation.figures[method].get(metric.name)
         if figure is None:
             continue
-        colour = _shade(prototype_colour(1) if method == OURS else SOFT)
+        colour = shade(prototype_colour(1) if method == OURS else SOFT)
         low, high = mean_interval(_values(figure.classes))
         panel.plot([low, high], [height, height], color=colour, linewidth=1.6, alpha=0.6)
         panel.plot([figure.mean], [height], "o", color=colour, markersize=5)
     panel.set_yticks(range(len(methods)), list(reversed(methods)))
     panel.set_ylim(-0.7, len(methods) - 0.3)
     arrow = "higher is better" if metric.better == "higher" else "lower is better"
-    panel.set_title(f"{metric.title} · {arrow}", loc="left", fontsize=8, color=_shade(INK))
-    panel.tick_params(length=0, colors=_shade(SOFT))
-    panel.grid(axis="x", color=_shade(LINE), linewidth=0.6)
-    panel.set_axisbelow(True)
+    panel.set_title(f"{metric.title} · {arrow}", loc="left", fontsize=8, color=shade(INK))
+    tidy(panel)
+    panel.grid(visible=False, axis="y")
     _keep_unit_range(panel, [evaluation.figures[m].get(metric.name) for m in methods])
-    for side in panel.spines.values():
-        side.set_visible(False)
 
 
 def _keep_unit_range(panel: Axes, figures: Sequence[Figure | None]) -> None:
@@ -80,8 +98,3 @@ def _keep_unit_range(panel: Axes, figures: Sequence[Figure | None]) -> None:
 
 def _values(classes: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.array([np.nan if value is None else value for value in classes], dtype=np.float64)
-
-
-def _shade(colour: tuple[int, int, int]) -> Colour:
-    red, green, blue = colour
-    return red / 255, green / 255, blue / 255
