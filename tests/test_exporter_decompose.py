@@ -101,6 +101,16 @@ def test_a_class_that_is_not_determined_stays_within_the_budget():
     assert sum_of_norms(found.prototypes) <= BUDGET * 3 * (1 + 1e-6)
 
 
+@settings(max_examples=25)
+@given(seed=seeds, k=st.integers(2, 5))
+def test_what_few_images_of_many_channels_say_stays_within_the_budget(seed, k):
+    features, row = random_class(seed, images=4, channels=60)
+    found = decompose(features, row, method="evidence", prototypes=k, seed=0)
+    assert found.refinement.converged
+    # The last prototype takes the float32 rounding of the others.
+    assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-5)
+
+
 def test_the_prototypes_of_the_paper_sum_to_the_row():
     features, row = random_class(0)
     found = decompose(features, row, method="paper", prototypes=3, seed=0).prototypes

@@ -34,20 +34,18 @@ def random_class(seed, images=6, channels=20, k=3):
 def regress(features, row, presence):
     """The split with the least lambda within the budget."""
     turns = Alternation(features, row)
-    settled = turns.settle(presence, SMALLEST)
-    return turns.solution(turns.within_budget(settled, NEXT_TURNS))
+    return turns.within_budget(turns.settle(presence, SMALLEST), NEXT_TURNS)
 
 
 def regress_with(value, features, row, presence):
     """The split with one lambda and no budget."""
-    turns = Alternation(features, row)
-    return turns.solution(turns.settle(presence, value))
+    return Alternation(features, row).settle(presence, value)
 
 
 @given(seed=seeds, k=st.integers(2, 6), value=lambdas)
 def test_the_prototypes_sum_to_the_row_whatever_lambda_is(seed, k, value):
     features, row, presence = random_class(seed, k=k)
-    found = regress_with(value, features, row, presence).value
+    found = regress_with(value, features, row, presence)
     assert found.regularization == value
     # Completeness is exact in real numbers; here k corrections are solved in float32 with a
     # condition of at most 1 + D / lambda = 21.
@@ -88,7 +86,7 @@ def test_separable_parts_are_recovered_exactly():
     shares = np.array([evidence[planted.part == part].sum() for part in range(3)])
     shares = shares / shares.sum()
     # lambda towards 0: no shrinkage.
-    found = regress_with(1e-4, planted.features, planted.row, presence).value.prototypes
+    found = regress_with(1e-4, planted.features, planted.row, presence).prototypes
     heatmaps = planted.features @ found.T
     # Every heatmap is the evidence where its part is, and zero elsewhere. Shrinkage by 1e-4 is
     # what remains, on evidence of about 4.
@@ -117,15 +115,14 @@ def test_no_evidence_weighs_every_position_alike():
 @given(seed=seeds, k=st.integers(2, 5))
 def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, k):
     features, row, presence = random_class(seed, images=4, channels=60, k=k)
-    solution = regress(features, row, presence)
-    size, found = np.linalg.norm(row), solution.value
-    assert solution.converged
+    size, found = np.linalg.norm(row), regress(features, row, presence)
+    assert found.within
     assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
     octaves = np.log2(found.regularization / SMALLEST)
     assert octaves * 4 == pytest.approx(round(octaves * 4))
     if found.regularization > SMALLEST:
         # What is a good step weaker cancels more than allowed.
-        weaker = regress_with(found.regularization / 2, features, row, presence).value
+        weaker = regress_with(found.regularization / 2, features, row, presence)
         assert sum_of_norms(weaker.prototypes) > BUDGET * size
 
 
@@ -183,15 +180,16 @@ def test_heatmaps_that_do_not_vary_do_not_agree():
 def test_a_budget_that_no_lambda_meets_is_not_converged(monkeypatch):
     features, row, presence = random_class(0)
     monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
-    solution = regress(features, row, presence)
-    assert not solution.converged
-    assert solution.value.regularization == LARGEST
+    turns, found = settled(features, row, presence)
+    found = turns.within_budget(found, NEXT_TURNS)
+    assert not turns.summary(found).converged
+    assert found.regularization == LARGEST
 
 
 def test_settled_shares_are_those_of_their_own_heatmaps():
     planted = plant()
     presence = np.eye(3, dtype=np.float32)[planted.part.ravel()]
-    found = regress(planted.features, planted.row, presence).value.prototypes
+    found = regress(planted.features, planted.row, presence).prototypes
     heatmaps = (planted.features @ found.T).reshape(-1, 3).astype(np.float32)
     shares = peak_shares(heatmaps, len(planted.features))
     # The fixed point: where a part is, nearly all of the position is shared to it.
@@ -208,7 +206,7 @@ def test_turns_mend_a_bad_start():
     wrong = random.random(part.shape) < 1 / 3
     part[wrong] = random.integers(0, 3, wrong.sum())
     presence = np.eye(3, dtype=np.float32)[part]
-    found = regress(planted.features, planted.row, presence).value.prototypes
+    found = regress(planted.features, planted.row, presence).prototypes
     heatmaps = planted.features @ found.T  # (n, p, 3)
     agreement = (heatmaps.argmax(axis=2) == planted.part).mean()
     assert agreement > 0.95 > (part == planted.part.ravel()).mean()
@@ -218,4 +216,4 @@ def test_turns_mend_a_bad_start():
 def test_no_evidence_at_all_still_sums_to_the_row(seed):
     features, _, presence = random_class(seed)
     row = np.zeros(features.shape[2])
-    np.testing.assert_array_equal(regress(features, row, presence).value.prototypes, 0)
+    np.testing.assert_array_equal(regress(features, row, presence).prototypes, 0)

@@ -65,17 +65,17 @@ def test_the_mean_overlap_is_over_pairs():
 
 def test_the_most_concentrated_come_first_where_nothing_overlaps():
     apart = np.eye(4, dtype=np.float32)
-    np.testing.assert_array_equal(choose(np.float32([0.2, 0.9, 0.1, 0.5]), apart, 3), [1, 3, 0])
+    np.testing.assert_array_equal(choose(np.float32([0.2, 0.9, 0.1, 0.5]), apart, 3, 1), [1, 3, 0])
 
 
 def test_a_second_of_the_same_place_is_passed_over():
     concentrated = np.float32([0.9, 0.8, 0.5])
     overlapping = np.float32([[1, 1, 0], [1, 1, 0], [0, 0, 1]])
-    np.testing.assert_array_equal(choose(concentrated, overlapping, 2), [0, 2])
+    np.testing.assert_array_equal(choose(concentrated, overlapping, 2, 1), [0, 2])
 
 
-@given(seed=seeds, count=st.integers(2, 6))
-def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count):
+@given(seed=seeds, count=st.integers(2, 6), apart=st.sampled_from([0.5, 1, 4]))
+def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count, apart):
     random = np.random.default_rng(seed)
     concentrated = random.uniform(0.1, 1, 6).astype(np.float32)
     overlapping = random.uniform(0, 1, (6, 6)).astype(np.float32)
@@ -83,9 +83,9 @@ def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count):
 
     def value(chosen):
         pairs = [overlapping[a, b] for n, a in enumerate(chosen) for b in chosen[:n]]
-        return np.log(concentrated[chosen]).sum() - 2 / (count - 1) * sum(pairs)
+        return np.log(concentrated[chosen]).sum() - apart * 2 / (count - 1) * sum(pairs)
 
-    chosen = list(choose(concentrated, overlapping, count))
+    chosen = list(choose(concentrated, overlapping, count, apart))
     assert len(set(chosen)) == count
     for taken in range(count):
         others = set(range(6)) - set(chosen[:taken])

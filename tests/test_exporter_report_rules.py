@@ -179,7 +179,7 @@ def test_the_border_is_one_cell_of_a_7_by_7_grid():
     np.testing.assert_array_equal(at_border(centres, SIZE), [1, 0])
 
 
-def test_a_peak_is_off_the_thing_when_it_is_more_than_half_a_cell_away():
+def test_a_peak_is_off_the_object_when_it_is_more_than_half_a_cell_away():
     heatmaps = np.ones((1, 3, 7, 7), dtype=np.float32)
     foreground = np.zeros((1, 70, 70), dtype=bool)
     foreground[0, 30:40, 30:40] = True

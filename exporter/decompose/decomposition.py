@@ -200,9 +200,8 @@ def _split_evidence(
     selection, heat = _select(turns, features, row, settled, TO_FIT, seed)
     # No more turns: they would lead back to where k parts settle.
     fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
-    found = turns.solution(turns.within_budget(fitted, 0))
-    split = found.value
-    return selection, _Refined(split.prototypes, split.regularization, found.summary())
+    found = turns.within_budget(fitted, 0)
+    return selection, _Refined(found.prototypes, found.regularization, turns.summary(found))
 
 
 def _select(

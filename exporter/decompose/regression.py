@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from exporter.decompose.ridge import Ridge, fit
 from exporter.decompose.shares import peak_shares, positive_shares, ratio
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Summary
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -56,19 +56,6 @@ BUDGET = 1.6
 SETTLED = 0.02  # of a position's shares, the part that a turn still moves
 FIRST_TURNS = 30  # at the first lambda, from NMF's parts
 NEXT_TURNS = 5  # at each further one, from nearly settled parts
-
-
-@dataclass(frozen=True)
-class Regression:
-    """Refined prototypes.
-
-    Attributes:
-        prototypes: p~, (k, D) float64; they sum to v up to float32 rounding.
-        regularization: the lambda chosen.
-    """
-
-    prototypes: Doubles
-    regularization: float
 
 
 def discovery_weights(features: Floats, row: Doubles) -> Floats:
@@ -124,7 +111,7 @@ class Settled:
     Attributes:
         regularization: the lambda.
         shares: m, (N, k) float32.
-        prototypes: p~, (k, D) float64, fitted to the shares.
+        prototypes: p~, (k, D) float64, fitted to the shares; they sum to v up to float32 rounding.
         within: whether they are within the budget (d).
     """
 
@@ -201,17 +188,14 @@ class Alternation:
         agreement = half_agreement(self._flat, self.images, rest, known, found.regularization)
         return agreement >= AGREEMENT
 
-    def solution(self, found: Settled) -> Solution[Regression]:
-        """Returns what was found, with how it was.
+    def summary(self, found: Settled) -> Summary:
+        """Returns how it was found.
 
         One iteration is a turn; the objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the
         shares; converged when (d) holds, which even the largest lambda may not reach.
         """
-        return Solution(
-            value=Regression(found.prototypes, found.regularization),
-            iterations=self.turns,
-            objective=self._objective(found),
-            converged=found.within,
+        return Summary(
+            iterations=self.turns, objective=self._objective(found), converged=found.within
         )
 
     def _objective(self, found: Settled) -> float:

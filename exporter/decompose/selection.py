@@ -66,7 +66,7 @@ def select(
     """
     heatmaps = turns.heatmaps(turns.settle(presence, regularization).prototypes)
     images = turns.images
-    chosen = choose(concentration(heatmaps, images), apart * overlap(heatmaps, images), count)
+    chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count, apart)
     return chosen, np.maximum(heatmaps[:, chosen], 0)
 
 
@@ -107,18 +107,19 @@ def mean_overlap(heatmaps: Floats, images: int) -> float:
     return float(overlap(heatmaps, images)[pairs].mean())
 
 
-def choose(concentrated: Floats, overlapping: Floats, count: int) -> Indices:
+def choose(concentrated: Floats, overlapping: Floats, count: int, apart: float) -> Indices:
     """Returns which candidates stay, (k,), in the order in which they were taken.
 
     Args:
         concentrated: c, (K,) float32, positive.
-        overlapping: a o, (K, K) float32.
+        overlapping: o, (K, K) float32.
         count: k, 2 to K.
+        apart: a, what overlap costs.
     """
     worth = np.log(concentrated.astype(np.float64))
     chosen = np.empty(count, dtype=np.intp)
     for taken in range(count):
         chosen[taken] = best = int(worth.argmax())
-        worth -= 2 / (count - 1) * overlapping[best]
+        worth -= apart * 2 / (count - 1) * overlapping[best]
         worth[best] = -np.inf
     return chosen
