@@ -42,13 +42,13 @@ def plant(
 
 
 def opposed_parts(
-    images: int, noise: float, positions: int = 9
+    images: int, noise: float, positions: int = 9, seed: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
     """Two parts whose directions nearly cancel: telling them apart takes norms beyond the budget.
 
     Returns features (n, p, D), a head row (D,) and the presence of the parts (n * p, 2).
     """
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     common, apart = np.eye(30)[:2]
     part = random.integers(0, 2, images * positions)
     sign = np.where(part == 0, 1, -1)[:, None]

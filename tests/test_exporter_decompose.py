@@ -94,21 +94,15 @@ def test_a_determined_class_points_from_selected_parts_where_these_end_farther_a
     np.testing.assert_array_equal(found.scale, scale(many.prototypes[chosen], row).value)
 
 
-def test_a_class_that_is_not_determined_stays_within_the_budget():
-    features, row, _ = opposed_parts(images=4, noise=0.15)
-    found = decompose(features, row, method="evidence", prototypes=2, seed=0)
-    assert found.regularization > SMALLEST
-    assert sum_of_norms(found.prototypes) <= BUDGET * 3 * (1 + 1e-6)
-
-
 @settings(max_examples=25)
-@given(seed=seeds, k=st.integers(2, 5))
-def test_what_few_images_of_many_channels_say_stays_within_the_budget(seed, k):
-    features, row = random_class(seed, images=4, channels=60)
+@given(seed=seeds, k=st.integers(2, 4))
+def test_a_class_that_is_not_determined_stays_within_the_budget(seed, k):
+    features, row, _ = opposed_parts(images=4, noise=0.15, seed=seed)
     found = decompose(features, row, method="evidence", prototypes=k, seed=0)
     assert found.refinement.converged
+    assert found.regularization > SMALLEST
     # The last prototype takes the float32 rounding of the others.
-    assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-5)
+    assert sum_of_norms(found.prototypes) <= BUDGET * 3 * (1 + 1e-5)
 
 
 def test_the_prototypes_of_the_paper_sum_to_the_row():

@@ -112,18 +112,26 @@ def test_no_evidence_weighs_every_position_alike():
     np.testing.assert_array_equal(discovery_weights(features, -np.ones(4)), 1)
 
 
-@given(seed=seeds, k=st.integers(2, 5))
-def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, k):
-    features, row, presence = random_class(seed, images=4, channels=60, k=k)
-    size, found = np.linalg.norm(row), regress(features, row, presence)
+@given(seed=seeds, noise=st.floats(0.1, 0.15))
+def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, noise):
+    features, row, presence = opposed_parts(images=4, noise=noise, seed=seed)
+    size, (turns, first) = np.linalg.norm(row), settled(features, row, presence)
+    assert not first.within
+    found = turns.within_budget(first, 0)
     assert found.within
     assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
     octaves = np.log2(found.regularization / SMALLEST)
     assert octaves * 4 == pytest.approx(round(octaves * 4))
-    if found.regularization > SMALLEST:
-        # What is a good step weaker cancels more than allowed.
-        weaker = regress_with(found.regularization / 2, features, row, presence)
-        assert sum_of_norms(weaker.prototypes) > BUDGET * size
+    # For the same shares the next weaker step cancels more than allowed.
+    assert not turns.at(found.regularization / 2**0.25, found.shares, 0).within
+
+
+@given(seed=seeds)
+def test_turns_on_the_way_to_the_budget_end_within_it(seed):
+    features, row, presence = opposed_parts(images=4, noise=0.15, seed=seed)
+    found = regress(features, row, presence)
+    assert found.regularization > SMALLEST
+    assert found.within
 
 
 def settled(features, row, presence):
