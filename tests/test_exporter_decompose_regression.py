@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.decompose import regression
@@ -116,7 +116,7 @@ def test_no_evidence_weighs_every_position_alike():
 def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, noise):
     features, row, presence = opposed_parts(images=4, noise=noise, seed=seed)
     size, (turns, first) = np.linalg.norm(row), settled(features, row, presence)
-    assert not first.within
+    assume(not first.within)  # but once in ten thousand
     found = turns.within_budget(first, 0)
     assert found.within
     assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
@@ -129,9 +129,12 @@ def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, 
 @given(seed=seeds)
 def test_turns_on_the_way_to_the_budget_end_within_it(seed):
     features, row, presence = opposed_parts(images=4, noise=0.15, seed=seed)
-    found = regress(features, row, presence)
+    turns, first = settled(features, row, presence)
+    assume(not first.within)
+    found = turns.within_budget(first, NEXT_TURNS)
     assert found.regularization > SMALLEST
     assert found.within
+    assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-6)
 
 
 def settled(features, row, presence):
