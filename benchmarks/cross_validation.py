@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.paper.markdown import table
 from benchmarks.paper.measure import Figures, measure
 from benchmarks.paper.methods import own
+from exporter.commands.progress import ProgressLine
 from exporter.dataset import read_dataset
 from exporter.errors import ExporterError
 from exporter.evaluate.annotations import read_annotations
@@ -36,7 +37,6 @@ from exporter.evaluate.statistics import mean_defined
 from exporter.evaluate.subject import Subject, open_subject
 from exporter.evaluate.tables import DASH, number
 from exporter.evaluate.trial import Conditions, Trial, run_trial
-from exporter.progress import Progress
 from serving.artifact import load_artifact
 from serving.errors import ArtifactError
 
@@ -96,7 +96,7 @@ def trials(subject: Subject, train: Path, parts: Path | None, seed: int) -> Iter
         if entry.paths and manifest.classes[entry.index].state == "decomposed"
     ]
     annotations = None if parts is None else read_annotations(parts)
-    progress, done = Progress(), 0
+    progress, done = ProgressLine(), 0
     with subject.reader(0) as reader:
         conditions = Conditions(
             subject, reader, annotations, truth=None, seeds=1, seed=seed, jobs=0

@@ -7,6 +7,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 an exp
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 from types import FrameType
@@ -34,6 +35,14 @@ def cli(verbose: bool) -> None:
 for _verb in VERBS:
     cli.add_command(_verb)
 
+_OPTION = re.compile(r"`(\w+)`")
+_FLAGS = {
+    (option.name or ""): max(option.opts, key=len)
+    for verb in VERBS
+    for option in verb.params
+    if isinstance(option, click.Option)
+} | {"labels": "--labels", "preprocessing": "--preprocess"}
+
 
 def main() -> None:
     """Run the command line; every expected failure becomes one line and an exit code."""
@@ -44,11 +53,16 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (ExporterError, ArtifactError) as error:
-        click.echo(f"protohead: {error}", err=True)
+        click.echo(f"protohead: {in_flags(str(error))}", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def in_flags(message: str) -> str:
+    """A message of the library, which names options as ```out```, for those who type ``--out``."""
+    return _OPTION.sub(lambda found: _FLAGS.get(found[1], found[0]), message)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

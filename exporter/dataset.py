@@ -11,8 +11,7 @@ from pathlib import Path
 
 from exporter.errors import DatasetError
 from exporter.names import as_text
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+from serving.preprocess import SUFFIXES
 
 Labels = Sequence[str] | Mapping[int, str]
 """Every label in the order of the logits, or some labels by class index."""
@@ -121,7 +120,7 @@ def read_dataset(
     }
     if not any(found.values()):
         raise DatasetError(
-            f"{root}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the class folders, "
+            f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) in the class folders, "
             "found none."
         )
     classes = tuple(
@@ -132,7 +131,7 @@ def read_dataset(
 
 def find_images(folder: Path) -> tuple[Path, ...]:
     """Every image at any depth below a folder, in the order of their names."""
-    return tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES))
+    return tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES))
 
 
 def _images(folder: Path, max_images: int, seed: str) -> tuple[Path, ...]:
@@ -161,7 +160,7 @@ def _match(
         return list(map(as_text, folders)), list(range(class_count))
     raise DatasetError(
         f"{root}: the model has {class_count} classes and there are {len(folders)} folders, so "
-        "their order does not tell which is which. Pass --labels FILE, or name the folders by "
+        "their order does not tell which is which. Give `labels`, or name the folders by "
         "class index."
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -28,6 +27,7 @@ from exporter.evidence import Crop, best_crops
 from exporter.features import ClassFeatures, FeatureReader
 from exporter.head import find_head
 from exporter.presets import fitting_preprocessing
+from exporter.progress import Progress, silent
 from exporter.records import class_record, crop_file
 from exporter.reference import HeadRows, round_exactly, split_reference
 from exporter.source import Source, load_source
@@ -41,15 +41,8 @@ _VERIFIED_IMAGES = 128
 _NOT_IN_RESULT = {"model", "data", "out", "weights", "jobs", "resume", "overwrite"}
 _logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, the images done and the images in all."""
 
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The progress of a caller that does not ask for it."""
-
-
-def export(config: ExportConfig, *, progress: Progress = _silent) -> Artifact:
+def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
     """Write the artifact of a trained classifier, or nothing.
 
     Args:

@@ -60,7 +60,7 @@ def preset(name: str, *, size: tuple[int, int], layout: str = "NCHW") -> Preproc
         SourceError: No preset of that name.
     """
     if name not in PRESETS:
-        raise SourceError(f"--preset: expected one of {', '.join(PRESETS)}, got {name!r}.")
+        raise SourceError(f"`preset`: expected one of {', '.join(PRESETS)}, got {name!r}.")
     _, options = PRESETS[name]
     resize = round(min(size) / _CROP_SHARE)
     return Preprocessing(resize=resize, crop=size, layout=layout, **options)

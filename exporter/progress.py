@@ -1,45 +1,12 @@
-"""How far an export or a verification is, on stderr."""
+"""How far a long job is: what it calls as images are done."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Any
+from collections.abc import Callable
 
-import click
-
-_LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the images done and the images in all."""
 
 
-class Progress:
-    """One bar with rate and time left on a terminal, plain lines elsewhere; on stderr."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-        self._next_line = 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that so many images of a stage are done."""
-        if sys.stderr.isatty():
-            self._draw(stage, done, total)
-        elif stage != self._stage or done == total or time.monotonic() >= self._next_line:
-            click.echo(f"{stage}: {done} of {total} images", err=True)
-            self._next_line = time.monotonic() + _LINES_EVERY
-        self._stage = stage
-
-    def _draw(self, stage: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if stage != self._stage or self._bar is None:
-            self.close()
-            self._bar = tqdm(
-                total=total, initial=done, desc=stage, unit="image", file=sys.stderr, leave=False
-            )
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+def silent(stage: str, done: int, total: int) -> None:
+    """The progress of a caller that does not ask for it."""

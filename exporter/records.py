@@ -6,7 +6,15 @@ from exporter.dataset import ClassImages, Dataset
 from exporter.decompose import Decomposition, Summary
 from exporter.evidence import Crop
 from exporter.features import ClassFeatures
-from serving.artifact import EVIDENCE, ClassRecord, EvidenceRecord, PrototypeRecord, SolveRecord
+from serving.artifact import (
+    EVIDENCE,
+    ClassRecord,
+    DecomposedClass,
+    EvidenceRecord,
+    PrototypeRecord,
+    SolveRecord,
+    WholeClass,
+)
 
 
 def crop_file(index: int, prototype: int, rank: int) -> str:
@@ -53,9 +61,8 @@ def class_record(
         "prototypes": prototypes,
     }
     if decomposition is None:
-        return ClassRecord(state="whole", warnings=warnings, **common)
-    return ClassRecord(
-        state="decomposed",
+        return WholeClass(warnings=warnings, **common)
+    return DecomposedClass(
         residual_ratio=decomposition.residual_ratio,
         scale=tuple(decomposition.scale.tolist()),
         regularization=decomposition.regularization,

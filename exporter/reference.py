@@ -57,14 +57,14 @@ def split_reference(head: Head, wanted: Reference | None, *, multilabel: bool) -
     """
     if multilabel and head.activation == "softmax":
         raise SourceError(
-            "--multilabel: expected logits that are read through a sigmoid, this graph ends in a "
+            "`multilabel`: expected logits that are read through a sigmoid, this graph ends in a "
             "Softmax. Leave the option out."
         )
     activation: Activation = "sigmoid" if multilabel or head.activation == "sigmoid" else "softmax"
     if wanted == "mean" and activation == "sigmoid":
         raise SourceError(
-            "--reference mean: a sigmoid does not forget what is common to all classes. "
-            "Pass --reference none, or leave the option out."
+            "`reference` mean: a sigmoid does not forget what is common to all classes. "
+            "Choose none, or leave the option out."
         )
     name: Reference = wanted or ("mean" if activation == "softmax" else "none")
     reference = np.zeros(head.weight.shape[1], dtype=np.float32)

@@ -89,7 +89,7 @@ def load_source(
         if weights is not None or input_size is not None:
             raise SourceError(
                 f"{model}: an ONNX file carries its weights and its input size; "
-                "--weights and --input-size are for torch models. Leave them out."
+                "`weights` and `input_size` are for torch models. Leave them out."
             )
         return _read_file(Path(model))
     if ":" not in model:
@@ -238,7 +238,7 @@ def _image_input(model: ir.Model, where: str) -> ModelInput:
         raise SourceError(
             f"{where}: expected a float32 input, found {value.dtype} ({value.name!r}). Export "
             "the model in float32, and without the steps that turn pixels into floats: they "
-            "belong into the preprocessing (--preprocess)."
+            "belong into the preprocessing (`preprocessing`)."
         )
     if value.shape is None or len(value.shape) != 4:
         raise SourceError(

@@ -1,13 +1,12 @@
 """Where an export works until its artifact may appear: beside ``out``, then one rename.
 
-``OUT.part/state.json``   what is being exported, so that ``--resume`` continues only the same
+``OUT.part/state.json``   what is being exported, so that ``resume`` continues only the same
 ``OUT.part/classes/``     the finished classes: prototypes and record
 ``OUT.part/artifact/``    the artifact so far
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.atomic import is_full, refusal, replace_files
 from exporter.errors import OutputError
 from exporter.names import as_text, is_text
-from serving.artifact import MANIFEST, ClassRecord
+from serving.artifact import CLASS_RECORD, MANIFEST, ClassRecord
 
 Fingerprint = Mapping[str, object]
 
@@ -61,7 +61,8 @@ class Staging:
                 self._take_over(fingerprint, resume, overwrite)
             self._classes.mkdir(parents=True, exist_ok=True)
             self.artifact.mkdir(exist_ok=True)
-            _write(self._folder / "state.json", json.dumps(fingerprint, indent=1).encode())
+            state = json.dumps(fingerprint, indent=1).encode()
+            replace_files({self._folder / "state.json": state})
 
     def _check_out(self, overwrite: bool) -> None:
         if not self.out.exists() and not self.out.is_symlink():
@@ -73,12 +74,12 @@ class Staging:
         if not (self.out / MANIFEST).is_file():
             raise OutputError(
                 f"{self.out}: expected a new folder, this one holds other files than an "
-                "artifact's. Choose another --out; nothing was changed."
+                "artifact's. Choose another `out`; nothing was changed."
             )
         if not overwrite:
             raise OutputError(
-                f"{self.out}: an artifact is already here. Pass --overwrite to replace it, or "
-                "choose another --out."
+                f"{self.out}: an artifact is already here. Pass `overwrite` to replace it, or "
+                "choose another `out`."
             )
 
     def _take_over(self, fingerprint: Fingerprint, resume: bool, overwrite: bool) -> None:
@@ -86,7 +87,7 @@ class Staging:
             if not overwrite:
                 raise OutputError(
                     f"{self._folder}: an interrupted export left {len(self.finished())} finished "
-                    "classes here. Pass --resume to continue it, or --overwrite to start anew."
+                    "classes here. Pass `resume` to continue it, or `overwrite` to start anew."
                 )
             shutil.rmtree(self._folder)
             return
@@ -99,7 +100,7 @@ class Staging:
         if changed:
             raise OutputError(
                 f"{self._folder}: cannot resume, this export differs from the interrupted one in "
-                f"{', '.join(changed)}. Call it as before, or pass --overwrite without --resume "
+                f"{', '.join(changed)}. Call it as before, or pass `overwrite` without `resume` "
                 "to start anew."
             )
 
@@ -109,15 +110,10 @@ class Staging:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutputError(
-                    f"{self._folder}: the disk is full ({len(self.finished())} classes are "
-                    "finished and kept). Free some space, then run the same command with --resume."
-                ) from error
-            raise OutputError(
-                f"{error.filename or self._folder}: cannot write: {error.strerror or error}. "
-                "Choose another --out."
-            ) from error
+            kept = f"{self.out} is as it was before."
+            if is_full(error):
+                kept = f"{len(self.finished())} finished classes are kept."
+            raise refusal(error, self._folder, kept, "do the same with `resume`") from error
 
     def finished(self) -> frozenset[int]:
         """Indices of the classes that are done."""
@@ -144,12 +140,12 @@ class Staging:
             stem = self._classes / f"{record.index:05d}"
             np.save(stem.with_suffix(".npy"), prototypes, allow_pickle=False)
             # Last and at once: its presence says that the class is whole.
-            _write(stem.with_suffix(".json"), record.model_dump_json().encode())
+            replace_files({stem.with_suffix(".json"): record.model_dump_json().encode()})
 
     def read(self, index: int) -> tuple[ClassRecord, NDArray[np.float32]]:
         """A finished class, as it was saved."""
         stem = self._classes / f"{index:05d}"
-        record = ClassRecord.model_validate_json(stem.with_suffix(".json").read_bytes())
+        record = CLASS_RECORD.validate_json(stem.with_suffix(".json").read_bytes())
         return record, np.load(stem.with_suffix(".npy"), allow_pickle=False)
 
     def publish(self) -> None:
@@ -173,14 +169,8 @@ def named(out: Path) -> Path:
         OutputError: The folder has no name, as the root, or one that onnxruntime cannot open.
     """
     if not is_text(str(out.absolute())):
-        raise OutputError(f"{as_text(str(out))}: expected a path in UTF-8. Choose another --out.")
+        raise OutputError(f"{as_text(str(out))}: expected a path in UTF-8. Choose another `out`.")
     found = out if out.name not in ("", "..") else out.resolve()
     if not found.name:
-        raise OutputError(f"{found}: expected a folder with a name. Choose another --out.")
+        raise OutputError(f"{found}: expected a folder with a name. Choose another `out`.")
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_bytes(content)
-    beside.replace(path)

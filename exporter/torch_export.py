@@ -95,7 +95,7 @@ def _run(network: nn.Module, images: torch.Tensor, where: str) -> torch.Tensor:
     except Exception as error:  # the model is the user's code, and may fail in any way
         raise SourceError(
             f"{where}: failed on random images of shape {tuple(images.shape)}: "
-            f"{root_cause(error)}. Pass --input-size HEIGHT WIDTH if it expects another size."
+            f"{root_cause(error)}. Give `input_size` (height, width) if it expects another size."
         ) from error
     if not logits.isfinite().all():
         raise SourceError(f"{where}: expected finite logits on random images, got NaN or infinity")

@@ -97,12 +97,12 @@ def _build_timm(name: str, state: Mapping[str, torch.Tensor] | None) -> nn.Modul
     if not re.fullmatch(r"[\w.]+", name):
         raise SourceError(
             f"{where}: expected the plain name of a timm model; names with a source are "
-            "downloaded. Download the weights yourself and pass them by --weights FILE."
+            "downloaded. Download the weights yourself and give them as `weights`."
         )
     if state is None:
         raise SourceError(
             f"{where}: without weights it is random, not a trained model, and nothing is "
-            "downloaded here. Pass --weights FILE; or, to let timm download its own, give "
+            "downloaded here. Give `weights`; or, to let timm download its own, give "
             "package.module:callable with a function of yours that returns "
             f"timm.create_model({name!r}, pretrained=True)."
         )

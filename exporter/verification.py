@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import onnx_ir as ir
@@ -36,16 +36,18 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from exporter.editing.gates import EditComparison, EffectComparison, largest, unedited
+from exporter.embedded import embedded_source
 from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
 from exporter.head import find_head
 from exporter.names import as_text
-from exporter.surgery.remove_prototypes import remove_prototype_outputs
-from serving.artifact import GOLDEN, MODEL, PROTOTYPES, Artifact, GateRecord, load_artifact
+from serving.artifact import GOLDEN, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError
+from serving.explanation import completeness_residual
+from serving.golden import GOLDEN_TOLERANCE, golden_error, read_golden
+from serving.padding import run_in_batches
 from serving.predictor import Outputs, Predictor
 from serving.runtime import Session, make_session, output_names, run
 
-GOLDEN_TOLERANCE = 1e-4
 _BATCH = 8
 _SLICE = 100  # classes explained at once: their heatmaps stay small
 Array = NDArray[Any]
@@ -93,7 +95,7 @@ def verify(
                 return tuple(first)
             before = Predictor(found.artifacts[-1], threads=threads)
             effects = EffectComparison(found.artifacts, data) if data else None
-        graph = source if source is not None else _embedded_source(artifact)
+        graph = source if source is not None else embedded_source(artifact).model
         session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
         edit = EditComparison(predictor, before) if before else None
         comparison = _Comparison(predictor, session, edit)
@@ -122,12 +124,6 @@ def passed(gates: Sequence[GateRecord]) -> bool:
     return all(gate.state != "failed" for gate in gates)
 
 
-def _embedded_source(artifact: Artifact) -> ir.Model:
-    model = ir.load(artifact.path(MODEL))
-    remove_prototype_outputs(model)
-    return model
-
-
 def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
     """Batches of input tensors: noise pictures and the images, each prepared as in production."""
     size = _batch_size(predictor)
@@ -143,8 +139,7 @@ def _inputs(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np
     while pending:
         batch = pending[:size]
         pending = pending[size:]
-        if len(batch) == size or predictor.manifest.input.shape[0] is None:
-            yield np.stack(batch)
+        yield np.stack(batch)
 
 
 def _batch_size(predictor: Predictor) -> int:
@@ -159,17 +154,6 @@ def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
         cells = 2 ** (number % 8 + 1)
         pixels = generator.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
         yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def _golden(predictor: Predictor) -> tuple[NDArray[np.float32], dict[str, Array]]:
-    with np.load(predictor.artifact.path(GOLDEN), allow_pickle=False) as file:
-        inputs = file[f"inputs/{predictor.manifest.input.name}"]
-        outputs = {
-            name.removeprefix("outputs/"): file[name]
-            for name in file.files
-            if name.startswith("outputs/")
-        }
-    return inputs, outputs
 
 
 @dataclass
@@ -212,8 +196,10 @@ class _Comparison:
         self.heatmap = worst(self.heatmap, float(error.max()))
 
     def _source(self, batch: NDArray[np.float32]) -> dict[str, Array]:
-        feeds = {self.predictor.manifest.input.name: batch}
-        return run(self.session, output_names(self.session), feeds)
+        declared, names = self.predictor.manifest.input, output_names(self.session)
+        return run_in_batches(
+            partial(run, self.session, names), {declared.name: batch}, declared.shape[0]
+        )
 
     def _first(
         self,
@@ -224,9 +210,8 @@ class _Comparison:
     ) -> None:
         """The costlier checks, on the first batch: the neutral mask, one by one, all classes."""
         count = len(self.predictor.manifest.classes)
-        ones = np.ones((count, self.predictor.manifest.prototypes), dtype=np.float32)
         own = expected if self.edit is None else outputs.source
-        self._bits("mask", len(batch), own, self.predictor.run(batch, mask=ones))
+        self._bits("mask", len(batch), own, self.predictor.run(batch, mask=self.predictor.mask(())))
         if self.predictor.manifest.input.shape[0] is None:
             for image in batch:
                 single = image[None]
@@ -285,9 +270,9 @@ class _Comparison:
 def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]) -> float:
     """Completeness residual over the largest |logit| of the image, equation (8); scale (b,)."""
     bias = predictor.bias[outputs.class_ids]  # (b, t)
-    total = outputs.contributions.sum(axis=2, dtype=np.float64) + bias + outputs.common
     logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
-    return float((np.abs(total - logits) / scale[:, None]).max())
+    residual = completeness_residual(outputs.contributions, bias, outputs.common, logits)
+    return float((residual / scale[:, None]).max())
 
 
 def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
@@ -304,9 +289,9 @@ def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
 
 def _golden_gate(predictor: Predictor) -> GateRecord:
     try:
-        inputs, recorded = _golden(predictor)
-        outputs = predictor.run(inputs)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ArtifactError) as error:
+        golden = read_golden(predictor.artifact)
+        outputs = predictor.run(golden.inputs)
+    except ArtifactError as error:
         return GateRecord(name="golden batch", state="failed", detail=f"{GOLDEN}: {error}")
     found: dict[str, Array] = {
         **outputs.source,
@@ -316,13 +301,9 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
         "heatmaps": outputs.heatmaps,
     }
     if {name: value.shape for name, value in found.items()} != {
-        name: value.shape for name, value in recorded.items()
+        name: value.shape for name, value in golden.outputs.items()
     }:
         detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
         return GateRecord(name="golden batch", state="failed", detail=detail)
-    largest_error = 0.0
-    for name, expected in recorded.items():
-        scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
-        difference = float(np.abs(found[name] - expected).max()) / scale
-        largest_error = worst(largest_error, difference)
-    return limit_gate("golden batch", largest_error, GOLDEN_TOLERANCE, "of the largest value")
+    difference = golden_error(found, golden.outputs)
+    return limit_gate("golden batch", difference, GOLDEN_TOLERANCE, "of the largest value")

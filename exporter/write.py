@@ -39,6 +39,8 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.errors import ImageError
+from serving.golden import golden_arrays
+from serving.layout import image_shape
 from serving.preprocess import decode, preprocess
 from serving.runtime import make_session, output_names, run
 
@@ -143,11 +145,8 @@ def _scales(scales: list[tuple[float, ...]], k: int) -> NDArray[np.float32]:
 
 
 def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    height, width = preprocessing.size
     channels = len(preprocessing.channels)
-    if preprocessing.layout == "NCHW":
-        return channels, height, width
-    return height, width, channels
+    return image_shape(preprocessing.layout, channels, preprocessing.size)
 
 
 def _head_record(parts: ArtifactParts) -> HeadRecord:
@@ -170,9 +169,11 @@ def _write_golden(folder: Path, parts: ArtifactParts) -> None:
     inputs = np.stack(_golden_tensors(parts, size))
     session = make_session(folder / MODEL, threads=1)
     values = run(session, output_names(session), {parts.source.input.name: inputs})
-    arrays = {f"outputs/{name}": value for name, value in values.items()}
-    arrays[f"inputs/{parts.source.input.name}"] = inputs
-    np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
+    np.savez(
+        folder / GOLDEN,
+        allow_pickle=False,
+        **golden_arrays(parts.source.input.name, inputs, values),
+    )
 
 
 def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:

@@ -19,14 +19,13 @@ import orjson
 from numpy.typing import NDArray
 
 from serving.errors import RequestError
-from serving.formats import FORMATS
+from serving.explanation import completeness_residual
 from serving.heatmaps import Draw, drawer, drawn_size
 from serving.live import Served
-from serving.plan import Plan, mask_of, muted_pairs
+from serving.plan import Plan, muted_pairs
 from serving.predictor import Outputs, activate
-from serving.preprocess import decode, preprocess
+from serving.preprocess import SERVED, decode, preprocess
 from serving.problems import ProblemError, too_long
-from serving.runtime import run
 from serving.schema import (
     ContrastOptions,
     ExplainOptions,
@@ -91,8 +90,7 @@ class Answerer:
         self._require_drawable(options, 2)
         muted = muted_pairs(self.served, options.mute)
         batch = self._prepare(image)
-        mask = mask_of(self.served, muted)
-        outputs = self._run(batch, mask, np.array([ids], dtype=np.int64))
+        outputs = self._run(batch, muted, np.array([ids], dtype=np.int64))
         draw = drawer(options, **self._view)
         a, b = self._explained(outputs, 2, draw, muted)
         difference = a["logit"] - b["logit"]
@@ -133,13 +131,11 @@ class Answerer:
             raise too_long()
         declared = self.served.predictor.manifest.input
         if isinstance(picture, bytes):
-            upright = decode(picture, max_pixels=self.max_pixels, formats=FORMATS)
+            upright = decode(picture, max_pixels=self.max_pixels, formats=SERVED)
             picture = preprocess(upright, declared.preprocessing)
         # Images run one by one: a batch is no faster on a CPU, and an answer must not depend on
-        # what else is in the request. A model of fixed batch size is fed copies.
-        batch = picture[None]
-        copies = declared.shape[0] or 1
-        return batch if copies == 1 else np.repeat(batch, copies, axis=0)
+        # what else is in the request.
+        return picture[None]
 
     @property
     def _view(self) -> dict[str, int]:
@@ -147,19 +143,17 @@ class Answerer:
         return {"width": width, "height": height}
 
     def _logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        predictor = self.served.predictor
-        name = predictor.manifest.head.logits
-        feeds = {predictor.manifest.input.name: batch}
-        return _finite(run(predictor.session, [name], feeds)[name][0])
+        return _finite(self.served.predictor.logits(batch)[0])
 
     def _run(
         self,
         batch: NDArray[np.float32],
-        mask: NDArray[np.float32] | None,
+        muted: frozenset[tuple[int, int]],
         ids: NDArray[np.int64] | None,
     ) -> Outputs:
-        repeated = None if ids is None else np.repeat(ids, len(batch), axis=0)
-        outputs = self.served.predictor.run(batch, mask=mask, classes=repeated)
+        predictor = self.served.predictor
+        mask = predictor.mask(muted) if muted else None
+        outputs = predictor.run(batch, mask=mask, classes=ids)
         _finite(outputs.logits[0])
         return outputs
 
@@ -190,7 +184,7 @@ class Answerer:
 
     def _explanation(self, picture: Picture, options: ExplainOptions, plan: Plan) -> dict[str, Any]:
         batch = self._prepare(picture)
-        outputs = self._run(batch, plan.mask, plan.ids)
+        outputs = self._run(batch, plan.muted, plan.ids)
         draw = drawer(options, **self._view)
         classes = self._explained(outputs, plan.classes, draw, plan.muted)
         residual = max(_residual(explained) for explained in classes)
@@ -271,8 +265,9 @@ def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _residual(explained: dict[str, Any]) -> float:
-    total: float = sum(prototype["contribution"] for prototype in explained["prototypes"])
-    return abs(total + float(explained["bias"] + explained["common"] - explained["logit"]))
+    contributions = np.array([found["contribution"] for found in explained["prototypes"]])
+    terms = (explained[name] for name in ("bias", "common", "logit"))
+    return float(completeness_residual(contributions, *terms))
 
 
 def _terms(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:

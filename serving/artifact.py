@@ -20,12 +20,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
     FiniteFloat,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
     model_validator,
@@ -33,6 +34,7 @@ from pydantic import (
 
 from serving.edits import EditRecord, PrototypeKey
 from serving.errors import IntegrityError, ManifestError
+from serving.layout import ImageLayout, Layout
 from serving.record import FileName, Record, Sha256, Size
 
 FORMAT: Literal["protohead/1"] = "protohead/1"
@@ -61,7 +63,7 @@ class Preprocessing(Record):
     scale: float = Field(default=1 / 255, gt=0, allow_inf_nan=False)
     mean: tuple[FiniteFloat, ...] = (0.0, 0.0, 0.0)
     std: tuple[FiniteFloat, ...] = (1.0, 1.0, 1.0)
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: ImageLayout = "NCHW"
     channels: Literal["RGB", "BGR", "L"] = "RGB"
 
     @model_validator(mode="after")
@@ -111,7 +113,7 @@ class HeadRecord(Record):
     feature: str
     pooling: str
     linear: str
-    layout: Literal["NCHW", "NHWC", "NLC"]
+    layout: Layout
     grid: tuple[int, int]
     channels: int = Field(ge=1)
     layer_norm_epsilon: float | None = None
@@ -151,13 +153,10 @@ class PrototypeRecord(Record):
     evidence: tuple[EvidenceRecord, ...] = ()
 
 
-class ClassRecord(Record):
-    """How one class was decomposed.
+class _Class(Record):
+    """What both records of a class hold, in the order of the file.
 
-    ``whole`` marks a class that keeps its head row as one prototype, because it had too few
-    usable images; its other k - 1 prototypes are zero and not listed. ``residual_ratio`` is
-    |R| / |v - u|, ``regularization`` the lambda of the evidence regression, ``accuracy`` the share
-    of the class's own images that the model gives to it.
+    ``accuracy`` is the share of the class's own images that the model gives to it.
     """
 
     index: int = Field(ge=0)
@@ -174,6 +173,42 @@ class ClassRecord(Record):
     accuracy: float | None = None
     warnings: tuple[str, ...] = ()
     prototypes: tuple[PrototypeRecord, ...]
+
+
+class DecomposedClass(_Class):
+    """A class whose head row was split into k prototypes.
+
+    ``residual_ratio`` is |R| / |v - u|, ``scale`` alpha, ``regularization`` the lambda of the
+    evidence regression, None where nothing is regressed.
+    """
+
+    state: Literal["decomposed"] = "decomposed"
+    residual_ratio: float
+    scale: tuple[float, ...]
+    discovery: SolveRecord
+    scaling: SolveRecord
+    refinement: SolveRecord
+
+
+class WholeClass(_Class):
+    """A class that keeps its head row as one prototype, because it had too few usable images.
+
+    Its other k - 1 prototypes are zero and not listed; nothing was solved.
+    """
+
+    state: Literal["whole"] = "whole"
+    residual_ratio: None = None
+    scale: tuple[()] = ()
+    regularization: None = None
+    discovery: None = None
+    scaling: None = None
+    refinement: None = None
+    prototypes: tuple[PrototypeRecord]
+
+
+ClassRecord = Annotated[DecomposedClass | WholeClass, Field(discriminator="state")]
+CLASS_RECORD: TypeAdapter[DecomposedClass | WholeClass] = TypeAdapter(ClassRecord)
+"""Reads the record of a class on its own."""
 
 
 class GateRecord(Record):

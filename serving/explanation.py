@@ -13,6 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
+def completeness_residual(
+    contributions: NDArray[np.floating],
+    bias: NDArray[np.floating] | float,
+    common: NDArray[np.floating] | float,
+    logits: NDArray[np.floating] | float,
+) -> NDArray[np.float64]:
+    """|sum of contributions + bias + common - logit|, what an explanation misses (equation 8).
+
+    Args:
+        contributions: (..., k), logit units.
+        bias: The head's bias, of a shape that broadcasts to (...).
+        common: The reference's share, likewise.
+        logits: (...).
+
+    Returns:
+        (...) float64, logit units.
+    """
+    total = contributions.sum(axis=-1, dtype=np.float64) + bias + common
+    return np.asarray(np.abs(total - logits))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A training crop that activates a prototype.
@@ -74,8 +95,8 @@ class ClassExplanation:
     @property
     def residual(self) -> float:
         """|sum of contributions + bias + common - logit|, the completeness of this answer."""
-        total = sum(prototype.contribution for prototype in self.prototypes)
-        return abs(total + self.bias + self.common - self.logit)
+        contributions = np.array([prototype.contribution for prototype in self.prototypes])
+        return float(completeness_residual(contributions, self.bias, self.common, self.logit))
 
 
 @dataclass(frozen=True)

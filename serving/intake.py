@@ -17,14 +17,13 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from serving.formats import FORMATS
+from serving.preprocess import SERVED, served_format
 from serving.problems import ProblemError, wrong_options
 
 MAX_FIELDS = 1000
 MAX_HEADER = 8192  # bytes of one part's headers
 
 _LISTS = ("classes", "mute")
-_KEYS = ("a", "b")
 Options = TypeVar("Options", bound=BaseModel)
 
 
@@ -100,8 +99,7 @@ def read_options(model: type[Options], intake: Intake, labels: Container[str]) -
     Args:
         model: Their model.
         intake: The parsed body.
-        labels: The labels of the served model: text that is one of them is taken as a label,
-            then digits as an id, then commas as separators.
+        labels: The labels of the served model: in text that is one of them no comma separates.
 
     Raises:
         ProblemError: An option is unknown or out of range.
@@ -114,31 +112,24 @@ def read_options(model: type[Options], intake: Intake, labels: Container[str]) -
         elif name in values:
             raise ProblemError("options", f"{name[:80]}: expected it once, got it twice.")
         else:
-            values[name] = class_key(text, labels) if name in _KEYS else text
+            values[name] = text
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise wrong_options(error) from error
 
 
-def class_key(text: str, labels: Container[str]) -> int | str:
-    """A class as written in a path, form or query: a label first, else digits as an id."""
-    if text not in labels and text.isascii() and text.isdecimal() and len(text) < 10:
-        return int(text)
-    return text
-
-
-def _class_keys(text: str, labels: Container[str]) -> list[int | str]:
+def _class_keys(text: str, labels: Container[str]) -> list[str]:
     if text in labels or "," not in text:
-        return [class_key(text, labels)]
-    return [class_key(part.strip(), labels) for part in text.split(",")]
+        return [text]
+    return [part.strip() for part in text.split(",")]
 
 
-def _mutes(text: str, labels: Container[str]) -> list[dict[str, int | str]]:
+def _mutes(text: str, labels: Container[str]) -> list[dict[str, str]]:
     """``label:2``, or several separated by commas where the label holds none."""
     parts = text.split(",") if text.rpartition(":")[0] not in labels else [text]
     pairs = [part.strip().rpartition(":") for part in parts]
-    return [{"class": class_key(key, labels), "prototype": number} for key, _, number in pairs]
+    return [{"class": key, "prototype": number} for key, _, number in pairs]
 
 
 def refuse_other_formats(image: bytes) -> None:
@@ -147,14 +138,10 @@ def refuse_other_formats(image: bytes) -> None:
     Raises:
         ProblemError: Another format, or no image.
     """
-    known = (
-        image.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM"))
-        or (image[:4] == b"RIFF" and image[8:12] == b"WEBP")
-    )  # fmt: skip
-    if not known:
+    if served_format(image) is None:
         raise ProblemError(
             "media-type",
-            f"image: expected {', '.join(FORMATS)}, got {len(image)} bytes of something else.",
+            f"image: expected {', '.join(SERVED)}, got {len(image)} bytes of something else.",
         )
 
 

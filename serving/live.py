@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import logging
 import threading
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +29,10 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.errors import ArtifactError, IntegrityError
+from serving.golden import GOLDEN_TOLERANCE, Golden, golden_error, read_golden
+from serving.layout import channel_axis
 from serving.predictor import Predictor
 from serving.settings import Settings
-
-GOLDEN_TOLERANCE = 1e-3
-"""Of the largest golden logit: another CPU may round differently, not answer differently."""
 
 _log = logging.getLogger("protohead.live")
 Fingerprint = tuple[object, ...]
@@ -63,38 +61,35 @@ class Served:
         """
         artifact = load_artifact(folder)
         predictor = Predictor(artifact, provider=settings.provider, threads=settings.thread_count)
-        inputs, logits = _read_golden(artifact)
-        served = cls(predictor, sha256_of(artifact.path(MANIFEST)), _as_jpeg(artifact, inputs))
-        served.test(inputs, logits)
+        golden = read_golden(artifact)
+        samples = _as_jpeg(artifact, golden.inputs)
+        served = cls(predictor, sha256_of(artifact.path(MANIFEST)), samples)
+        served.test(golden)
         return served
 
-    def test(self, inputs: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+    def test(self, golden: Golden) -> None:
         """Compare with what the exporter saw; this also opens both sessions before requests.
 
         Raises:
             IntegrityError: The logits are not those of the golden batch.
         """
-        manifest = self.predictor.manifest
-        allowed = GOLDEN_TOLERANCE * max(1.0, float(np.abs(logits).max(initial=0.0)))
-        steered = self.predictor.run(
-            inputs, mask=np.ones((len(manifest.classes), manifest.prototypes), dtype=np.float32)
-        )
-        for found in (self.predictor.run(inputs).logits, steered.logits):
-            if found.shape != logits.shape or not np.all(np.abs(found - logits) <= allowed):
+        name = self.predictor.manifest.head.logits
+        expected = {name: golden.outputs[name]}
+        for mask in (None, self.predictor.mask(())):
+            error = golden_error(
+                {name: self.predictor.run(golden.inputs, mask=mask).logits}, expected
+            )
+            if not error <= GOLDEN_TOLERANCE:
                 raise IntegrityError(
                     f"{self.predictor.artifact.folder}: expected the logits of {GOLDEN} within "
-                    f"{allowed:.2g}, the model answers otherwise. Export again."
+                    f"{GOLDEN_TOLERANCE:g} of the largest, the model answers otherwise "
+                    f"({error:.2g}). Export again."
                 )
 
     @cached_property
     def name(self) -> str:
         """The model's name: the source's file name without its ending."""
         return Path(self.predictor.manifest.source.file).stem
-
-    @cached_property
-    def labels(self) -> frozenset[str]:
-        """The class labels."""
-        return frozenset(self.predictor.manifest.labels)
 
     @cached_property
     def heading(self) -> orjson.Fragment:
@@ -180,18 +175,6 @@ def _fragment(value: object) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps(value))
 
 
-def _read_golden(artifact: Artifact) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    manifest = artifact.manifest
-    path = artifact.path(GOLDEN)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays[f"inputs/{manifest.input.name}"], arrays[
-                f"outputs/{manifest.head.logits}"
-            ]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise IntegrityError(f"{path}: expected golden inputs and logits: {error}.") from error
-
-
 def _as_jpeg(artifact: Artifact, inputs: NDArray[np.float32]) -> tuple[bytes, ...]:
     preprocessing = artifact.manifest.input.preprocessing
     return tuple(_to_jpeg(tensor, preprocessing) for tensor in inputs)
@@ -199,7 +182,7 @@ def _as_jpeg(artifact: Artifact, inputs: NDArray[np.float32]) -> tuple[bytes, ..
 
 def _to_jpeg(tensor: NDArray[np.float32], preprocessing: Preprocessing) -> bytes:
     """Undo :func:`serving.preprocess.to_tensor`, to 8 bits and JPEG."""
-    pixels = tensor.transpose(1, 2, 0) if preprocessing.layout == "NCHW" else tensor
+    pixels = np.moveaxis(tensor, channel_axis(preprocessing.layout) - 1, -1)
     std, mean = np.asarray(preprocessing.std), np.asarray(preprocessing.mean)
     values = (pixels * std + mean) / preprocessing.scale
     shades = np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -9,9 +9,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from serving import schema
+from serving.preprocess import SERVED
 from serving.problems import MEDIA_TYPE
 
-_IMAGE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, GIF or BMP."}
+_IMAGE = {"type": "string", "format": "binary", "description": f"One of {', '.join(SERVED)}."}
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _PROBLEM = {
     "description": "A problem, RFC 9457.",

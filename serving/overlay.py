@@ -89,13 +89,6 @@ def regions(image: Image.Image, parts: list[tuple[Strength, Colour]]) -> Image.I
     return _picture(pixels)
 
 
-def peak(heatmap: NDArray[np.floating], size: tuple[int, int]) -> tuple[int, int]:
-    """The centre of a heatmap's largest cell: (x, y), pixels of a picture of (width, height)."""
-    h, w = heatmap.shape
-    row, column = divmod(int(heatmap.argmax()), w)
-    return int((column + 0.5) * size[0] / w), int((row + 0.5) * size[1] / h)
-
-
 def _distance_to_outline(strength: Strength) -> Strength:
     """Distance to the level line in pixels, first order: |s - level| / |gradient of s|."""
     slope = np.hypot(*np.gradient(strength)) if min(strength.shape) > 1 else np.zeros(1)

@@ -24,8 +24,9 @@ from serving.canvas import Point, apart, beside, disc, framed, paper, scaled, st
 from serving.errors import ArtifactError, RequestError
 from serving.explanation import ClassExplanation, Explanation, PrototypeExplanation
 from serving.lettering import Lettering, decimals_for, percent, signed
-from serving.overlay import peak, regions, strength, tint
+from serving.overlay import regions, strength, tint
 from serving.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
+from serving.peaks import peak
 from serving.preprocess import decode
 
 MARGIN = 72

@@ -20,13 +20,11 @@ class Plan:
     Attributes:
         top: Classes to explain, best first, where none are named.
         ids: (1, t) int64, the classes named; None for the best.
-        mask: (c, k) float32, 0 for a prototype that is switched off; None for none.
-        muted: The same as pairs of class id and prototype number.
+        muted: Class id and number of each prototype that is switched off.
     """
 
     top: int
     ids: NDArray[np.int64] | None
-    mask: NDArray[np.float32] | None
     muted: frozenset[tuple[int, int]]
 
     @property
@@ -58,7 +56,7 @@ class Plan:
             keys = [served.predictor.class_id(key) for key in options.classes]
             ids = np.array([list(dict.fromkeys(keys))], dtype=np.int64)
         muted = muted_pairs(served, options.mute)
-        return cls(options.top or most, ids, mask_of(served, muted), muted)
+        return cls(options.top or most, ids, muted)
 
 
 def muted_pairs(served: Served, mutes: Iterable[Mute]) -> frozenset[tuple[int, int]]:
@@ -67,26 +65,5 @@ def muted_pairs(served: Served, mutes: Iterable[Mute]) -> frozenset[tuple[int, i
     Raises:
         RequestError: An unknown class or prototype.
     """
-    return frozenset(_pair(served, mute) for mute in mutes)
-
-
-def _pair(served: Served, mute: Mute) -> tuple[int, int]:
-    index = served.predictor.class_id(mute.class_)
-    record = served.predictor.manifest.classes[index]
-    if mute.prototype >= len(record.prototypes):
-        raise RequestError(
-            f"mute: expected a prototype from 0 to {len(record.prototypes) - 1} of class "
-            f"{record.label!r}, got {mute.prototype}."
-        )
-    return index, mute.prototype
-
-
-def mask_of(served: Served, muted: frozenset[tuple[int, int]]) -> NDArray[np.float32] | None:
-    """What the graph is given to switch prototypes off, (c, k); None for none."""
-    if not muted:
-        return None
-    manifest = served.predictor.manifest
-    mask = np.ones((len(manifest.classes), manifest.prototypes), dtype=np.float32)
-    for index, number in muted:
-        mask[index, number] = 0.0
-    return mask
+    predictor = served.predictor
+    return frozenset(predictor.prototype_key(mute.class_, mute.prototype) for mute in mutes)

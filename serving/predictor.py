@@ -5,10 +5,11 @@ Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,15 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, load_artifact
+from serving.artifact import (
+    MODEL,
+    PROTOTYPES,
+    STEERABLE,
+    Artifact,
+    ClassRecord,
+    load_artifact,
+)
+from serving.class_key import ClassKey, ClassNames
 from serving.errors import InferenceError, IntegrityError, RequestError
 from serving.explanation import (
     ClassExplanation,
@@ -24,11 +33,11 @@ from serving.explanation import (
     Explanation,
     PrototypeExplanation,
 )
+from serving.padding import run_in_batches
 from serving.preprocess import decode, make_view, to_tensor
 from serving.runtime import Provider, Session, make_session, output_names, run
 
 ImageLike = Image.Image | Path | str | bytes
-ClassKey = int | str
 _EXPLAINED = ("contributions", "common", "class_ids", "heatmaps")
 
 
@@ -64,6 +73,7 @@ class Predictor:
     Attributes:
         artifact: The artifact.
         manifest: Its manifest.
+        names: What its classes are named by.
         bias: (c,) float32, the head's bias, logit units.
 
     Raises:
@@ -87,6 +97,7 @@ class Predictor:
         loaded = artifact if isinstance(artifact, Artifact) else load_artifact(Path(artifact))
         self.artifact = loaded
         self.manifest = loaded.manifest
+        self.names = ClassNames(loaded.manifest.labels)
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
         self.bias = _read_bias(loaded)
@@ -135,8 +146,9 @@ class Predictor:
         """Run a preprocessed batch.
 
         Args:
-            batch: (b, channels, h, w) float32, or (b, h, w, channels) as the input's layout says.
-            mask: (c, k) float32, 0 mutes a prototype, 1 leaves it alone.
+            batch: (b, channels, h, w) float32, or (b, h, w, channels) as the input's layout says;
+                of any size, also where the source model fixes one.
+            mask: (c, k) float32, 0 mutes a prototype, 1 leaves it alone; see :meth:`mask`.
             classes: (b, t) int64, the classes to explain; -1 is the next best.
 
         Returns:
@@ -146,18 +158,15 @@ class Predictor:
         Raises:
             InferenceError: The batch does not fit the graph.
         """
-        feeds: dict[str, NDArray[np.generic]] = {self.manifest.input.name: batch}
-        session = self._session
+        feeds: dict[str, NDArray[Any]] = {self.manifest.input.name: batch}
+        session, constants = self._session, {}
         if mask is not None or classes is not None:
             session = self._steerable
-            count, k, top = len(self.manifest.classes), self.manifest.prototypes, self._top
-            feeds["prototype_mask"] = (
-                np.ones((count, k), dtype=np.float32) if mask is None else mask
-            )
+            constants["prototype_mask"] = self.mask(()) if mask is None else mask
             feeds["classes"] = (
-                np.full((len(batch), top), -1, dtype=np.int64) if classes is None else classes
+                np.full((len(batch), self._top), -1, dtype=np.int64) if classes is None else classes
             )
-        values = run(session, output_names(session), feeds)
+        values = self._run(session, output_names(session), feeds, constants)
         missing = {*_EXPLAINED, self.manifest.head.logits} - values.keys()
         if missing:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
@@ -182,21 +191,45 @@ class Predictor:
         tensors = [self.preprocess(image)[1] for image in images]
         if not tensors:
             return np.empty((0, len(self.manifest.classes)), dtype=np.float32)
-        name = self.manifest.head.logits
-        batches = self._batches(tensors)
-        feeds = [{self.manifest.input.name: batch} for batch in batches]
-        return np.concatenate([run(self._session, [name], feed)[name] for feed in feeds])
+        return self.logits(np.stack(tensors))
 
-    def _batches(self, tensors: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        fixed = self.manifest.input.shape[0]
-        if fixed is None:
-            return [np.stack(tensors)]
-        if len(tensors) % fixed:
-            raise RequestError(
-                f"expected a multiple of {fixed} images, the batch size that the source model "
-                f"fixes, got {len(tensors)}."
-            )
-        return [np.stack(tensors[i : i + fixed]) for i in range(0, len(tensors), fixed)]
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits of a preprocessed batch, without its explanation: (b, c) float32.
+
+        Args:
+            batch: As in :meth:`run`.
+
+        Raises:
+            InferenceError: The batch does not fit the graph.
+        """
+        name = self.manifest.head.logits
+        found = self._run(self._session, [name], {self.manifest.input.name: batch}, {})[name]
+        return np.asarray(found)
+
+    def _run(
+        self,
+        session: Session,
+        names: Sequence[str],
+        feeds: Mapping[str, NDArray[Any]],
+        constants: Mapping[str, NDArray[Any]],
+    ) -> dict[str, NDArray[Any]]:
+        """Run a graph on images, and what else it is given for each and for all of them."""
+
+        def run_piece(piece: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            return run(session, names, {**piece, **constants})
+
+        return run_in_batches(run_piece, feeds, self.manifest.input.shape[0])
+
+    def mask(self, muted: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
+        """What the graph is given to switch prototypes off, (c, k) float32: 0 off, 1 on.
+
+        Args:
+            muted: Pairs of class id and prototype number, as :meth:`prototype_key` gives them.
+        """
+        found = np.ones((len(self.manifest.classes), self.manifest.prototypes), dtype=np.float32)
+        for index, number in muted:
+            found[index, number] = 0.0
+        return found
 
     def explain(
         self,
@@ -226,13 +259,13 @@ class Predictor:
             RequestError: An unknown class or prototype.
         """
         view, tensor = self.preprocess(image)
-        mask = self._mask(list(mute))
+        muted = [self.prototype_key(key, number) for key, number in mute]
         ids = None
         if classes is not None:
             if not classes:
                 raise RequestError("expected at least one class to explain, got none.")
             ids = np.array([[self.class_id(key) for key in classes]], dtype=np.int64)
-        outputs = self.run(self._batches([tensor])[0], mask=mask, classes=ids)
+        outputs = self.run(tensor[None], mask=self.mask(muted) if muted else None, classes=ids)
         return Explanation(view=view, classes=self._explained(outputs))
 
     @property
@@ -248,32 +281,21 @@ class Predictor:
         Raises:
             RequestError: The artifact has no such class.
         """
-        count = len(self.manifest.classes)
-        if isinstance(key, str):
-            ids = [index for index, label in enumerate(self.manifest.labels) if label == key]
-            if not ids:
-                raise RequestError(f"expected a label of this model, got {key[:80]!r}.")
-            if len(ids) > 1:
-                raise RequestError(f"the label {key!r} is shared by the classes {ids}: use an id.")
-            return ids[0]
-        if not 0 <= key < count:
-            raise RequestError(f"expected a class id from 0 to {count - 1}, got {key}.")
-        return key
+        return self.names.id_of(key)
 
-    def _mask(self, mute: list[tuple[ClassKey, int]]) -> NDArray[np.float32] | None:
-        if not mute:
-            return None
-        mask = np.ones((len(self.manifest.classes), self.manifest.prototypes), dtype=np.float32)
-        for key, prototype in mute:
-            index = self.class_id(key)
-            count = len(self.manifest.classes[index].prototypes)
-            if not 0 <= prototype < count:
-                raise RequestError(
-                    f"class {self.manifest.classes[index].label!r}: expected a prototype from 0 "
-                    f"to {count - 1}, got {prototype}."
-                )
-            mask[index, prototype] = 0.0
-        return mask
+    def prototype_key(self, key: ClassKey, number: int) -> tuple[int, int]:
+        """A prototype by class id and number.
+
+        Args:
+            key: Id or label of its class.
+            number: Its number there, from 0.
+
+        Raises:
+            RequestError: The artifact has no such class, or the class no such prototype.
+        """
+        record = self.manifest.classes[self.class_id(key)]
+        require_prototype(record, number)
+        return record.index, number
 
     def _explained(self, outputs: Outputs) -> tuple[ClassExplanation, ...]:
         probabilities = activate(outputs.logits[0], self.manifest.activation)
@@ -306,6 +328,19 @@ class Predictor:
                 )
             )
         return tuple(explained)
+
+
+def require_prototype(record: ClassRecord, number: int) -> None:
+    """Refuse a number that is no prototype's of a class.
+
+    Raises:
+        RequestError: The class has no such prototype.
+    """
+    count = len(record.prototypes)
+    if not 0 <= number < count:
+        raise RequestError(
+            f"class {record.label!r}: expected a prototype from 0 to {count - 1}, got {number}."
+        )
 
 
 def _read_bias(artifact: Artifact) -> NDArray[np.float32]:

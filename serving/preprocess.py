@@ -6,6 +6,7 @@ decode -> upright RGB image -> view (resized, cropped; what the network sees) ->
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,49 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
+from serving.layout import channel_axis
 
 MAX_PIXELS = 100_000_000
 """Decoded pixels above which an image is refused, before it is decoded."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+@dataclass(frozen=True)
+class _Format:
+    """An image format.
+
+    Attributes:
+        suffixes: Of its files.
+        begins: What its files begin with, one of them; a dot is any byte.
+        served: Whether clients of the server may send it.
+    """
+
+    suffixes: tuple[str, ...]
+    begins: tuple[bytes, ...]
+    served: bool = True
+
+
+_FORMATS: dict[str, _Format] = {  # by name; Pillow's is the same in capitals
+    "JPEG": _Format((".jpg", ".jpeg"), (rb"\xff\xd8\xff",)),
+    "PNG": _Format((".png",), (rb"\x89PNG\r\n\x1a\n",)),
+    "WebP": _Format((".webp",), (rb"RIFF....WEBP",)),
+    "GIF": _Format((".gif",), (rb"GIF87a", rb"GIF89a")),
+    "BMP": _Format((".bmp",), (rb"BM",)),
+    "TIFF": _Format((".tif", ".tiff"), (rb"II\*\x00", rb"MM\x00\*"), served=False),
+}
+FORMATS = tuple(_FORMATS)
+"""Formats of image files."""
+
+SERVED = tuple(name for name, known in _FORMATS.items() if known.served)
+"""Those that clients of the server may send."""
+
+SUFFIXES = frozenset(suffix for known in _FORMATS.values() for suffix in known.suffixes)
+"""Suffixes of image files, in small letters."""
+
+_BEGINNINGS = {
+    name: re.compile(b"|".join(known.begins), re.DOTALL)
+    for name, known in _FORMATS.items()
+    if known.served
+}
 
 Box = tuple[int, int, int, int]
 
@@ -54,6 +93,11 @@ class View:
             round((right + ox) / sx),
             round((bottom + oy) / sy),
         )
+
+
+def served_format(content: bytes) -> str | None:
+    """The format of a file that clients may send, by its first bytes; None for any other."""
+    return next((name for name, begins in _BEGINNINGS.items() if begins.match(content)), None)
 
 
 def decode(
@@ -167,8 +211,7 @@ def to_tensor(view: Image.Image, preprocessing: Preprocessing) -> NDArray[np.flo
     factor = (preprocessing.scale / std).astype(np.float32)
     shift = (np.asarray(preprocessing.mean, dtype=np.float64) / std).astype(np.float32)
     tensor = pixels * factor - shift
-    if preprocessing.layout == "NCHW":
-        tensor = tensor.transpose(2, 0, 1)
+    tensor = np.moveaxis(tensor, -1, channel_axis(preprocessing.layout) - 1)
     return np.ascontiguousarray(tensor, dtype=np.float32)
 
 

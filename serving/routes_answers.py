@@ -109,7 +109,7 @@ async def _answer(
         intake = read_intake(content_type, content, query, max_images=most or host.max_images)
         if typed:
             intake = intake.from_typed_client()
-        options = read_options(model, intake, answerer.served.labels)
+        options = read_options(model, intake, answerer.served.predictor.names)
         return call(answerer, intake, options)
 
     return Response(await host.analyse(work), media_type="application/json")

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 from serving.artifact import ClassRecord
 from serving.edits import EditRecord
 from serving.errors import RequestError
-from serving.formats import FORMATS
 from serving.host import Host
 from serving.live import Served
+from serving.preprocess import SERVED
 from serving.problems import ProblemError
 from serving.schema import (
     ClassesAnswer,
@@ -62,7 +62,7 @@ def router(host: Host) -> APIRouter:
     async def prototypes(id: str) -> PrototypesAnswer:  # noqa: A002 - the path's own word
         """What the model looks for in a class, in general.
 
-        A class is an id, or a label that is none: digits up to the number of classes are an id.
+        A class is a label, or digits that are none: its id, zeros before it allowed.
         """
         served = host.served
         return _prototypes(served, _class_id(served, id))
@@ -94,10 +94,6 @@ def router(host: Host) -> APIRouter:
 
 
 def _class_id(served: Served, text: str) -> int:
-    manifest = served.predictor.manifest
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
-    if 0 <= number < len(manifest.classes):
-        return number
     try:
         return served.predictor.class_id(text)
     except RequestError as error:
@@ -125,7 +121,7 @@ def _model(served: Served, settings: Settings) -> ModelAnswer:
             max_pixels=settings.max_pixels,
             max_images=settings.max_images,
             max_classes=settings.max_classes,
-            formats=list(FORMATS),
+            formats=list(SERVED),
         ),
         samples=len(served.samples),
         edits=[_edit(record) for record in manifest.edits],

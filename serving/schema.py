@@ -15,7 +15,7 @@ from serving.artifact import GateRecord, HeadRecord, InputRecord, MethodRecord
 Key = StrictInt | StrictStr
 """A class: its id, or its label."""
 Heatmaps = Literal["values", "png", "none"]
-_KEY = "Class id (number) or label (text)."
+_KEY = "Class: its label, or its id (a number, or digits that are no label)."
 
 
 class _Options(BaseModel):

@@ -1,15 +1,22 @@
 """The command line as a person and as a script meet it."""
 
+import ast
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import tiny
+
+import exporter
+import serving
+from exporter.cli import in_flags
 
 
 @pytest.fixture
@@ -176,3 +183,27 @@ def read_terminal(control):
         return os.read(control, 4096)
     except OSError:  # the other side has closed
         return b""
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Choose another `out`.", "Choose another --out."),
+        ("Give `input_size`, or `labels`.", "Give --input-size, or --labels."),
+        ("output `nothing_of_ours`", "output `nothing_of_ours`"),
+    ],
+)
+def test_the_library_names_options_and_the_command_line_flags(message, shown):
+    assert in_flags(message) == shown
+
+
+def test_the_library_names_no_flag():
+    """Whoever calls it from Python has no command line; ``commands`` and ``cli.py`` are that."""
+    root = Path(exporter.__file__).parent
+    flag = re.compile(r"(?<![\w-])--[a-z]")
+    for path in (*root.rglob("*.py"), *Path(serving.__file__).parent.rglob("*.py")):
+        if path.parent.name == "commands" or path.name in ("cli.py", "launch.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise):
+                assert not flag.search(ast.unparse(node)), f"{path}: {ast.unparse(node)}"

@@ -63,7 +63,7 @@ def test_a_shared_label_without_a_folder_does_no_harm(tmp_path):
     [
         ({}, 2, None, "found no folder"),
         ({"a": 0, "b": 0}, 2, None, "found none"),
-        ({"a": 1}, 2, None, "Pass --labels"),
+        ({"a": 1}, 2, None, "Give `labels`"),
         ({"0": 1, "7": 1}, 2, None, "different class indices from 0 to 1"),
         ({"1": 1, "01": 1}, 2, None, "different class indices"),
         ({"a": 1}, 2, ["a"], "expected 2 labels, one for each logit, got 1"),

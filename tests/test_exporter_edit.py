@@ -103,7 +103,7 @@ def test_muting_works_on_top_of_an_edit(edited):
 
 def test_an_edited_artifact_passes_the_test_of_the_server(edited):
     served = Served.load(edited.folder, Settings(artifact=edited.folder, provider="cpu"))
-    assert served.labels == set(tiny.LABELS)
+    assert served.predictor.manifest.labels == tiny.LABELS
 
 
 def test_the_record_holds_parent_reason_decision_and_names(tiny_export, edited):
@@ -454,11 +454,11 @@ def nothing_written(tmp_path):
     [
         ([("gren", 0)], [], r"label of this model, got 'gren'. Did you mean 'green'\?"),
         ([("owl", 0)], [], r"got 'owl'. There are 'red', 'green', 'blue'"),
-        ([(3, 0)], [], r"class from 0 to 2, got 3"),
-        ([("7", 0)], [], r"class from 0 to 2, got 7"),
-        ([(-1, 0)], [], r"class from 0 to 2, got -1"),
-        ([("red", 2)], [], r"'red' has prototypes 0 to 1, got 2"),
-        ([("red", -1)], [], r"'red' has prototypes 0 to 1, got -1"),
+        ([(3, 0)], [], r"class id from 0 to 2, got 3"),
+        ([("7", 0)], [], r"class id from 0 to 2, got 7"),
+        ([(-1, 0)], [], r"class id from 0 to 2, got -1"),
+        ([("red", 2)], [], r"'red': expected a prototype from 0 to 1, got 2"),
+        ([("red", -1)], [], r"'red': expected a prototype from 0 to 1, got -1"),
         ([], [], r"nothing to do"),
         ([("red", 0), ("0", 1)], [], r"'red' would keep no prototype"),
         ([], [(("red", 0), " ")], r"red:0: expected a name of one line"),
@@ -512,7 +512,7 @@ def test_a_class_kept_whole_can_be_named_not_muted(tmp_path):
     artifact = exporter.export(config)
     with pytest.raises(EditError, match="'blue' was kept whole"):
         exporter.edit(artifact.folder, tmp_path / "out", reason=REASON, mute=[("blue", 0)])
-    with pytest.raises(EditError, match="'blue' has prototype 0 alone, got 1"):
+    with pytest.raises(EditError, match="'blue': expected a prototype from 0 to 0, got 1"):
         exporter.edit(artifact.folder, tmp_path / "out", reason=REASON, mute=[("blue", 1)])
     named = exporter.edit(
         artifact.folder, tmp_path / "out", reason=REASON, names=[(("blue", 0), "all of it")]
@@ -523,7 +523,7 @@ def test_a_class_kept_whole_can_be_named_not_muted(tmp_path):
 def test_a_sigmoid_model_is_edited_but_has_no_best_class_to_measure(tmp_path):
     config = tiny.write(tmp_path).model_copy(update={"multilabel": True})
     artifact = exporter.export(config)
-    with pytest.raises(EditError, match=r"a probability of its own.*Leave --data out"):
+    with pytest.raises(EditError, match=r"a probability of its own.*Leave `data` out"):
         exporter.edit(artifact.folder, tmp_path / "o", reason="r", mute=MUTE, data=config.data)
     assert exporter.edit(artifact.folder, tmp_path / "o", reason="r", mute=MUTE).manifest.muted
 
@@ -559,7 +559,7 @@ def test_another_artifact_is_replaced_only_when_asked(tiny_export, edited, tmp_p
         lambda: exporter.edit(edited.folder, out, reason="r", mute=[("red", 0)]),
         lambda: exporter.undo_edit(edited.folder, out),
     ):
-        with pytest.raises(OutputError, match="--overwrite"):
+        with pytest.raises(OutputError, match="`overwrite`"):
             call()
     exporter.edit(edited.folder, out, reason="r", mute=[("red", 0)], overwrite=True)
     assert len(load_artifact(out).manifest.edits) == 2
@@ -572,7 +572,7 @@ def test_the_folder_one_stands_in_is_replaced_as_any_other(
 ):
     out = shutil.copytree(tiny_export[1].folder, tmp_path / "out")
     monkeypatch.chdir(out)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite`"):
         exporter.edit(".", name, reason="r", mute=[("red", 0)])
     exporter.edit(".", name, reason="r", mute=[("red", 0)], overwrite=True)
     assert len(load_artifact(out).manifest.edits) == 1

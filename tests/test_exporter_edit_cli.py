@@ -61,7 +61,7 @@ def test_what_was_not_measured_is_said(run, artifact, tmp_path):
     ("arguments", "message"),
     [
         (("--mute", "gren:1"), "Did you mean 'green'?"),
-        (("--mute", "green:2"), "'green' has prototypes 0 to 1, got 2"),
+        (("--mute", "green:2"), "'green': expected a prototype from 0 to 1, got 2"),
         (("--mute", "green:0", "--mute", "green:1"), "'green' would keep no prototype"),
         (("--name", "red:0=prototype 1"), "another prototype of the class"),
     ],

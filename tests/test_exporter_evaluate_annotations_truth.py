@@ -176,7 +176,8 @@ def test_a_folder_without_backdrops_has_none(small):
 )
 def test_a_truth_that_is_not_whole_names_the_file_and_the_way_out(small, missing, ask):
     (small / missing).unlink()
-    message = rf"^{re.escape(str(small / missing))}: expected .*found no such file\. Draw .*--truth"
+    where = re.escape(str(small / missing))
+    message = rf"^{where}: expected .*found no such file\. Draw .*with the truth"
     with pytest.raises(DatasetError, match=message):
         ask(read_truth(small), small / "0.jpg")
 
@@ -197,7 +198,7 @@ def test_a_picture_of_another_set_is_refused(small):
 )
 def test_masks_of_another_form_are_refused(small, mask, message):
     mask.save(small / "masks" / "0.png")
-    with pytest.raises(DatasetError, match=rf"0\.png: {message}.*--truth"):
+    with pytest.raises(DatasetError, match=rf"0\.png: {message}.*with the truth"):
         read_truth(small).masks(small / "0.jpg")
 
 

@@ -8,17 +8,10 @@ import torch
 
 from exporter.evaluate.consistency import consistency, distinct_parts, hit_rates
 from exporter.evaluate.distinctiveness import distinctiveness
-from exporter.evaluate.localization import (
-    boxes,
-    hits,
-    min_max,
-    overlap,
-    peaks,
-    upsample,
-    visible,
-)
+from exporter.evaluate.localization import boxes, hits, min_max, overlap, visible
 from exporter.evaluate.stability import noisy, stability
 from serving.artifact import Preprocessing
+from serving.peaks import peaks, upsample
 
 SIZE = (224, 224)
 
@@ -61,7 +54,7 @@ def test_the_first_of_equal_peaks_counts():
 def test_peaks_do_not_depend_on_how_many_are_upsampled_at_once(monkeypatch):
     heatmaps = np.random.default_rng(0).normal(size=(3, 4, 7, 7))
     together = peaks(heatmaps, SIZE)
-    monkeypatch.setattr("exporter.evaluate.localization._BYTES", 1)
+    monkeypatch.setattr("serving.peaks._BYTES", 1)
     np.testing.assert_array_equal(peaks(heatmaps, SIZE), together)
 
 

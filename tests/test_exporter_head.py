@@ -136,7 +136,7 @@ def test_the_only_output_with_a_head_is_taken() -> None:
 
 def test_several_heads_are_refused_until_one_is_chosen() -> None:
     model = classifier(TWO_HEADS, outputs="float[b, 5] logits, float[b, 5] extra")
-    with pytest.raises(HeadError, match=r"'logits', 'extra' have a head each.*--output"):
+    with pytest.raises(HeadError, match=r"'logits', 'extra' have a head each.*`output`"):
         find_head(model)
     assert find_head(model, output="extra").linear == "other"
 

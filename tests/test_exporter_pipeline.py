@@ -206,7 +206,7 @@ def test_a_full_disk_keeps_the_finished_classes(made, tmp_path, monkeypatch):
     config = changed(made[0], tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(exporter.pipeline, "write_artifact", full)
-        with pytest.raises(OutputError, match=r"disk is full \(3 classes are finished"):
+        with pytest.raises(OutputError, match=r"disk is full\. 3 finished classes are kept"):
             export(config)
     assert not config.out.exists()
     resumed = export(config.model_copy(update={"resume": True}))

@@ -4,22 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from records import decomposed
 
 from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.measure import ClassFigures, HeldOut, Pair, measure_class
 from exporter.report.observe import Marks, Observed
 from exporter.report.rules import RULES, judge
-from serving.artifact import ClassRecord, PrototypeRecord
+from serving.artifact import PrototypeRecord, WholeClass
 from serving.edits import EditRecord, PrototypeKey
 
 SIZE = (70, 70)
-RECORD = ClassRecord(
-    index=4,
-    label="wren",
-    state="decomposed",
-    images=40,
-    prototypes=(PrototypeRecord(name="prototype 0"), PrototypeRecord(name="red tail")),
-)
+RECORD = decomposed(4, "wren", "prototype 0", "red tail", images=40)
 HELD_OUT = HeldOut(
     images=10,
     skipped=0,
@@ -134,13 +129,12 @@ def test_accuracy_completeness_and_numbers_of_images():
 
 
 def test_a_whole_class_says_why_and_nothing_of_parts():
-    whole = RECORD.model_copy(
-        update={
-            "state": "whole",
-            "images": 2,
-            "warnings": ("2 usable images, 5 are needed",),
-            "prototypes": (PrototypeRecord(name="whole"),),
-        }
+    whole = WholeClass(
+        index=4,
+        label="wren",
+        images=2,
+        warnings=("2 usable images, 5 are needed",),
+        prototypes=(PrototypeRecord(name="whole"),),
     )
     figures = replace(FIGURES, live=(0,), pairs=(), norm_sum=9.0)
     (finding,) = judge(whole, figures, ())

@@ -4,22 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from records import decomposed
 
 from exporter.errors import OutputError
 from exporter.staging import Staging, named
-from serving.artifact import MANIFEST, ClassRecord, PrototypeRecord
+from serving.artifact import MANIFEST, ClassRecord
 
 PRINT = {"model": "abc", "options": {"k": 3}}
 
 
 def record(index: int) -> ClassRecord:
-    return ClassRecord(
-        index=index,
-        label=f"class {index}",
-        state="decomposed",
-        images=5,
-        prototypes=(PrototypeRecord(name="prototype 1"),),
-    )
+    return decomposed(index, f"class {index}", "prototype 1")
 
 
 def begin(out, *, fingerprint=None, resume=False, overwrite=False) -> Staging:
@@ -58,7 +53,7 @@ def test_saved_classes_survive_an_interruption(tmp_path):
 
 def test_the_remains_of_an_export_are_not_thrown_away_unasked(tmp_path):
     save(begin(tmp_path / "artifact"), 0)
-    with pytest.raises(OutputError, match=r"left 1 finished.*--resume.*--overwrite"):
+    with pytest.raises(OutputError, match=r"left 1 finished.*`resume`.*`overwrite`"):
         begin(tmp_path / "artifact")
     assert begin(tmp_path / "artifact", overwrite=True).finished() == frozenset()
 
@@ -85,7 +80,7 @@ def test_an_artifact_is_replaced_only_when_asked_and_only_at_the_end(tmp_path):
     out = tmp_path / "artifact"
     finish(begin(out))
     (out / "mark").touch()
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite`"):
         begin(out)
     staging = begin(out, overwrite=True)
     assert (out / "mark").exists()
@@ -108,7 +103,7 @@ def test_a_folder_that_is_not_named_is_replaced_as_any_other(tmp_path, monkeypat
     (out / "deeper").mkdir(parents=True)
     (out / MANIFEST).write_text("{}")
     monkeypatch.chdir(out / "deeper" if name == ".." else out)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite`"):
         begin(Path(name))
     staging = begin(Path(name), overwrite=True)
     assert staging.out == out
@@ -118,7 +113,7 @@ def test_a_folder_that_is_not_named_is_replaced_as_any_other(tmp_path, monkeypat
 
 
 def test_the_root_folder_is_refused():
-    with pytest.raises(OutputError, match=r"/: expected a folder with a name.*--out"):
+    with pytest.raises(OutputError, match=r"/: expected a folder with a name.*`out`"):
         begin(Path("/"), overwrite=True)
 
 
@@ -152,7 +147,7 @@ def test_a_kill_between_the_renames_loses_no_artifact(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "the disk is full.*--resume"), (errno.EROFS, "Choose another --out")],
+    [(errno.ENOSPC, "the disk is full.*`resume`"), (errno.EROFS, "Choose another `out`")],
 )
 def test_refusals_of_the_disk_say_what_to_do(tmp_path, number, message):
     staging = begin(tmp_path / "artifact")

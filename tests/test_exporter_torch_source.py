@@ -321,7 +321,7 @@ def test_damaged_weights_are_refused(classifiers: str, tmp_path: Path, suffix: s
         ("PlainTuple", "expected logits .* got <class 'tuple'>"),
         ("TooLarge", r"2\.0 GiB of weights"),
         ("NotFinite", "expected finite logits"),
-        ("OneSize", "failed on random images .* --input-size"),
+        ("OneSize", "failed on random images .*`input_size`"),
         ("Branching", "torch.export cannot trace it"),
         ("FixedBatch", "torch.export cannot trace it with a free batch size"),
         ("Noisy", "differs from the torch model by"),
@@ -387,7 +387,7 @@ def test_a_timm_name_with_a_source_is_refused(timm: str, name: str) -> None:
 
 
 def test_a_timm_model_without_weights_is_refused(timm: str) -> None:
-    with pytest.raises(SourceError, match=r"random, not a trained model.*--weights FILE"):
+    with pytest.raises(SourceError, match=r"random, not a trained model.*`weights`"):
         load_source("timm:tiny.a1_in1k")
 
 

@@ -351,13 +351,21 @@ def test_the_files_of_the_page_are_asked_for_again(client):
         assert client.get(path).headers["cache-control"] == "no-cache"
 
 
-def test_digits_in_the_path_of_a_class_are_an_id_where_labels_are_digits_too(
-    toybirds_like_numbers,
-):
+def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like_numbers):
     with listening(toybirds_like_numbers) as address, httpx.Client(base_url=address.url) as client:
-        assert client.get("/v1/classes/0/prototypes").json()["label"] == "2"
-        assert client.get("/v1/classes/2/prototypes").json()["label"] == "0"
-        assert client.get("/v1/classes/7/prototypes").json()["id"] == 1  # no id, but a label
+        # Labels 2, 7 and 0 of the classes 0, 1 and 2: a label first, else digits are an id.
+        for text, index in (("2", 0), ("7", 1), ("0", 2), ("00", 0), ("1", 1), ("002", 2)):
+            assert client.get(f"/v1/classes/{text}/prototypes").json()["id"] == index
+            files = {"image": png()}
+            form = {"classes": text, "heatmaps": "none"}
+            answer = client.post("/v1/explain", files=files, data=form).json()
+            assert answer["results"][0]["classes"][0]["id"] == index
+            plain = {"image": base64.b64encode(png()).decode(), "classes": [text]}
+            answer = client.post("/v1/explain", json=plain).json()
+            assert answer["results"][0]["classes"][0]["id"] == index
+        plain["classes"] = [2, 1, 0]  # numbers are ids, whatever the labels are
+        found = client.post("/v1/explain", json=plain).json()["results"][0]["classes"]
+        assert [c["id"] for c in found] == [2, 1, 0]
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@ import json
 from pathlib import Path
 
 import pytest
+from records import decomposed
 
 from serving.artifact import (
     MANIFEST,
-    ClassRecord,
+    DecomposedClass,
     HeadRecord,
     InputRecord,
     Manifest,
     MethodRecord,
     Preprocessing,
-    PrototypeRecord,
     SourceRecord,
+    WholeClass,
     dump_manifest,
     load_artifact,
     sha256_of,
@@ -34,13 +35,7 @@ FILES = ("model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz")
 
 def manifest(files: dict[str, str], **changes: object) -> Manifest:
     classes = tuple(
-        ClassRecord(
-            index=index,
-            label=label,
-            state="decomposed",
-            images=7,
-            prototypes=(PrototypeRecord(name="prototype 1"),),
-        )
+        decomposed(index, label, "prototype 1", images=7)
         for index, label in enumerate(("crane", "kite"))
     )
     content: dict[str, object] = {
@@ -127,6 +122,26 @@ def rewrite(folder: Path, change) -> None:
 
 def test_an_unchanged_artifact_loads(folder):
     assert load_artifact(folder).manifest.labels == ("crane", "kite")
+
+
+def test_a_class_is_decomposed_or_whole_and_its_record_holds_what_that_means(folder):
+    def whole(content):
+        content["classes"][0] |= {"state": "whole", "warnings": ["kept whole"]}
+
+    rewrite(folder, whole)
+    with pytest.raises(ManifestError, match=r"classes\.0\.whole\.residual_ratio"):
+        load_artifact(folder)
+
+    def nothing_solved(content):
+        none = ("residual_ratio", "regularization", "discovery", "scaling", "refinement")
+        content["classes"][0] |= dict.fromkeys(none) | {"scale": []}
+
+    rewrite(folder, nothing_solved)
+    first, second = load_artifact(folder).manifest.classes
+    assert (type(first), type(second)) == (WholeClass, DecomposedClass)
+    rewrite(folder, lambda content: content["classes"][0].update(state="decomposed"))
+    with pytest.raises(ManifestError, match=r"classes\.0\.decomposed\.residual_ratio"):
+        load_artifact(folder)
 
 
 def test_the_manifest_has_golden_bytes():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from heatmaps import smooth
 from http_server import listening
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -21,6 +22,7 @@ from serving.artifact import Preprocessing
 from serving.lettering import percent
 from serving.overlay import strength
 from serving.palette import ink_on, prototype_colour
+from serving.peaks import peaks
 from serving.predictor import Predictor
 from serving.preprocess import make_view
 from serving.settings import Settings
@@ -591,6 +593,20 @@ def test_the_page_draws_heatmaps_as_the_pictures_do(modules):
     # Pillow resizes in float32, in another order of the axes; the ghost's edge may flip a pixel.
     np.testing.assert_allclose(field["values"], expected.ravel(), atol=0.02)
     assert np.abs(np.array(field["values"]) - expected.ravel()).mean() < 1e-5
+
+
+def test_the_page_puts_a_prototypes_number_where_the_metrics_find_its_peak(modules):
+    heatmaps = smooth(40, (7, 9), seed=3)
+    found = modules.evaluate(
+        """async (heatmaps) => {
+            const { fieldOf } = await import("/page/field.js");
+            return heatmaps.map((heatmap) => fieldOf(heatmap, 4 / 3))
+                .map(({ width, height, peak }) => [peak[0] * width, peak[1] * height]);
+        }""",
+        heatmaps.tolist(),
+    )
+    # Of 240 x 180 pixels; sums in another order may let a neighbour of the peak win.
+    np.testing.assert_allclose(np.array(found) - 0.5, peaks(heatmaps, (180, 240)), atol=1)
 
 
 def test_the_page_colours_prototypes_as_the_pictures_do(modules):

@@ -18,7 +18,7 @@ from serving.canvas import apart
 from serving.errors import ArtifactError, ImageError, RequestError
 from serving.explanation import ClassExplanation, Evidence, Explanation, PrototypeExplanation
 from serving.lettering import MINUS, Lettering, decimals_for, percent, signed
-from serving.overlay import LEVEL, pale, peak, regions, strength, tint
+from serving.overlay import LEVEL, pale, regions, strength, tint
 from serving.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
 from serving.picture import draw
 
@@ -300,7 +300,6 @@ def test_the_strength_lies_over_the_cell_that_caused_it() -> None:
     rows, columns = np.nonzero(values > LEVEL)
     # Cell (2, 4) covers rows 40..59 and columns 80..99; its centre is between two pixels.
     assert (rows.mean(), columns.mean()) == pytest.approx((49.5, 89.5))
-    assert peak(heatmap, (140, 140)) == (90, 50)
 
 
 def test_regions_keep_the_photographs_colours_inside_and_outline_them() -> None:

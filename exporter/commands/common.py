@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.atomic import refusal, replace_files, writing
 from exporter.errors import MissingExtraError, OutputError
 from exporter.presets import PRESETS, read_preprocessing
 
@@ -109,16 +110,19 @@ def require_place(path: Path, *, folder: bool = False) -> None:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise OutputError(f"{path}: cannot write: {error.strerror}.") from error
+        raise refusal(error, path, "Nothing was begun.") from error
     if not folder and path.is_dir():
         raise OutputError(f"{path}: expected a file or nothing, found a folder.")
 
 
 def write(path: Path, content: bytes, *, append: bool = False) -> None:
     """Write a file that was asked for; its folder is made."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab" if append else "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write: {error.strerror}.") from error
+        # What is no plain file, such as /dev/stdout, must stay what it is.
+        special = path.is_symlink() or (path.exists() and not path.is_file())
+        if append or special:
+            with path.open("ab" if append else "wb") as file:
+                file.write(content)
+        else:
+            replace_files({path: content})

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from exporter.commands.common import need_export_extra
-from exporter.progress import Progress
+from exporter.commands.progress import ProgressLine
 
 
 @click.command()
@@ -74,7 +74,7 @@ def edit(
         muted, renamed = [parse_prototype(text) for text in mute], list(map(parse_name, names))
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error
-    progress = Progress()
+    progress = ProgressLine()
     try:
         if undo:
             made = undo_edit(artifact, out, overwrite=overwrite)

@@ -16,7 +16,7 @@ from exporter.commands.common import (
     seed_option,
     write,
 )
-from exporter.progress import Progress
+from exporter.commands.progress import ProgressLine
 
 
 @click.command()
@@ -80,7 +80,7 @@ def evaluate(
         require_place(out, folder=True)
     if summary:
         require_place(summary)
-    progress = Progress()
+    progress = ProgressLine()
     try:
         found = run_evaluate(EvaluationConfig(artifact=artifact, **options), progress=progress)
     finally:

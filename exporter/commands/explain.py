@@ -54,8 +54,7 @@ def explain(
     predictor = Predictor(artifact)
     answers = []
     for path, target in zip(images, _picture_paths(images, out), strict=True):
-        keys = [int(key) if key.isdecimal() else key for key in classes] or None
-        explanation = predictor.explain(path, classes=keys)
+        explanation = predictor.explain(path, classes=classes or None)
         content = io.BytesIO()
         picture = draw(explanation, title=path.name, top=len(classes) or top, font=font)
         picture.save(content, "PNG")

@@ -18,8 +18,8 @@ from exporter.commands.common import (
     seed_option,
     weights_option,
 )
+from exporter.commands.progress import ProgressLine
 from exporter.presets import PRESETS
-from exporter.progress import Progress
 from exporter.wording import export_summary
 
 
@@ -127,7 +127,7 @@ def export(
         labels=read_labels(labels_file) if labels_file else None,
         **options,
     )
-    progress = Progress()
+    progress = ProgressLine()
     try:
         artifact = run_export(config, progress=progress)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from exporter.commands.common import (
     seed_option,
     write,
 )
-from exporter.progress import Progress
+from exporter.commands.progress import ProgressLine
 
 
 @click.command()
@@ -76,7 +76,7 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
 
     for path in filter(None, (out, summary)):
         require_place(path)
-    progress = Progress()
+    progress = ProgressLine()
     try:
         made = make_report(ReportConfig(artifact=artifact, **options), progress=progress)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exporter.commands.common import input_size_option, need_export_extra, weights_option, write
-from exporter.progress import Progress
+from exporter.commands.progress import ProgressLine
 from exporter.wording import gates_json
 
 
@@ -53,7 +53,7 @@ def verify(
 
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()
-    progress = Progress()
+    progress = ProgressLine()
     gates = run_verify(
         artifact, source=source, images=images, data=data, progress=partial(progress, "verify")
     )

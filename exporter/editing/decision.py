@@ -5,17 +5,17 @@ Symbols: c classes, k prototypes.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from exporter.errors import EditError
 from serving.artifact import ClassRecord, Manifest
+from serving.class_key import ClassKey, ClassNames
 from serving.edits import PrototypeKey, RenamedRecord
-
-ClassKey = int | str
-"""A class by index, or by label; text that is no label may be an index."""
+from serving.errors import RequestError
+from serving.predictor import require_prototype
 
 _LONGEST = 200  # characters of a name: it has to fit on a page
 _PROTOTYPE = re.compile(r"(?P<label>.+):(?P<number>[0-9]+)", re.DOTALL)
@@ -80,8 +80,9 @@ def decide(
             text, or a class that would keep no prototype.
     """
     _require_reason(reason)
-    muted = sorted({_resolve(manifest, key, number) for key, number in mute})
-    renamed = [_renamed(manifest, _resolve(manifest, *key), name.strip()) for key, name in names]
+    find = partial(_resolve, manifest, ClassNames(manifest.labels))
+    muted = sorted({find(key, number) for key, number in mute})
+    renamed = [_renamed(manifest, find(*key), name.strip()) for key, name in names]
     if not muted and not renamed:
         raise EditError("nothing to do: expected a prototype to mute or to name.")
     _require_mutable(manifest, muted)
@@ -102,36 +103,13 @@ def _require_reason(reason: str) -> None:
         raise EditError(f"expected a reason in UTF-8, got {reason[:_LONGEST]!r}.") from error
 
 
-def _resolve(manifest: Manifest, key: ClassKey, number: int) -> tuple[int, int]:
-    record = manifest.classes[_class_index(manifest, key)]
-    count = len(record.prototypes)
-    if not 0 <= number < count:
-        has = "prototype 0 alone" if count == 1 else f"prototypes 0 to {count - 1}"
-        raise EditError(f"{record.label!r} has {has}, got {number}.")
+def _resolve(manifest: Manifest, names: ClassNames, key: ClassKey, number: int) -> tuple[int, int]:
+    try:
+        record = manifest.classes[names.id_of(key)]
+        require_prototype(record, number)
+    except RequestError as error:
+        raise EditError(str(error)) from error
     return record.index, number
-
-
-def _class_index(manifest: Manifest, key: ClassKey) -> int:
-    labels = manifest.labels
-    found = [index for index, label in enumerate(labels) if label == key]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise EditError(
-            f"the label {key!r} is shared by the classes {found}: name one by its number."
-        )
-    if isinstance(key, int) or (key.isascii() and key.isdecimal()):
-        if not 0 <= int(key) < len(labels):
-            raise EditError(f"expected a class from 0 to {len(labels) - 1}, got {key}.")
-        return int(key)
-    near = difflib.get_close_matches(key, labels, n=3)
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else _some(labels)
-    raise EditError(f"expected a label of this model, got {key!r}. {hint}")
-
-
-def _some(labels: tuple[str, ...]) -> str:
-    more = ", …" if len(labels) > 5 else ""
-    return f"There are {', '.join(map(repr, labels[:5]))}{more}"
 
 
 def _renamed(manifest: Manifest, key: tuple[int, int], name: str) -> RenamedRecord:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from exporter.editing.decision import ClassKey, decide
+from exporter.atomic import writing
+from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import EditError, OutputError, VerificationError
+from exporter.errors import EditError, VerificationError
+from exporter.progress import Progress, silent
 from exporter.staging import Staging, named
 from exporter.verification import verify
 from serving.artifact import Artifact, load_artifact
+from serving.class_key import ClassKey
 from serving.predictor import Predictor
 
 _VERIFIED_IMAGES = 128
 _MARK = {"work": "edit"}  # in state.json: what a killed edit left is no loss
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, the images done and the images in all."""
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The progress of a caller that does not ask for it."""
 
 
 def edit(
@@ -39,7 +34,7 @@ def edit(
     names: Iterable[tuple[tuple[ClassKey, int], str]] = (),
     data: Path | str | None = None,
     overwrite: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Artifact:
     """Write a new artifact in which prototypes are muted or have other names, or nothing.
 
@@ -137,7 +132,7 @@ def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
     part = out.with_name(out.name + ".part")
     staging = Staging(out, _MARK, resume=_left_by_an_edit(part), overwrite=overwrite)
     try:
-        with _writing(out):
+        with writing(out):
             shutil.rmtree(staging.artifact)
             staging.artifact.mkdir()
             yield staging.artifact
@@ -148,19 +143,6 @@ def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
             replaced.rename(out)
         shutil.rmtree(part, ignore_errors=True)
         raise
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else f"cannot write: {error.strerror or error}"
-        raise OutputError(
-            f"{error.filename or out}: {why}. Nothing appeared at {out}; "
-            f"{'free some space' if full else 'choose another --out'} and run it again."
-        ) from error
 
 
 def _left_by_an_edit(part: Path) -> bool:

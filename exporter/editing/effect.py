@@ -23,7 +23,6 @@ from serving.artifact import Manifest
 from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
 from serving.errors import ImageError
 from serving.predictor import Predictor
-from serving.runtime import run
 
 _BATCH = 8
 Ids = NDArray[np.int64]
@@ -114,7 +113,7 @@ def read_images(root: Path, manifest: Manifest) -> Dataset:
     if manifest.activation == "sigmoid":
         raise EditError(
             f"{root}: class folders name one class for an image, but this model gives every class "
-            "a probability of its own, so there is no best class to compare. Leave --data out."
+            "a probability of its own, so there is no best class to compare. Leave `data` out."
         )
     return read_dataset(
         root,
@@ -159,8 +158,8 @@ def measure(
     names: list[str] = []
     rows: list[tuple[int, int, int]] = []
     for batch in _batches(before, dataset, digest.update):
-        tensors = _filled(np.stack([tensor for _, _, tensor in batch]), before)
-        best = [model.run(tensors).logits[: len(batch)].argmax(axis=1) for model in (before, after)]
+        tensors = np.stack([tensor for _, _, tensor in batch])
+        best = [model.logits(tensors).argmax(axis=1) for model in (before, after)]
         names += [name for name, _, _ in batch]
         rows += [
             (label, int(old), int(new))
@@ -220,16 +219,3 @@ def _prepared(
 def _mark(name: str, content: bytes) -> bytes:
     """What an image, readable or not, adds to the sha256 of a data set."""
     return hashlib.sha256(name.encode()).digest() + hashlib.sha256(content).digest()
-
-
-def _logits(predictor: Predictor, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    name = predictor.manifest.head.logits
-    found = run(predictor.session, [name], {predictor.manifest.input.name: batch})
-    logits: NDArray[np.float32] = found[name]
-    return logits
-
-
-def _filled(batch: NDArray[np.float32], predictor: Predictor) -> NDArray[np.float32]:
-    """For a graph of fixed batch size: filled up with the last image."""
-    short = (predictor.manifest.input.shape[0] or len(batch)) - len(batch)
-    return np.concatenate([batch, np.repeat(batch[-1:], short, axis=0)])

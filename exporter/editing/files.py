@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from exporter.editing.decision import Decision
+from exporter.embedded import read_graph
 from exporter.errors import EditError, VerificationError
 from exporter.surgery import add_edit, remove_edit
 from serving.artifact import (
@@ -33,6 +32,7 @@ from serving.artifact import (
 )
 from serving.edits import EditRecord
 from serving.errors import ArtifactError, IntegrityError
+from serving.golden import golden_arrays, read_golden
 from serving.runtime import make_session, output_names, run
 
 _GRAPHS = (MODEL, STEERABLE)
@@ -135,7 +135,7 @@ def _restore(edited: Artifact, name: str, number: int, target: Path) -> None:
     if kept not in edited.manifest.files:
         raise IntegrityError(f"expected the parent's file {name}, found none.")
     if name in _GRAPHS and edited.manifest.edits[-1].muted:
-        model = _load(edited.path(name))
+        model = read_graph(edited.path(name))
         remove_edit(model)
         ir.save(model, target)
     else:
@@ -147,37 +147,17 @@ def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
     shape = len(manifest.classes), manifest.prototypes, manifest.head.channels
     muted = [(key.class_index, key.prototype) for key in decision.muted]
     for name in _GRAPHS:
-        edited = add_edit(_load(parent.path(name)), manifest.head.logits, muted, shape=shape)
+        edited = add_edit(read_graph(parent.path(name)), manifest.head.logits, muted, shape=shape)
         ir.save(edited, folder / name)
 
 
 def _write_golden(parent: Artifact, folder: Path) -> None:
     """The parent's golden inputs with the outputs of the edited graph."""
     name = parent.manifest.input.name
-    inputs = _golden_inputs(parent.path(GOLDEN), name)
+    inputs = read_golden(parent).inputs
     session = make_session(folder / MODEL, threads=1)
     values = run(session, output_names(session), {name: inputs})
-    arrays = {f"outputs/{output}": value for output, value in values.items()}
-    arrays[f"inputs/{name}"] = inputs
-    np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
-
-
-def _golden_inputs(path: Path, name: str) -> NDArray[np.float32]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            inputs: NDArray[np.float32] = file[f"inputs/{name}"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise IntegrityError(
-            f"{path}: expected the inputs of the golden batch: {error}."
-        ) from error
-    return inputs
-
-
-def _load(path: Path) -> ir.Model:
-    try:
-        return ir.load(path)
-    except Exception as error:  # protobuf raises its own untyped exceptions
-        raise IntegrityError(f"{path}: expected an ONNX model: {error}") from error
+    np.savez(folder / GOLDEN, allow_pickle=False, **golden_arrays(name, inputs, values))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -150,9 +150,7 @@ class EditComparison:
         self.before = before
         self._edited = edited
         muted = edited.manifest.muted
-        self._mask = np.ones((len(edited.manifest.classes), edited.manifest.prototypes))
-        for key in muted:
-            self._mask[key] = 0.0
+        self._mask = edited.mask(muted).astype(np.float64)  # sums of many muted contributions
         self._touched = np.array(sorted({index for index, _ in muted}), dtype=np.int64)
         self._images = self._changed = self._differing = self._heard = 0
         self._error = 0.0

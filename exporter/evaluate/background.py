@@ -18,9 +18,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.part_purity import part_mass
 from exporter.evaluate.statistics import mean_defined
+from serving.peaks import Floats
 
 
 def background_independence(contributions: Floats, elsewhere: Floats) -> float | None:

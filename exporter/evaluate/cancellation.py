@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.evaluate.localization import Floats
+from serving.peaks import Floats
 
 
 def sum_of_norms(prototypes: Floats) -> float | None:

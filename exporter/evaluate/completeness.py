@@ -30,7 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Floats
+from serving.explanation import completeness_residual as residual_of
+from serving.peaks import Floats
 
 _MIXTURE = (2, -3)
 """The combination that linearity is measured on."""
@@ -60,8 +61,7 @@ def completeness_residual(
         0 or more; None if every logit is 0 or there are no images.
     """
     target = np.asarray(logits, dtype=np.float64)
-    total = contributions.sum(axis=1, dtype=np.float64) + constant
-    return _relative(_largest(total - target), _largest(target))
+    return _relative(_largest(residual_of(contributions, constant, 0.0, target)), _largest(target))
 
 
 def axioms(features: Floats, row: Floats, prototypes: Floats) -> Axioms | None:

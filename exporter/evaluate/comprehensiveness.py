@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Floats, min_max, upsample
+from exporter.evaluate.localization import min_max
+from serving.peaks import Floats, upsample
 
 THRESHOLD = 0.6
 

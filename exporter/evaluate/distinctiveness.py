@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Size, overlap, squares
+from exporter.evaluate.localization import overlap, squares
+from serving.peaks import Size
 
 
 def distinctiveness(peaks: NDArray[np.integer], size: Size) -> float | None:

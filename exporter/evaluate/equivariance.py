@@ -11,8 +11,8 @@ Symbols: n images, k prototypes, h×w grid.
 
 from __future__ import annotations
 
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from serving.peaks import Floats
 
 
 def mirror_equivariance(heatmaps: Floats, mirrored: Floats) -> float | None:

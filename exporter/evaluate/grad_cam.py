@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.evaluate.localization import Floats
+from serving.peaks import Floats
 
 
 def grad_cam(features: Floats, row: Floats) -> Floats:

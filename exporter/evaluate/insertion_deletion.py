@@ -22,17 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 
-from exporter.evaluate.localization import Floats, upsample
+from serving.layout import ImageLayout, channel_axis, image_axes
+from serving.peaks import Floats, upsample
 
 Value = TypeVar("Value", bound=np.generic)
-Layout = Literal["NCHW", "NHWC"]
 LogitsOf = Callable[[NDArray[np.float32]], Floats]
 """Runs the network: tensors (n, ...) to logits (n, c)."""
 
@@ -92,7 +92,7 @@ def pixel_curves(
     deleted_to: NDArray[np.float32],
     inserted_into: NDArray[np.float32],
     steps: int = 16,
-    layout: Layout = "NCHW",
+    layout: ImageLayout = "NCHW",
 ) -> Curves | None:
     """The curves over the pixels; the network runs 2 (steps + 1) times an image.
 
@@ -125,27 +125,26 @@ def pixel_curves(
     return Curves(deletion, insertion)
 
 
-def blurred(tensors: NDArray[np.float32], layout: Layout = "NCHW") -> NDArray[np.float32]:
+def blurred(tensors: NDArray[np.float32], layout: ImageLayout = "NCHW") -> NDArray[np.float32]:
     """The baseline of insertion: the images without their details.
 
     Args:
         tensors: (n, channels, H, W), or channels last.
         layout: Of the tensors.
     """
-    axes = (2, 3) if layout == "NCHW" else (1, 2)
     sigma = _BLUR * min(view_size(tensors, layout))
-    return np.asarray(gaussian_filter(tensors, sigma, axes=axes), dtype=np.float32)
+    found = gaussian_filter(tensors, sigma, axes=image_axes(layout))
+    return np.asarray(found, dtype=np.float32)
 
 
-def mean_colour(tensors: NDArray[np.float32], layout: Layout = "NCHW") -> NDArray[np.float32]:
+def mean_colour(tensors: NDArray[np.float32], layout: ImageLayout = "NCHW") -> NDArray[np.float32]:
     """The baseline of deletion: each image's mean colour, of a shape that broadcasts.
 
     Args:
         tensors: (n, channels, H, W), or channels last.
         layout: Of the tensors.
     """
-    axes = (2, 3) if layout == "NCHW" else (1, 2)
-    return np.asarray(tensors.mean(axis=axes, keepdims=True))
+    return np.asarray(tensors.mean(axis=image_axes(layout), keepdims=True))
 
 
 def class_probability(logits: Floats, class_id: int) -> NDArray[np.float64]:
@@ -153,15 +152,15 @@ def class_probability(logits: Floats, class_id: int) -> NDArray[np.float64]:
     return _probability(logits, class_id, 0.0)
 
 
-def view_size(tensors: NDArray[np.float32], layout: Layout) -> tuple[int, int]:
+def view_size(tensors: NDArray[np.float32], layout: ImageLayout) -> tuple[int, int]:
     """Height and width of tensors (n, ...)."""
-    rows = 2 if layout == "NCHW" else 1
-    return tensors.shape[rows], tensors.shape[rows + 1]
+    rows, columns = image_axes(layout)
+    return tensors.shape[rows], tensors.shape[columns]
 
 
-def over_channels(masks: NDArray[Value], layout: Layout) -> NDArray[Value]:
+def over_channels(masks: NDArray[Value], layout: ImageLayout) -> NDArray[Value]:
     """Masks (n, H, W) with an axis for the channels."""
-    return masks[:, None] if layout == "NCHW" else masks[..., None]
+    return np.expand_dims(masks, channel_axis(layout))
 
 
 def _probability(

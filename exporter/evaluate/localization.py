@@ -1,9 +1,9 @@
-"""Where a heatmap points: its peak in the picture, the box around it, the parts in the box.
+"""Where a heatmap points: the box around its peak, and the parts in the box.
 
 As EvalProtoPNet defines it (Huang et al., "Evaluation and Improvement of Interpretability for
-Self-Explainable Part-Prototype Networks", ICCV 2023): the heatmap is upsampled bicubically to the
-size of the input, the first largest pixel is the peak, and a part is hit when its visible keypoint
-lies in the box of half-size 36 px at 224 around the peak, cut at the border of the image.
+Self-Explainable Part-Prototype Networks", ICCV 2023): a part is hit when its visible keypoint lies
+in the box of half-size 36 px at 224 around the peak (serving/peaks.py), cut at the border of the
+image.
 
 Symbols: n images, k prototypes, q parts, h×w grid, height×width of the view in pixels. Positions
 are (x, y) in pixels of the view, the resized and cropped image that the network sees.
@@ -11,55 +11,13 @@ are (x, y) in pixels of the view, the resized and cropped image that the network
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
-Size = tuple[int, int]
-"""(height, width) of the view, pixels."""
+from serving.peaks import Floats, Size
 
 HALF_SIZE = 36 / 224
 """Half the side of a box over the short side of the input."""
-
-_CUBIC = -0.75  # the kernel of OpenCV's and torch's bicubic interpolation
-_BYTES = 1 << 26  # of upsampled heatmaps held at once
-
-
-def upsample(heatmaps: Floats, size: Size) -> NDArray[np.float32]:
-    """Upsample heatmaps bicubically, with half-pixel centres and the border repeated.
-
-    Args:
-        heatmaps: (..., h, w).
-        size: (height, width) to reach.
-
-    Returns:
-        (..., height, width) float32.
-    """
-    rows = _kernel(heatmaps.shape[-2], size[0])
-    columns = _kernel(heatmaps.shape[-1], size[1])
-    return np.asarray(rows @ heatmaps.astype(np.float32) @ columns.T)
-
-
-def peaks(heatmaps: Floats, size: Size) -> NDArray[np.intp]:
-    """The first largest pixel of each upsampled heatmap, row by row.
-
-    Args:
-        heatmaps: (n, k, h, w).
-        size: (height, width) of the view.
-
-    Returns:
-        (n, k, 2), x and y.
-    """
-    flat = heatmaps.reshape(-1, *heatmaps.shape[2:])
-    step = max(1, _BYTES // (4 * size[0] * size[1]))
-    found = np.empty((len(flat), 2), dtype=np.intp)
-    for start in range(0, len(flat), step):
-        chunk = upsample(flat[start : start + step], size)
-        first = chunk.reshape(len(chunk), -1).argmax(axis=1)
-        found[start : start + step] = np.stack([first % size[1], first // size[1]], axis=1)
-    return found.reshape(*heatmaps.shape[:2], 2)
 
 
 def boxes(centres: NDArray[np.integer], size: Size) -> NDArray[np.float64]:
@@ -126,23 +84,3 @@ def min_max(heatmaps: Floats) -> NDArray[np.float32]:
 
 def _area(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((box[..., 2:] - box[..., :2]).prod(axis=-1))
-
-
-@cache
-def _kernel(source: int, target: int) -> NDArray[np.float32]:
-    """The matrix (target, source) of bicubic interpolation along one axis."""
-    centres = (np.arange(target) + 0.5) * source / target - 0.5
-    left = np.floor(centres).astype(int)
-    matrix = np.zeros((target, source))
-    for offset in range(-1, 3):
-        weight = _cubic(np.abs(centres - (left + offset)))
-        np.add.at(matrix, (np.arange(target), np.clip(left + offset, 0, source - 1)), weight)
-    return matrix.astype(np.float32)
-
-
-def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel, distances 0 to 2."""
-    a, x = _CUBIC, distance
-    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-    return np.asarray(np.where(x <= 1, near, np.where(x < 2, far, 0.0)))

@@ -19,7 +19,7 @@ from exporter.evaluate.consistency import consistency, distinct_parts
 from exporter.evaluate.distinctiveness import distinctiveness
 from exporter.evaluate.equivariance import mirror_equivariance, shift_equivariance
 from exporter.evaluate.insertion_deletion import prototype_curves
-from exporter.evaluate.localization import hits, peaks, visible
+from exporter.evaluate.localization import hits, visible
 from exporter.evaluate.measure_pixels import Probe, Value, class_map, measure_pixels, where
 from exporter.evaluate.methods import GRAD_CAM, OURS, Method
 from exporter.evaluate.part_deletion import deletion_correlation, right_share
@@ -31,6 +31,7 @@ from exporter.evaluate.seed_overlap import seed_overlap
 from exporter.evaluate.stability import stability
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Trial, Truth
+from serving.peaks import peaks
 
 Floats = NDArray[np.float32]
 

@@ -32,8 +32,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.statistics import mean_defined, rank_correlation
+from serving.peaks import Floats
 
 FEWEST_PARTS = 3
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.evaluate.comprehensiveness import covered, intersection_over_union
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.part_purity import NO_PART
 from exporter.evaluate.statistics import mean_defined
+from serving.peaks import Floats
 
 
 def part_iou(

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Floats, upsample
+from serving.peaks import Floats, upsample
 
 NO_PART = -1
 """Stands for the part of a prototype that has no evidence on any."""

@@ -22,8 +22,8 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.statistics import flattened, mean_defined, rank_correlation
+from serving.peaks import Floats
 
 # Their float initialisers are settings, not weights.
 _SETTINGS = {"Clip", "DequantizeLinear", "Pad", "QuantizeLinear", "Resize", "Upsample"}

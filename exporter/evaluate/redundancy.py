@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.evaluate.localization import Floats
 from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from serving.peaks import Floats
 
 
 def prototype_cosine(prototypes: Floats) -> float | None:

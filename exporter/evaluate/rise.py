@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.evaluate.insertion_deletion import (
-    Layout,
     LogitsOf,
     class_probability,
     over_channels,
     view_size,
 )
+from serving.layout import ImageLayout
 
 GRID = 7
 
@@ -39,7 +39,7 @@ def rise(
     keep: float = 0.5,
     seed: int = 0,
     batch: int = 32,
-    layout: Layout = "NCHW",
+    layout: ImageLayout = "NCHW",
 ) -> NDArray[np.float32]:
     """The saliency of every pixel for a class; the network runs n * masks times.
 

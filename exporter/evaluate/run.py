@@ -6,8 +6,8 @@ artifact + images -> each class: trial (the network), methods, metrics -> means 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from exporter.atomic import replace_files, writing
 from exporter.dataset import ClassImages, Dataset, read_dataset
 from exporter.decompose import decompose, require_feasible
 from exporter.errors import DatasetError, DecompositionError, OutputError
@@ -42,18 +43,14 @@ from exporter.evaluate.subject import Subject, open_subject
 from exporter.evaluate.tables import to_markdown
 from exporter.evaluate.trial import Conditions, run_trial
 from exporter.features import FeatureReader
+from exporter.progress import Progress, silent
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 
 _logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
 Floats = NDArray[np.float32]
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """The progress of a caller that does not ask for it."""
-
-
-def evaluate(config: EvaluationConfig, *, progress: Progress = _silent) -> Evaluation:
+def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evaluation:
     """Measure an artifact's explanations on held-out images, beside the baselines.
 
     Args:
@@ -104,23 +101,14 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
         "evaluation.md": to_markdown(evaluation).encode(),
         "metrics.svg": draw_metrics(evaluation),
     }
-    beside = {out / name: out / f"{name}.tmp" for name in contents}
-    try:
+    files = {out / name: content for name, content in contents.items()}
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        for path in beside:
+        for path in files:
             if path.is_dir():
                 raise OutputError(f"{path}: expected a file or nothing, found a folder. Move it.")
-        for path, written in beside.items():
-            written.write_bytes(contents[path.name])
-        for path, written in beside.items():
-            written.replace(path)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot write: {error.strerror}.") from error
-    finally:
-        for written in beside.values():
-            with suppress(OSError):
-                written.unlink(missing_ok=True)
-    return tuple(beside)
+        replace_files(files)
+    return tuple(files)
 
 
 @dataclass(frozen=True)
@@ -281,8 +269,8 @@ def _notes(job: _Job, data: Dataset, found: list[Measured], present: set[str]) -
     asked = [name for name in job.baselines if name in FROM_TRAINING]
     if config.train is None:
         yield (
-            f"Without --train there is no {', '.join(FROM_TRAINING)}: they are found on training "
-            "images."
+            f"Without training images there is no {', '.join(FROM_TRAINING)}, which are found on "
+            "them."
         )
     elif config.baselines is None and "paper" not in job.baselines:
         yield "The paper's solver is left out: its simplex does not fit into memory."

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from exporter.evaluate.localization import Floats, Size, boxes, overlap, peaks
+from exporter.evaluate.localization import boxes, overlap
 from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from serving.peaks import Floats, Size, peaks
 
 THRESHOLD = 0.5
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.artifact import Preprocessing
+from serving.layout import image_shape
 
 DEVIATION = 0.2
 """Of the noise, in units of ImageNet's deviation."""
@@ -49,7 +50,6 @@ def noisy(
     # A step over the whole range of pixels moves the tensor by 255 * scale / std.
     deviations = np.array([IMAGENET[channel] for channel in preprocessing.channels])
     factor = deviations * 255 * preprocessing.scale / np.asarray(preprocessing.std)
-    if preprocessing.layout == "NCHW":
-        factor = factor[:, None, None]
+    factor = factor.reshape(image_shape(preprocessing.layout, len(factor), (1, 1)))
     shifted: NDArray[np.float32] = tensors + np.clip(noise, -LIMIT, LIMIT) * factor
     return shifted.astype(np.float32)

@@ -16,11 +16,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from exporter.embedded import embedded_source
 from exporter.features import FeatureReader
 from exporter.head import Head, find_head
-from exporter.source import ModelInput, Source
-from exporter.surgery import remove_prototype_outputs
-from serving.artifact import MODEL, PROTOTYPES, Artifact, Preprocessing
+from exporter.source import Source
+from serving.artifact import PROTOTYPES, Artifact, Preprocessing
 from serving.errors import ImageError
 from serving.preprocess import View, decode, make_view, to_tensor
 
@@ -145,22 +145,15 @@ def open_subject(artifact: Artifact) -> Subject:
     """Take the classifier out of an artifact again.
 
     Raises:
+        IntegrityError: ``model.onnx`` is no ONNX model.
         HeadError: Its head cannot be found, so it is not one that was exported.
     """
-    model = ir.load(artifact.path(MODEL))
-    remove_prototype_outputs(model)
-    manifest = artifact.manifest
-    source = Source(
-        manifest.source.file,
-        model,
-        manifest.source.sha256,
-        ModelInput(manifest.input.name, manifest.input.shape, manifest.input.dtype),
-    )
+    source = embedded_source(artifact)
     tensors = load_file(artifact.path(PROTOTYPES))
     return Subject(
         artifact=artifact,
         source=source,
-        head=find_head(model, output=manifest.head.output),
+        head=find_head(source.model, output=artifact.manifest.head.output),
         prototypes=tensors["prototypes"],
         reference=tensors["reference"],
     )

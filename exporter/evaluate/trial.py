@@ -19,6 +19,7 @@ from exporter.evaluate.annotations import Annotations, PartTruth
 from exporter.evaluate.stability import noisy
 from exporter.evaluate.subject import Picture, Subject
 from exporter.features import FeatureReader
+from serving.layout import ImageLayout, image_axes
 
 Floats = NDArray[np.float32]
 
@@ -210,16 +211,15 @@ def _run(
     return reader.run(np.stack(tensors)) if tensors else none
 
 
-def _mirror(tensors: Floats, layout: str) -> Floats:
-    axis = 3 if layout == "NCHW" else 2
-    return np.ascontiguousarray(np.flip(tensors, axis))
+def _mirror(tensors: Floats, layout: ImageLayout) -> Floats:
+    _, columns = image_axes(layout)
+    return np.ascontiguousarray(np.flip(tensors, columns))
 
 
-def _shift(tensors: Floats, layout: str, grid: tuple[int, int]) -> Floats:
+def _shift(tensors: Floats, layout: ImageLayout, grid: tuple[int, int]) -> Floats:
     """Move images one cell right and down; the edge is repeated."""
-    axes = (2, 3) if layout == "NCHW" else (1, 2)
     moved = tensors
-    for axis, cells in zip(axes, grid, strict=True):
+    for axis, cells in zip(image_axes(layout), grid, strict=True):
         length = tensors.shape[axis]
         source = np.maximum(np.arange(length) - round(length / cells), 0)
         moved = moved.take(source, axis=axis)

@@ -105,7 +105,7 @@ def _only(heads: list[Head], reasons: dict[str | None, HeadError]) -> Head:
     if heads:
         names = ", ".join(repr(head.output) for head in heads)
         raise HeadError(
-            f"the outputs {names} have a head each: expected one. Choose it with --output NAME."
+            f"the outputs {names} have a head each: expected one. Choose one by `output`."
         )
     if len(reasons) == 1:
         raise next(iter(reasons.values()))

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import Size, hits, visible
+from exporter.evaluate.localization import hits, visible
 from exporter.evaluate.part_purity import part_mass
+from serving.peaks import Size
 
 Floats = NDArray[np.floating]
 Shares = NDArray[np.float64]

@@ -64,7 +64,7 @@ def _edits(contents: Contents) -> list[str]:
 def _metrics(contents: Contents) -> list[str]:
     evaluation = contents.evaluation
     if evaluation is None:
-        return ["", "Not compared with baselines: pass `--evaluation evaluation.json`."]
+        return ["", "Not compared with baselines: no evaluation was given."]
     measured = (
         f"Metrics on {number_of(evaluation.images, 'image')} of "
         f"{number_of(len(evaluation.classes), 'class', 'classes')}"

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from exporter.evaluate.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.completeness import completeness_residual
-from exporter.evaluate.localization import Size, peaks, visible
+from exporter.evaluate.localization import visible
 from exporter.evaluate.redundancy import heatmap_correlation
 from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.observe import Observed
+from serving.peaks import Size, peaks
 
 Doubles = NDArray[np.float64]
 

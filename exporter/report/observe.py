@@ -150,17 +150,8 @@ def _explain(
     predictor: Predictor, tensors: Floats, index: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Logits, contributions, heatmaps and common term of input tensors."""
-    count = len(tensors)
-    # For a graph of fixed batch size: filled up with the last image.
-    short = (predictor.manifest.input.shape[0] or count) - count
-    batch = np.concatenate([tensors, np.repeat(tensors[-1:], short, axis=0)])
-    found = predictor.run(batch, classes=np.full((len(batch), 1), index, dtype=np.int64))
-    return (
-        found.logits[:count],
-        found.contributions[:count],
-        found.heatmaps[:count],
-        found.common[:count],
-    )
+    found = predictor.run(tensors, classes=np.full((len(tensors), 1), index, dtype=np.int64))
+    return found.logits, found.contributions, found.heatmaps, found.common
 
 
 def _points(picture: Picture, annotations: Annotations | None) -> NDArray[np.float64] | None:

@@ -27,8 +27,8 @@ from exporter.report.verdict import compare, counts, statements, undecided
 from exporter.report.words import number_of, per_cent
 from serving.artifact import Artifact, Preprocessing
 from serving.lettering import MINUS, decimals_for, percent, signed
-from serving.overlay import peak
 from serving.palette import Colour, ink_on, prototype_colour
+from serving.peaks import peak
 from serving.preprocess import decode, make_view
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -5,17 +5,16 @@ artifact + held-out images -> each class: observe, measure, judge -> page and su
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.numpy import load_file
 
+from exporter.atomic import replace_files, writing
 from exporter.dataset import ClassImages, Dataset, read_dataset
-from exporter.errors import DatasetError, OutputError
+from exporter.errors import DatasetError
 from exporter.evaluate import Evaluation, read_evaluation
 from exporter.evaluate.annotations import (
     Annotations,
@@ -23,6 +22,7 @@ from exporter.evaluate.annotations import (
     read_annotations,
     read_truth,
 )
+from exporter.progress import Progress, silent
 from exporter.report.config import ReportConfig
 from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, choose_examples, shown_first
@@ -33,14 +33,9 @@ from exporter.report.page import render
 from exporter.report.rules import judge
 from exporter.report.words import number_of
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
-from serving.predictor import ClassKey, Predictor
+from serving.predictor import Predictor
 
 _logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The progress of a caller that does not ask for it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Report:
         return "\n".join(lines)
 
 
-def make_report(config: ReportConfig, *, progress: Progress = _silent) -> Report:
+def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
     """Make the report of an artifact.
 
     Args:
@@ -134,21 +129,9 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         OutputError: It cannot be written; what was there before is as it was.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(report.html)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else f"cannot write: {error.strerror or error}"
-        raise OutputError(
-            f"{path}: {why}. Nothing appeared there; "
-            f"{'free some space' if full else 'choose another --out'} and run it again."
-        ) from error
+        replace_files({path: report.html})
 
 
 def _evaluation(config: ReportConfig, artifact: Artifact) -> Evaluation | None:
@@ -159,8 +142,8 @@ def _evaluation(config: ReportConfig, artifact: Artifact) -> Evaluation | None:
     if evaluation.artifact != own:
         raise DatasetError(
             f"{config.evaluation}: expected the evaluation of this artifact, whose manifest has "
-            f"the sha256 {own[:12]}…, got that of {evaluation.artifact[:12]}…. Evaluate this one: "
-            f"protohead evaluate {config.artifact} --data {config.data} --out DIR"
+            f"the sha256 {own[:12]}…, got that of {evaluation.artifact[:12]}…. Evaluate "
+            f"{config.artifact} on {config.data}, and give that `evaluation`."
         )
     return evaluation
 
@@ -178,15 +161,10 @@ def _dataset(config: ReportConfig, artifact: Artifact) -> Dataset:
 def _entries(config: ReportConfig, predictor: Predictor, data: Dataset) -> list[ClassImages]:
     """The classes asked for, or all with prototypes of their own or with images."""
     if config.classes:
-        keys: list[ClassKey] = [_key(text, predictor) for text in config.classes]
-        return [data.classes[index] for index in sorted({predictor.class_id(k) for k in keys})]
+        asked = {predictor.class_id(key) for key in config.classes}
+        return [data.classes[index] for index in sorted(asked)]
     records = predictor.manifest.classes
     return [e for e in data.classes if e.paths or records[e.index].state == "decomposed"]
-
-
-def _key(text: str, predictor: Predictor) -> ClassKey:
-    """A label, or a number where no class has it as its label."""
-    return int(text) if text.isdecimal() and text not in predictor.manifest.labels else text
 
 
 def _reports(

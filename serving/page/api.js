@@ -71,8 +71,8 @@ export async function classes() {
 }
 
 /**
- * A class in a form field: its id, with zeros before it where it would be taken for a label. The
- * label itself would not do: classes may share one.
+ * A class in a form field or a path: its id, with zeros before it where it would be taken for a
+ * label (serving's one rule, docs/format.md). The label itself would not do: classes may share one.
  */
 function key(id) {
   let text = String(id);
@@ -81,7 +81,7 @@ function key(id) {
 }
 
 export const samples = async () => (await json("v1/samples")).samples;
-export const prototypes = (id) => json(`v1/classes/${id}/prototypes`);
+export const prototypes = (id) => json(`v1/classes/${key(id)}/prototypes`);
 export const blob = async (url) => (await request(local(url))).blob();
 
 /**

@@ -1,4 +1,5 @@
-// Heatmaps as smooth fields: strength, outline and peak; serving/overlay.py, for the browser.
+// Heatmaps as smooth fields: strength, outline and peak; serving/overlay.py and serving/peaks.py,
+// for the browser.
 //
 // People read a heatmap relative to its own peak, so that is how it is drawn. Only evidence for
 // the class is drawn: what speaks against it would look the same.
@@ -7,6 +8,8 @@
 export const LEVEL = 0.5;
 const GHOST = 0.02; // two bicubic dips, at most 1/8 each, multiply to evidence that is not there
 const SIDE = 240;
+const DRAWN = -0.5; // Keys' kernel as Pillow takes it
+const JUDGED = -0.75; // as the metrics take it: the peak that is drawn is the one that is judged
 
 /**
  * A heatmap's positive part relative to its peak, upsampled bicubically.
@@ -21,18 +24,25 @@ export function fieldOf(heatmap, aspect) {
   const width = Math.max(w, Math.round(aspect >= 1 ? SIDE : SIDE * aspect));
   const height = Math.max(h, Math.round(aspect >= 1 ? SIDE / aspect : SIDE));
   const positive = Float32Array.from(heatmap.flat(), (value) => Math.max(value, 0));
-  const at = positive.reduce((best, value, i) => (value > positive[best] ? i : best), 0);
-  const largest = positive[at] || 1;
+  const largest = positive.reduce((most, value) => Math.max(most, value), 0) || 1;
   const grid = positive.map((value) => value / largest);
-  const values = bicubic(grid, w, h, width, height);
+  const values = bicubic(grid, [w, h], [width, height], inside);
   for (let i = 0; i < values.length; i += 1) {
     values[i] = values[i] < GHOST ? 0 : Math.min(values[i], 1);
   }
-  const peak = [((at % w) + 0.5) / w, (Math.floor(at / w) + 0.5) / h];
-  return { width, height, values, peak };
+  return { width, height, values, peak: peakOf(heatmap, width, height) };
 }
 
-function bicubic(grid, w, h, width, height) {
+/** Where a heatmap peaks once it is upsampled, in shares of width and height. */
+function peakOf(heatmap, width, height) {
+  const [h, w] = [heatmap.length, heatmap[0].length];
+  const values = bicubic(Float32Array.from(heatmap.flat()), [w, h], [width, height], repeated);
+  const at = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+  return [((at % width) + 0.5) / width, (Math.floor(at / width) + 0.5) / height];
+}
+
+/** A grid upsampled; `taps` says what each output position is made of. */
+function bicubic(grid, [w, h], [width, height], taps) {
   const columns = taps(w, width);
   const rows = taps(h, height);
   const wide = new Float32Array(h * width);
@@ -52,22 +62,34 @@ function bicubic(grid, w, h, width, height) {
   return values;
 }
 
-/** For each output position the input positions and weights; Keys' kernel with a = -0.5. */
-function taps(from, to) {
-  return Array.from({ length: to }, (_, position) => {
-    const centre = ((position + 0.5) * from) / to - 0.5;
-    const first = Math.floor(centre) - 1;
-    const pairs = [0, 1, 2, 3]
-      .map((k) => [first + k, keys(Math.abs(centre - first - k))])
-      .filter(([i]) => i >= 0 && i < from);
+/** Input positions and weights of each output position; beyond the border there is nothing. */
+function inside(from, to) {
+  return taps(from, to, DRAWN).map((all) => {
+    const pairs = all.filter(([i]) => i >= 0 && i < from);
     const total = pairs.reduce((sum, [, weight]) => sum + weight, 0);
     return pairs.map(([i, weight]) => [i, weight / total]);
   });
 }
 
-function keys(d) {
-  if (d < 1) return 1.5 * d ** 3 - 2.5 * d ** 2 + 1;
-  if (d < 2) return -0.5 * d ** 3 + 2.5 * d ** 2 - 4 * d + 2;
+/** The same with the border repeated. */
+function repeated(from, to) {
+  return taps(from, to, JUDGED).map((all) =>
+    all.map(([i, weight]) => [Math.min(from - 1, Math.max(0, i)), weight]),
+  );
+}
+
+function taps(from, to, a) {
+  return Array.from({ length: to }, (_, position) => {
+    const centre = ((position + 0.5) * from) / to - 0.5;
+    const first = Math.floor(centre) - 1;
+    return [0, 1, 2, 3].map((k) => [first + k, keys(Math.abs(centre - first - k), a)]);
+  });
+}
+
+/** Keys' cubic convolution kernel. */
+function keys(d, a) {
+  if (d < 1) return (a + 2) * d ** 3 - (a + 3) * d ** 2 + 1;
+  if (d < 2) return a * (d ** 3 - 5 * d ** 2 + 8 * d - 4);
   return 0;
 }
 

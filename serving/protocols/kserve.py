@@ -21,6 +21,7 @@ from serving.answers import Answerer, Picture, dump
 from serving.artifact import Preprocessing
 from serving.host import Host
 from serving.intake import decode_base64, refuse_other_formats
+from serving.layout import image_shape
 from serving.openapi import SMALL_GIF, json_body
 from serving.problems import ProblemError, wrong_options
 from serving.protocols.naming import named
@@ -185,8 +186,7 @@ def _picture(instance: object, preprocessing: Preprocessing, where: str) -> Pict
 
 
 def _tensor(data: object, preprocessing: Preprocessing, where: str) -> NDArray[np.float32]:
-    size, channels = preprocessing.size, len(preprocessing.channels)
-    shape = (channels, *size) if preprocessing.layout == "NCHW" else (*size, channels)
+    shape = image_shape(preprocessing.layout, len(preprocessing.channels), preprocessing.size)
     tensor = read_numbers(data, np.dtype(np.float32), where)
     if tensor.shape != shape:
         raise ProblemError(

@@ -25,7 +25,7 @@ from exporter.evaluate.annotations.parts import Annotations
 from exporter.evaluate.annotations.table import read_table
 
 _FOREGROUND = 7  # the bit of the whole bird; those below are parts
-_AGAIN = "Draw the pictures again with --truth."
+_AGAIN = "Draw the pictures again, with the truth."
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,3 +1,0 @@
-"""The image formats that clients may send."""
-
-FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
