@@ -16,11 +16,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[cpu,export]'
+	$(PIP) -e '.[cpu,export,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[cpu,export,torch,dev]'
+	$(PIP) -e '.[cpu,export,serve,torch,dev]'
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing

@@ -55,6 +55,10 @@ class Session(Protocol):
 
 
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_OPTIONS: dict[str, dict[str, str]] = {
+    # TensorFloat-32 keeps 10 bits of a product: contributions would no longer add up to the logit.
+    "cuda": {"use_tf32": "0"},
+}
 
 
 def cuda_offered() -> bool:
@@ -87,7 +91,9 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
             "Run: pip uninstall -y onnxruntime, then pip install 'protohead[gpu]'."
         )
     wanted = ["cpu"] if provider == "cpu" else ["cuda", "cpu"]
-    providers = [_NAMES[name] for name in wanted if _NAMES[name] in available]
+    providers = [
+        (_NAMES[name], _OPTIONS.get(name, {})) for name in wanted if _NAMES[name] in available
+    ]
     try:
         session: Session = ort.InferenceSession(
             str(model) if isinstance(model, Path) else model, options, providers=providers

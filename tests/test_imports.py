@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+import tiny
 
 HEAVY = {"torch", "onnx", "onnx_ir", "scipy", "sklearn", "cvxpy", "transformers"}
 
@@ -23,6 +24,41 @@ def modules_after(statement: str) -> set[str]:
 )
 def test_running_an_artifact_needs_nothing_of_the_export_extra(statement):
     assert not modules_after(statement) & HEAVY
+
+
+WEB = ("bentoml", "fastapi", "starlette", "uvicorn", "orjson", "prometheus_client", "multipart")
+
+
+def test_embedding_an_artifact_needs_no_web_server(tiny_export, tmp_path):
+    """As where only the base is installed: what the extras bring cannot be imported."""
+    tiny.image(0, 1).save(tmp_path / "a.png")
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({[*WEB, *sorted(HEAVY)]}))
+import serving
+explained = serving.Predictor({str(tiny_export[1].folder)!r}).explain({str(tmp_path / "a.png")!r})
+print(explained.residual < 1e-4)
+from exporter.cli import cli
+cli(["explain", {str(tiny_export[1].folder)!r}, {str(tmp_path / "a.png")!r}, "--out", "pictures"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.split() == ["True", "pictures/a.png"]
+
+
+def test_serving_without_its_extra_names_it(tiny_export):
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({WEB}))
+sys.argv = ["protohead", "serve", {str(tiny_export[1].folder)!r}]
+from exporter.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("protohead: this verb needs bentoml, fastapi, orjson")
+    assert "pip install 'protohead[serve,cpu]'" in done.stderr
 
 
 def test_serving_never_imports_the_exporter():

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import tiny
 
+from serving import runtime
 from serving.errors import InferenceError, RuntimeSetupError
 from serving.runtime import make_session, output_names, run
 
@@ -65,3 +66,23 @@ def test_a_missing_input_is_an_inference_error():
     session = make_session(tiny.model().SerializeToString())
     with pytest.raises(InferenceError):
         run(session, ["logits"], {})
+
+
+def test_on_cuda_products_keep_all_bits_of_float32(monkeypatch):
+    asked = []
+
+    class Session:
+        def __init__(self, model, options, providers):
+            asked.extend(providers)
+
+        def get_providers(self):
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    monkeypatch.setattr(runtime.ort, "InferenceSession", Session)
+    monkeypatch.setattr(
+        runtime.ort,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    make_session(b"", provider="cuda")
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})]

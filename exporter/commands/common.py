@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _EXPORT_PACKAGES = (
     "threadpoolctl",
     "tqdm",
 )
+
+_SERVE_PACKAGES = ("bentoml", "fastapi", "orjson", "prometheus_client", "python_multipart")
 
 weights_option = click.option(
     "--weights",
@@ -67,11 +70,27 @@ seed_option = click.option(
 
 def need_export_extra() -> None:
     """Refuse, by the name of what is missing, before a verb imports it."""
-    missing = [name for name in _EXPORT_PACKAGES if importlib.util.find_spec(name) is None]
+    _need("export", _EXPORT_PACKAGES)
+
+
+def need_serve_extra() -> None:
+    """The same for the server."""
+    _need("serve", _SERVE_PACKAGES)
+
+
+def _need(extra: str, packages: Sequence[str]) -> None:
+    missing = [name for name in packages if not _is_installed(name)]
     if missing:
         raise MissingExtraError(
-            f"this verb needs {', '.join(missing)}. Run: pip install 'protohead[export,cpu]'"
+            f"this verb needs {', '.join(missing)}. Run: pip install 'protohead[{extra},cpu]'"
         )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # a module without a spec, put in place of one
+        return False
 
 
 def beside(model: str, name: str) -> Path | None:

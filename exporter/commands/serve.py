@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from exporter.commands.common import need_serve_extra
+
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
@@ -35,6 +37,7 @@ def serve(artifact: Path, **options: Any) -> None:
     ARTIFACT may be a link: pointing it at another artifact swaps the model while requests run.
     Every limit is an environment variable; see docs/serving.md.
     """
+    need_serve_extra()
     from serving.launch import launch
     from serving.settings import PREFIX, Settings
 
