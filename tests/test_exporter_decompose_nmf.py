@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decompose import multiplicative, nmf
+from exporter.decompose import Ending, multiplicative, nmf
 from tests.planted import plant
 
 # The objective is a difference of float32 products, |F|^2 - 2 F.EP + |EP|^2, each relative to
@@ -15,7 +15,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def random_features(size, seed):
-    """Sparse nonnegative features, (N, D), like those behind a ReLU."""
+    """Sparse nonnegative features, (n * p, d), like those behind a ReLU."""
     random = np.random.default_rng(seed)
     return np.maximum(random.normal(-0.3, 1, size), 0).astype(np.float32) + np.float32(1e-3)
 
@@ -190,10 +190,10 @@ def test_constant_features_are_factorised_exactly():
         assert np.isfinite(solution.value.prototypes).all()
 
 
-def test_reaching_the_limit_is_not_convergence():
+def test_descent_that_reaches_its_limit_says_so():
     features = random_features((40, 30), 0)
     presence, rows = np.ones((3, 40), np.float32), np.ones((3, 30), np.float32)
     rows[:, :3] += np.eye(3, dtype=np.float32)
     solution = nmf.descend(nmf.Dense(features), presence, rows, 0, 2, 1)
     assert solution.iterations == 2
-    assert not solution.converged
+    assert solution.ending is Ending.LIMIT

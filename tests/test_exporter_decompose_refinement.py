@@ -10,6 +10,7 @@ from exporter.decompose.refinement import (
     naive_split,
     nelder_mead_split,
 )
+from exporter.decompose.solution import Ending
 from exporter.errors import DecompositionError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -50,11 +51,11 @@ def test_nelder_mead_improves_a_problem_that_is_small_enough():
     assert nelder_mead_split(features, prototypes, residual).objective < 0.9 * start
 
 
-def test_stopping_at_the_limit_is_not_convergence():
+def test_nelder_mead_that_reaches_its_limit_says_so():
     features, prototypes, residual = random_problem(0, k=3, channels=20)
     solution = nelder_mead_split(features, prototypes, residual)
     assert solution.iterations == 100
-    assert not solution.converged
+    assert solution.ending is Ending.LIMIT
 
 
 def test_a_simplex_that_fits_no_memory_is_refused_at_once():

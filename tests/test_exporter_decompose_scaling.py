@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.decompose.scaling import scale
+from exporter.decompose.solution import Ending
 
 seeds = st.integers(0, 2**32 - 1)
 counts = st.sampled_from([1, 2, 3, 10])  # a few sizes: each compiles a problem of its own
@@ -23,7 +24,7 @@ def test_scaling_is_the_closed_form_of_least_squares(k, seed):
     np.testing.assert_allclose(solution.value, expected, atol=1e-5)
     residual = row - expected @ prototypes
     assert solution.objective == pytest.approx(residual @ residual, rel=1e-7)
-    assert solution.converged
+    assert solution.ending is Ending.SETTLED
 
 
 @given(k=counts, seed=seeds)
@@ -70,5 +71,5 @@ def test_equal_prototypes_still_have_a_solution():
     prototypes, row = random_problem(1, 0)
     single = scale(prototypes, row)
     twice = scale(np.vstack([prototypes, prototypes]), row)
-    assert twice.converged
+    assert twice.ending is Ending.SETTLED
     assert twice.objective == pytest.approx(single.objective, rel=1e-7)

@@ -12,7 +12,7 @@ IMAGES, POSITIONS = 5, 9
 
 
 def random_heatmaps(seed, count=6):
-    """Heatmaps (n * p, K) float32 of any sign."""
+    """Heatmaps (n * p, g) float32 of any sign."""
     return np.random.default_rng(seed).normal(size=(IMAGES * POSITIONS, count)).astype(np.float32)
 
 

@@ -21,6 +21,8 @@ from exporter.decompose.refinement import (
     require_simplex,
 )
 from exporter.decompose.regression import (
+    BUDGET,
+    LARGEST,
     NEXT_TURNS,
     SMALLEST,
     Alternation,
@@ -30,7 +32,7 @@ from exporter.decompose.regression import (
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import TO_FIT, TO_POINT, Rule, mean_overlap, select
 from exporter.decompose.shares import peak_shares
-from exporter.decompose.solution import Solution, Summary
+from exporter.decompose.solution import Ending, Solution, Summary
 from exporter.errors import DecompositionError
 
 Floats = npt.NDArray[np.float32]
@@ -38,6 +40,13 @@ Doubles = npt.NDArray[np.float64]
 Method = Literal["evidence", "paper", "naive"]
 
 MINIMUM_IMAGES = 2  # one to fit and one to look at unseen
+_MEANING = {
+    Ending.LIMIT: "The contributions still add up, but the step had not settled: where these "
+    "prototypes point may change with other images or another seed",
+    Ending.BUDGET: f"The contributions still add up, but even at lambda = {LARGEST:g} the norms of "
+    f"these prototypes add up to more than {BUDGET:g} times that of the row: their heatmaps cancel "
+    "each other, so do not read one without the others",
+}
 
 
 @dataclass(frozen=True)
@@ -136,9 +145,9 @@ def decompose(
         scaling=scaling.summary(),
         refinement=refined.summary,
         warnings=(
-            *_unconverged("discovery", discovery),
-            *_unconverged("scaling", scaling),
-            *_unconverged("refinement", refined.summary),
+            *_unsettled("discovery", discovery),
+            *_unsettled("scaling", scaling),
+            *_unsettled("refinement", refined.summary),
             *refined.warnings,
         ),
     )
@@ -184,7 +193,7 @@ def _split_evidence(
     """Regresses the part evidence; prototype i began as part i of the discovery returned."""
     discovery = discover(features, row, "evidence", prototypes, seed)
     if prototypes == 1:
-        done = Summary(iterations=0, objective=0.0, converged=True)
+        done = Summary(iterations=0, objective=0.0, ending=Ending.SETTLED)
         return discovery, _Refined(row[None], None, done)
     turns = Alternation(features, row)
     settled = turns.settle(discovery.value.presence, SMALLEST)
@@ -201,7 +210,10 @@ def _split_evidence(
     # No more turns: they would lead back to where k parts settle.
     fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
     found = turns.within_budget(fitted, 0)
-    return selection, _Refined(found.prototypes, found.regularization, turns.summary(found))
+    # The first parts are not returned, but what they needed of lambda decided which are.
+    warnings = _unsettled("discovery of the first parts", discovery)
+    summary = turns.summary(found)
+    return selection, _Refined(found.prototypes, found.regularization, summary, warnings)
 
 
 def _select(
@@ -236,7 +248,7 @@ def _refine_residual(
         shares = equal_split(len(alpha), residual)
         warnings.append("refinement: the scales cancel, so the residual was split evenly")
     objective = Heatmaps(features, basis).mismatch(shares)
-    done = Summary(iterations=0, objective=objective, converged=True)
+    done = Summary(iterations=0, objective=objective, ending=Ending.SETTLED)
     return _Refined(scaled + shares, None, done, tuple(warnings))
 
 
@@ -246,13 +258,13 @@ def _complete(prototypes: Doubles, row: Doubles) -> Doubles:
     return np.vstack([others, row - others.sum(axis=0)])
 
 
-def _unconverged(step: str, summary: Summary) -> tuple[str, ...]:
-    """Returns a warning when a step reached its limit before it converged."""
-    if summary.converged:
+def _unsettled(step: str, summary: Summary) -> tuple[str, ...]:
+    """A warning where a step did not settle: how it ended, and what that means for the user."""
+    if summary.ending is Ending.SETTLED:
         return ()
     return (
-        f"{step}: not converged after {summary.iterations} iterations, "
-        f"objective {summary.objective:.6g}",
+        f"{step}: {summary.ending.value} after {summary.iterations} iterations, objective "
+        f"{summary.objective:.6g}. {_MEANING[summary.ending]}",
     )
 
 

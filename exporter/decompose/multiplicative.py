@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.decompose.nmf import Factors
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Ending, Solution
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]
         value=Factors(presence, rows),
         iterations=iterations,
         objective=trace[-1],
-        converged=converged,
+        ending=Ending.of(converged),
         trace=trace,
     )
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import qr
 
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Ending, Solution
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,7 +34,7 @@ COMPRESSED_TOLERANCE = 2e-4
 COMPRESSED_LIMIT = 80
 COMPRESSED_SWEEPS = 1
 TOLERANCE = 1e-3
-LIMIT = 200
+_LIMIT = 200
 ROUNDING = 1e-6  # a smaller fall of the objective is beyond float32
 SWEEPS = 3  # each costs (N + D)k^2, little beside the pass over F that it makes the most of
 
@@ -128,7 +128,7 @@ def factorize(features: Floats, prototypes: int, seed: int) -> Solution[Factors]
     compressed = compress(features, 2 * prototypes + OVERSAMPLING, seed)
     presence, rows = starting_factors(compressed, prototypes)
     descend(compressed, presence, rows, COMPRESSED_TOLERANCE, COMPRESSED_LIMIT, COMPRESSED_SWEEPS)
-    return descend(Dense(features), presence, rows, TOLERANCE, LIMIT, SWEEPS)
+    return descend(Dense(features), presence, rows, TOLERANCE, _LIMIT, SWEEPS)
 
 
 def compress(features: Floats, rank: int, seed: int) -> LowRank:
@@ -218,7 +218,7 @@ def descend(
         value=Factors(presence.T, prototypes),
         iterations=len(trace),
         objective=trace[-1],
-        converged=converged,
+        ending=Ending.of(converged),
         trace=tuple(trace),
     )
 

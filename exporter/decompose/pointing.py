@@ -27,7 +27,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from exporter.decompose.shares import POWER, peak_shares, positive_shares, ratio, relative_heat
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Ending, Solution
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -65,7 +65,8 @@ def point(
         shares, parts = problem.read(problem.heatmaps(prototypes))
         moved = float(np.abs(shares - before).sum()) / (2 * len(shares))
         turns += 1
-    return Solution(value=prototypes, iterations=turns, objective=value, converged=moved <= SETTLED)
+    ending = Ending.of(moved <= SETTLED)
+    return Solution(value=prototypes, iterations=turns, objective=value, ending=ending)
 
 
 @dataclass(frozen=True)

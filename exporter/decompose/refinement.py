@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from exporter.decompose.norm import z_score
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Ending, Solution
 from exporter.errors import DecompositionError
 
 Doubles = npt.NDArray[np.float64]
@@ -51,7 +51,10 @@ def nelder_mead_split(
     start = equal_split(count, residual)
     if count == 1:
         return Solution(
-            value=start, iterations=0, objective=heatmaps.mismatch(start), converged=True
+            value=start,
+            iterations=0,
+            objective=heatmaps.mismatch(start),
+            ending=Ending.SETTLED,
         )
 
     def objective(free: Doubles) -> float:
@@ -67,7 +70,7 @@ def nelder_mead_split(
         value=_complete(result.x, residual),
         iterations=int(result.nit),
         objective=float(result.fun),
-        converged=bool(result.success),
+        ending=Ending.of(result.success),
     )
 
 

@@ -35,6 +35,12 @@ many for few channels it is how parts differ. Both rules mean the same for every
 fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
 bird are nearly copies. Neither needs annotations. With this lambda the best of more candidates are
 found: selection.py. docs/method.md has the measurements.
+
+What has to settle are the turns of `Alternation.settle`, up to 30 from the presence of discovery:
+those of the k parts, from which the search for lambda starts, and those of the candidates, whose
+heat the final fit shares the evidence by. The turns at each further lambda, at most 5, need not:
+they are steps of a search, of which only the lambda is kept. Nor need those of a class that points:
+they are where pointing starts, and its own turns have to settle.
 """
 
 from dataclasses import dataclass
@@ -44,7 +50,7 @@ import numpy.typing as npt
 
 from exporter.decompose.ridge import Ridge, fit
 from exporter.decompose.shares import peak_shares, positive_shares, ratio
-from exporter.decompose.solution import Summary
+from exporter.decompose.solution import Ending, Summary
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -113,12 +119,14 @@ class Settled:
         shares: m, (N, k) float32.
         prototypes: p~, (k, D) float64, fitted to the shares; they sum to v up to float32 rounding.
         within: whether they are within the budget (d).
+        stayed: whether the shares stayed before the turns ran out; true where none were asked for.
     """
 
     regularization: float
     shares: Floats
     prototypes: Doubles
     within: bool
+    stayed: bool
 
 
 class Alternation:
@@ -131,10 +139,11 @@ class Alternation:
     Attributes:
         images: n.
         turns: taken so far.
+        settled: whether the shares stayed each time that they had to.
     """
 
     def __init__(self, features: Floats, row: Doubles) -> None:
-        self.images, self.turns = len(features), 0
+        self.images, self.turns, self.settled = len(features), 0, True
         self._flat, self._row = features.reshape(-1, features.shape[2]), row
         self._ridge = Ridge(self._flat)
         self._evidence = self._flat @ row.astype(np.float32)  # s, (N,)
@@ -142,7 +151,9 @@ class Alternation:
 
     def settle(self, presence: Floats, regularization: float) -> Settled:
         """Takes turns from the presence of discovery, E, (N, k) float32, until the shares stay."""
-        return self.at(regularization, peak_shares(presence, self.images), FIRST_TURNS)
+        found = self.at(regularization, peak_shares(presence, self.images), FIRST_TURNS)
+        self.settled = self.settled and found.stayed
+        return found
 
     def at(self, regularization: float, shares: Floats, limit: int) -> Settled:
         """Takes turns with a lambda until the shares stay, at most so many; then fits to them."""
@@ -157,7 +168,8 @@ class Alternation:
         weights, _, rest = self._split(shares)
         prototypes = np.outer(weights, self._row) + self._ridge.coefficients(rest)
         within = sum_of_norms(prototypes) <= self._budget
-        return Settled(regularization, shares, prototypes, within)
+        stayed = limit == 0 or moved <= SETTLED
+        return Settled(regularization, shares, prototypes, within, stayed)
 
     def within_budget(self, found: Settled, limit: int) -> Settled:
         """Raises lambda until (d) holds, to a factor of 2^(1/4).
@@ -192,11 +204,11 @@ class Alternation:
         """Returns how it was found.
 
         One iteration is a turn; the objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the
-        shares; converged when (d) holds, which even the largest lambda may not reach.
+        shares. Over the budget where (d) does not hold, else at the limit where the shares had to
+        stay and did not.
         """
-        return Summary(
-            iterations=self.turns, objective=self._objective(found), converged=found.within
-        )
+        ending = Ending.of(self.settled) if found.within else Ending.BUDGET
+        return Summary(iterations=self.turns, objective=self._objective(found), ending=ending)
 
     def _objective(self, found: Settled) -> float:
         """Returns sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from cvxpy.atoms.sum_squares import sum_squares
 
-from exporter.decompose.solution import Solution
+from exporter.decompose.solution import Ending, Solution
 
 Doubles = npt.NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def scale(prototypes: npt.NDArray[np.floating], row: Doubles) -> Solution[Double
         value=alpha,
         iterations=solution.iterations,
         objective=float(residual @ residual),
-        converged=solution.converged,
+        ending=solution.ending,
     )
 
 
@@ -68,7 +68,7 @@ class _LeastSquares:
                 value=np.array(self._alpha.value, dtype=np.float64),
                 iterations=self._problem.solver_stats.num_iters or 0,
                 objective=float(self._problem.value),
-                converged=self._problem.status == cp.OPTIMAL,
+                ending=Ending.of(self._problem.status == cp.OPTIMAL),
             )
 
 
