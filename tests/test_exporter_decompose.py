@@ -1,4 +1,5 @@
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
 from exporter.decompose.pointing import point
 from exporter.decompose.regression import BUDGET, LARGEST, SMALLEST, Alternation, sum_of_norms
 from exporter.decompose.scaling import scale
-from exporter.decompose.selection import TO_POINT, mean_overlap, select
+from exporter.decompose.selection import TO_FIT, TO_POINT, mean_overlap, select
+from exporter.decompose.shares import POWER
 from exporter.decompose.solution import Summary
 from exporter.errors import DecompositionError
 from tests.planted import opposed_parts, plant
@@ -358,3 +360,23 @@ def test_shapes_that_do_not_fit_are_refused():
     features, row = random_class(0)
     with pytest.raises(DecompositionError, match=r"got \(6, 9, 20\) and \(19,\)"):
         decompose(features, row[:-1], method="evidence", prototypes=3, seed=0)
+
+
+def test_the_documented_numbers_are_those_of_the_code():
+    method = (Path(__file__).parents[1] / "docs" / "method.md").read_text(encoding="utf-8")
+    text = " ".join(method.split())
+    for written in (
+        f"m_i = e_i^{POWER} / sum_j e_j^{POWER} (b)",
+        f">= {regression.AGREEMENT:g} (c)",
+        f"<= {BUDGET:g} |v| (d)",
+        f"+ {pointing.WEIGHT:g} sum_i sum_n a_ni",
+        f"b = ln({pointing.MASS} p)",
+        f"So {TO_FIT.candidates}k candidates",
+        f"rho = {TO_FIT.apart:g} (f)",
+        f"selects of {TO_POINT.candidates}k with rho = {TO_POINT.apart:g}",
+        f"It starts at {SMALLEST:g},",
+        f"even lambda = {LARGEST:g} does not meet (d)",
+        f"of the candidates, within {regression.FIRST_TURNS}",
+        f"of the pointing, within {pointing.TURNS}",
+    ):
+        assert written in text

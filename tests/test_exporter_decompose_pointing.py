@@ -101,6 +101,14 @@ def test_a_solve_goes_downhill_and_keeps_the_sum(seed):
     np.testing.assert_allclose(found.sum(axis=0), start.sum(axis=0), atol=1e-12)
 
 
+def test_a_solve_mends_the_sum_of_where_it_begins():
+    features, row, presence = random_class(0)
+    problem = Pointing(features, row, 1.0)
+    _, parts = problem.read(presence)
+    found, _ = problem.solve(parts, np.outer(parts.weights, row) + 0.1)
+    np.testing.assert_allclose(found.sum(axis=0), row, atol=5e-6)  # the weights are float32
+
+
 def weak_beside_strong():
     """Two parts, of which one holds little evidence and shares its main channel with the other.
 

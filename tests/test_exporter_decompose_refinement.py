@@ -80,6 +80,30 @@ def test_heatmaps_of_any_scale_and_offset_are_the_same_to_norm(seed):
     np.testing.assert_allclose(z_score(5 * heatmaps + 3), z_score(heatmaps), atol=1e-9)
 
 
+@given(seed=seeds)
+def test_norm_is_over_the_positions_of_each_image_and_prototype(seed):
+    heatmaps = np.random.default_rng(seed).normal(2, 3, size=(4, 9, 3))
+    normal = z_score(heatmaps)
+    np.testing.assert_allclose(normal.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(normal.std(axis=1), 1, rtol=1e-12)
+
+
+@given(seed=seeds)
+def test_the_objective_is_the_papers_equation_6(seed):
+    features, prototypes, _ = random_problem(seed)
+    shares = np.random.default_rng(seed).normal(size=prototypes.shape)
+    expected = 0.0
+    for image in features.astype(np.float64):
+        for prototype, share in zip(prototypes, shares, strict=True):
+            one, other = image @ prototype, image @ share
+            expected += np.sum(
+                ((one - one.mean()) / one.std() - (other - other.mean()) / other.std()) ** 2
+            )
+    assert Heatmaps(features, prototypes).mismatch(shares) == pytest.approx(expected, rel=1e-9)
+    # Norm forgets scale, so the prototypes themselves are a perfect answer.
+    assert Heatmaps(features, prototypes).mismatch(2 * prototypes) == pytest.approx(0, abs=1e-9)
+
+
 @given(value=st.floats(-1e6, 1e6))
 def test_a_flat_heatmap_has_no_pattern(value):
     for dtype in (np.float32, np.float64):

@@ -138,6 +138,27 @@ def test_turns_on_the_way_to_the_budget_end_within_it(seed):
     assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-6)
 
 
+def test_no_turns_begin_with_the_shares_of_a_larger_lambda(monkeypatch):
+    # Heatmaps that a large lambda once made alike would not part again.
+    features, row, presence = opposed_parts(images=4, noise=0.15)
+    turns, first = settled(features, row, presence)
+    assert not first.within
+    ended = [(first.regularization, first.shares)]
+    at = Alternation.at
+
+    def spied(self, regularization, shares, limit):
+        came_from = [value for value, known in ended if known is shares]
+        assert came_from
+        assert max(came_from) < regularization
+        found = at(self, regularization, shares, limit)
+        ended.append((regularization, found.shares))
+        return found
+
+    monkeypatch.setattr(Alternation, "at", spied)
+    assert turns.within_budget(first, NEXT_TURNS).within
+    assert len(ended) >= 2 + regression.HALVINGS
+
+
 def settled(features, row, presence):
     """The turns of a class, and where they ended with the smallest lambda."""
     turns = Alternation(features, row)
@@ -154,6 +175,23 @@ def test_a_class_is_not_determined_where_the_halves_disagree():
     turns, found = settled(*opposed_parts(images=4, noise=0.15))
     assert not found.within
     assert not turns.determined(found)
+
+
+@pytest.mark.parametrize(("agreement", "determined"), [(0.979, False), (0.98, True)])
+def test_halves_agree_from_a_correlation_of_0_98(monkeypatch, agreement, determined):
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    monkeypatch.setattr(regression, "half_agreement", lambda *_: agreement)
+    assert turns.determined(found) == determined
+
+
+@given(seed=seeds)
+def test_the_objective_is_the_relative_error_of_the_evidence_of_the_parts(seed):
+    features, row, presence = random_class(seed)
+    turns, found = settled(features, row, presence)
+    flat = features.reshape(-1, features.shape[2]).astype(np.float64)
+    targets = found.shares * (flat @ row)[:, None]
+    missed = np.sum((flat @ found.prototypes.T - targets) ** 2) / np.sum(targets**2)
+    assert turns.summary(found).objective == pytest.approx(missed, rel=1e-4)  # float32
 
 
 def test_near_copies_within_the_budget_determine_nothing(monkeypatch):

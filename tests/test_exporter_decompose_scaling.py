@@ -1,3 +1,4 @@
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,3 +74,24 @@ def test_equal_prototypes_still_have_a_solution():
     twice = scale(np.vstack([prototypes, prototypes]), row)
     assert twice.ending is Ending.SETTLED
     assert twice.objective == pytest.approx(single.objective, rel=1e-7)
+
+
+def test_a_problem_solved_before_changes_no_bit():
+    first, row = random_problem(3, 0)
+    other, another = random_problem(3, 1)
+    alone = scale(first, row).value
+    scale(other, another)
+    np.testing.assert_array_equal(scale(first, row).value, alone)
+
+
+def test_a_solver_that_misses_its_tolerances_has_not_settled(monkeypatch):
+    prototypes, row = random_problem(3, 0)
+    scale(prototypes, row)  # compiled, so that only the solve is replaced
+    solve = cp.Problem.solve
+
+    def inaccurate(problem, **options):
+        solve(problem, **options)
+        problem._status = cp.OPTIMAL_INACCURATE
+
+    monkeypatch.setattr(cp.Problem, "solve", inaccurate)
+    assert scale(prototypes, row).ending is Ending.LIMIT

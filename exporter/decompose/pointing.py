@@ -148,10 +148,10 @@ class Pointing:
 
         Args:
             parts: What is asked.
-            prototypes: (k, d) float64; they sum to v.
+            prototypes: (k, d) float64, to begin with.
 
         Returns:
-            The prototypes, (k, d) float64, which sum to what they summed to before, and (e).
+            The prototypes, (k, d) float64, which sum to v up to float32 rounding, and (e).
         """
         known = np.outer(parts.weights, self._row)
 
