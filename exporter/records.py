@@ -80,6 +80,7 @@ def _evidence(crop: Crop, file: str, dataset: Dataset) -> EvidenceRecord:
 
 
 def _solve(summary: Summary) -> SolveRecord:
+    """How a step went; the format tells settled from not, the warnings tell how it ended."""
     return SolveRecord(
         iterations=summary.iterations,
         objective=summary.objective,

@@ -3,7 +3,7 @@
 Adding one vector to every head row changes every logit of an image by the same amount, which a
 softmax forgets. The mean row is such a part; v - mean is split into prototypes and the mean's
 share of every logit is reported once, as ``common``. A sigmoid forgets nothing, so there every
-row is split whole. docs/method.md has the measurements.
+row is split whole. docs/notebook.md has the measurements.
 
 Symbols: c classes, k prototypes, d channels.
 """

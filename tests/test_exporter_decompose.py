@@ -1,16 +1,19 @@
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from exporter.decompose import decompose
+from exporter.decompose import Ending, decompose, decomposition, nmf, pointing, regression
 from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
 from exporter.decompose.pointing import point
-from exporter.decompose.regression import BUDGET, SMALLEST, Alternation, sum_of_norms
+from exporter.decompose.regression import BUDGET, LARGEST, SMALLEST, Alternation, sum_of_norms
 from exporter.decompose.scaling import scale
-from exporter.decompose.selection import TO_POINT, mean_overlap, select
+from exporter.decompose.selection import TO_FIT, TO_POINT, mean_overlap, select
+from exporter.decompose.shares import POWER
+from exporter.decompose.solution import Summary
 from exporter.errors import DecompositionError
 from tests.planted import opposed_parts, plant
 
@@ -22,7 +25,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def random_class(seed, images=6, positions=9, channels=20):
-    """Sparse features of any sign (n, p, D) and a head row (D,)."""
+    """Sparse features of any sign (n, p, d) and a head row (d,)."""
     random = np.random.default_rng(seed)
     features = random.normal(-0.2, 1, (images, positions, channels))
     features[features < 0] *= 0.1  # as behind a smooth activation
@@ -201,13 +204,83 @@ def test_what_the_prototypes_leave_of_the_row_is_reported(method):
     assert (found.regularization is not None) == (method == "evidence")
 
 
-def test_a_solver_at_its_limit_is_a_warning():
+def test_the_papers_solver_at_its_limit_is_a_warning():
     features, row = random_class(0)
     found = decompose(features, row, method="paper", prototypes=3, seed=0)
-    assert not found.refinement.converged
-    assert any(
-        warning.startswith("refinement: not converged after 100 iterations")
-        for warning in found.warnings
+    assert found.refinement.ending is Ending.LIMIT
+    assert [warning.split(", ")[0] for warning in found.warnings] == [
+        "refinement: limit reached after 100 iterations"
+    ]
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_what_settles_has_no_warning(method):
+    planted = plant()
+    found = decompose(planted.features, planted.row, method=method, prototypes=3, seed=0)
+    for summary in (found.discovery, found.scaling, found.refinement):
+        assert summary.ending is Ending.SETTLED
+    assert found.warnings == ()
+
+
+def test_turns_that_run_out_are_a_warning(monkeypatch):
+    planted = plant()
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    found = decompose(planted.features, planted.row, method="evidence", prototypes=3, seed=0)
+    assert found.refinement.ending is Ending.LIMIT
+    # One turn of the parts and one of the candidates.
+    assert found.refinement.iterations == 2
+    (warning,) = found.warnings
+    assert warning.startswith("refinement: limit reached after 2 iterations, objective 0.")
+    assert "still add up" in warning
+
+
+def test_a_budget_that_no_lambda_meets_is_a_warning(monkeypatch):
+    monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
+    features, row = random_class(0)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    assert found.refinement.ending is Ending.BUDGET
+    assert found.regularization == LARGEST
+    (warning,) = found.warnings
+    assert warning.startswith("refinement: over the budget after")
+    assert "even at lambda = 128" in warning
+
+
+def test_the_turns_of_the_search_for_lambda_need_not_settle(monkeypatch):
+    monkeypatch.setattr(decomposition, "NEXT_TURNS", 1)
+    features, row, _ = opposed_parts(images=4, noise=0.15)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    assert found.regularization > SMALLEST
+    assert found.refinement.ending is Ending.SETTLED
+
+
+def test_a_class_that_points_ends_as_its_pointing_ends(monkeypatch):
+    features, row, _ = opposed_parts(images=200, noise=0.05)
+    # The turns before are its start, and a start need not settle.
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    settled = decompose(features, row, method="evidence", prototypes=2, seed=0)
+    assert settled.refinement.ending is Ending.SETTLED
+    assert settled.warnings == ()
+    monkeypatch.setattr(pointing, "TURNS", 1)
+    cut = decompose(features, row, method="evidence", prototypes=2, seed=0)
+    assert cut.refinement.ending is Ending.LIMIT
+    assert cut.warnings[0].startswith("refinement: limit reached after 1 iterations")
+
+
+def test_both_discoveries_that_decide_a_class_warn_at_their_limit(monkeypatch):
+    monkeypatch.setattr(nmf, "_LIMIT", 1)
+    planted = plant()
+    found = decompose(planted.features, planted.row, method="evidence", prototypes=3, seed=0)
+    assert found.discovery.ending is Ending.LIMIT
+    assert [warning.split(":")[0] for warning in found.warnings] == [
+        "discovery",
+        "discovery of the first parts",
+    ]
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_only_what_settled_is_recorded_as_converged(ending):
+    assert Summary(iterations=1, objective=0.0, ending=ending).converged == (
+        ending is Ending.SETTLED
     )
 
 
@@ -287,3 +360,23 @@ def test_shapes_that_do_not_fit_are_refused():
     features, row = random_class(0)
     with pytest.raises(DecompositionError, match=r"got \(6, 9, 20\) and \(19,\)"):
         decompose(features, row[:-1], method="evidence", prototypes=3, seed=0)
+
+
+def test_the_documented_numbers_are_those_of_the_code():
+    method = (Path(__file__).parents[1] / "docs" / "method.md").read_text(encoding="utf-8")
+    text = " ".join(method.split())
+    for written in (
+        f"m_i = e_i^{POWER} / sum_j e_j^{POWER} (b)",
+        f">= {regression.AGREEMENT:g} (c)",
+        f"<= {BUDGET:g} |v| (d)",
+        f"+ {pointing.WEIGHT:g} sum_i sum_n a_ni",
+        f"b = ln({pointing.MASS} p)",
+        f"So {TO_FIT.candidates}k candidates",
+        f"rho = {TO_FIT.apart:g} (f)",
+        f"selects of {TO_POINT.candidates}k with rho = {TO_POINT.apart:g}",
+        f"It starts at {SMALLEST:g},",
+        f"even lambda = {LARGEST:g} does not meet (d)",
+        f"of the candidates, within {regression.FIRST_TURNS}",
+        f"of the pointing, within {pointing.TURNS}",
+    ):
+        assert written in text

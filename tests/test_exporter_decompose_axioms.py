@@ -29,7 +29,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @dataclass(frozen=True)
 class Explained:
-    """A head row and its prototypes (k, D)."""
+    """A head row and its prototypes (k, d)."""
 
     row: NDArray[np.float64]
     prototypes: NDArray[np.float64]

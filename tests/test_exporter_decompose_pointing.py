@@ -7,6 +7,7 @@ from exporter.decompose import pointing
 from exporter.decompose.pointing import MASS, WEIGHT, Pointing, point
 from exporter.decompose.ridge import fit
 from exporter.decompose.shares import peak_shares, positive_shares
+from exporter.decompose.solution import Ending
 from tests.planted import plant
 
 seeds = st.integers(0, 2**32 - 1)
@@ -14,7 +15,7 @@ IMAGES, POSITIONS, CHANNELS = 6, 9, 12
 
 
 def random_class(seed, k=3):
-    """Features of any sign (n, p, D), a head row (D,) and a presence (n * p, k)."""
+    """Features of any sign (n, p, d), a head row (d,) and a presence (n * p, k)."""
     random = np.random.default_rng(seed)
     features = random.normal(0.2, 1, (IMAGES, POSITIONS, CHANNELS)).astype(np.float32)
     presence = np.maximum(random.normal(size=(IMAGES * POSITIONS, k)), 0).astype(np.float32)
@@ -31,7 +32,7 @@ def test_the_prototypes_sum_to_the_row_whatever_lambda_is(seed, k, value):
 
 
 def objective(features, row, presence, corrections, value):
-    """(a) as it is written, in float64 and one image and part at a time."""
+    """(e) as it is written, in float64 and one image and part at a time."""
     flat = features.reshape(-1, CHANNELS).astype(np.float64)
     shares = peak_shares(presence, IMAGES).astype(np.float64)
     targets = shares * (flat @ row)[:, None]
@@ -72,7 +73,7 @@ def test_the_gradient_is_that_of_the_objective(seed, k):
     random = np.random.default_rng(seed)
     free, way = 0.1 * random.normal(size=(2, k, CHANNELS))
     _, gradient = problem.value(parts, free)
-    step = 0.05  # heatmaps are float32, and (a) bends little over this
+    step = 0.05  # heatmaps are float32, and (e) bends little over this
     ahead, behind = (problem.value(parts, free + sign * step * way)[0] for sign in (1, -1))
     slope = (ahead - behind) / (2 * step)
     size = np.linalg.norm(gradient) * np.linalg.norm(way)
@@ -100,10 +101,18 @@ def test_a_solve_goes_downhill_and_keeps_the_sum(seed):
     np.testing.assert_allclose(found.sum(axis=0), start.sum(axis=0), atol=1e-12)
 
 
+def test_a_solve_mends_the_sum_of_where_it_begins():
+    features, row, presence = random_class(0)
+    problem = Pointing(features, row, 1.0)
+    _, parts = problem.read(presence)
+    found, _ = problem.solve(parts, np.outer(parts.weights, row) + 0.1)
+    np.testing.assert_allclose(found.sum(axis=0), row, atol=5e-6)  # the weights are float32
+
+
 def weak_beside_strong():
     """Two parts, of which one holds little evidence and shares its main channel with the other.
 
-    Returns features (n, p, D), a head row (D,), and which positions hold the weak part (n, p).
+    Returns features (n, p, d), a head row (d,), and which positions hold the weak part (n, p).
     """
     random = np.random.default_rng(0)
     weak = np.stack([random.permutation(POSITIONS) < 3 for _ in range(40)])
@@ -137,7 +146,7 @@ def test_planted_parts_keep_their_places():
     presence = np.eye(3, dtype=np.float32)[planted.part.ravel()]
     solution = point(planted.features, planted.row, presence, 1.0)
     heatmaps = planted.features @ solution.value.T
-    assert solution.converged
+    assert solution.ending is Ending.SETTLED
     np.testing.assert_array_equal(heatmaps.argmax(axis=2), planted.part)
 
 
@@ -154,8 +163,8 @@ def test_no_evidence_at_all_still_sums_to_the_row(seed):
     np.testing.assert_array_equal(point(features, np.zeros(CHANNELS), presence, 1.0).value, 0)
 
 
-def test_turns_that_run_out_are_not_converged(monkeypatch):
+def test_turns_that_run_out_end_at_their_limit(monkeypatch):
     features, row, presence = random_class(0)
     monkeypatch.setattr(pointing, "TURNS", 1)
     solution = point(features, row, presence, 1.0)
-    assert (solution.iterations, solution.converged) == (1, False)
+    assert (solution.iterations, solution.ending) == (1, Ending.LIMIT)

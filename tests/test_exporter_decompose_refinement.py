@@ -10,6 +10,7 @@ from exporter.decompose.refinement import (
     naive_split,
     nelder_mead_split,
 )
+from exporter.decompose.solution import Ending
 from exporter.errors import DecompositionError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -50,11 +51,11 @@ def test_nelder_mead_improves_a_problem_that_is_small_enough():
     assert nelder_mead_split(features, prototypes, residual).objective < 0.9 * start
 
 
-def test_stopping_at_the_limit_is_not_convergence():
+def test_nelder_mead_that_reaches_its_limit_says_so():
     features, prototypes, residual = random_problem(0, k=3, channels=20)
     solution = nelder_mead_split(features, prototypes, residual)
     assert solution.iterations == 100
-    assert not solution.converged
+    assert solution.ending is Ending.LIMIT
 
 
 def test_a_simplex_that_fits_no_memory_is_refused_at_once():
@@ -77,6 +78,30 @@ def test_the_naive_split_does_not_exist_where_the_scales_cancel(alpha):
 def test_heatmaps_of_any_scale_and_offset_are_the_same_to_norm(seed):
     heatmaps = np.random.default_rng(seed).normal(size=(4, 9, 3))
     np.testing.assert_allclose(z_score(5 * heatmaps + 3), z_score(heatmaps), atol=1e-9)
+
+
+@given(seed=seeds)
+def test_norm_is_over_the_positions_of_each_image_and_prototype(seed):
+    heatmaps = np.random.default_rng(seed).normal(2, 3, size=(4, 9, 3))
+    normal = z_score(heatmaps)
+    np.testing.assert_allclose(normal.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(normal.std(axis=1), 1, rtol=1e-12)
+
+
+@given(seed=seeds)
+def test_the_objective_is_the_papers_equation_6(seed):
+    features, prototypes, _ = random_problem(seed)
+    shares = np.random.default_rng(seed).normal(size=prototypes.shape)
+    expected = 0.0
+    for image in features.astype(np.float64):
+        for prototype, share in zip(prototypes, shares, strict=True):
+            one, other = image @ prototype, image @ share
+            expected += np.sum(
+                ((one - one.mean()) / one.std() - (other - other.mean()) / other.std()) ** 2
+            )
+    assert Heatmaps(features, prototypes).mismatch(shares) == pytest.approx(expected, rel=1e-9)
+    # Norm forgets scale, so the prototypes themselves are a perfect answer.
+    assert Heatmaps(features, prototypes).mismatch(2 * prototypes) == pytest.approx(0, abs=1e-9)
 
 
 @given(value=st.floats(-1e6, 1e6))

@@ -16,6 +16,7 @@ from exporter.decompose.regression import (
 )
 from exporter.decompose.ridge import Ridge
 from exporter.decompose.shares import peak_shares
+from exporter.decompose.solution import Ending
 from tests.planted import opposed_parts, plant
 
 seeds = st.integers(0, 2**32 - 1)
@@ -24,7 +25,7 @@ POSITIONS = 9
 
 
 def random_class(seed, images=6, channels=20, k=3):
-    """Features of any sign (n, p, D), a head row (D,) and a presence (n * p, k)."""
+    """Features of any sign (n, p, d), a head row (d,) and a presence (n * p, k)."""
     random = np.random.default_rng(seed)
     features = random.normal(0.2, 1, (images, POSITIONS, channels)).astype(np.float32)
     presence = np.maximum(random.normal(size=(images * POSITIONS, k)), 0).astype(np.float32)
@@ -48,7 +49,7 @@ def test_the_prototypes_sum_to_the_row_whatever_lambda_is(seed, k, value):
     found = regress_with(value, features, row, presence)
     assert found.regularization == value
     # Completeness is exact in real numbers; here k corrections are solved in float32 with a
-    # condition of at most 1 + D / lambda = 21.
+    # condition of at most 1 + d / lambda = 21.
     np.testing.assert_allclose(found.prototypes.sum(axis=0), row, atol=2e-5)
 
 
@@ -60,13 +61,13 @@ def test_the_ridge_is_its_closed_form_with_few_rows_and_with_many(seed, value, r
     system = Ridge(features)
     for strength in (2 * value, value):  # fitting again forgets the lambda before
         system.strengthen(strength)
-    # Float32 and a condition of at most 1 + D / lambda = 21.
+    # Float32 and a condition of at most 1 + d / lambda = 21.
     expected = closed_form(features, targets, value)
     np.testing.assert_allclose(system.coefficients(targets), expected, atol=2e-5)
 
 
 def closed_form(features, targets, value):
-    """(F'F + lambda tr(F'F)/D I)^-1 F'Y in float64, as (k, D)."""
+    """(F'F + lambda tr(F'F)/d I)^-1 F'Y in float64, as (k, d)."""
     f = features.astype(np.float64)
     gram = f.T @ f
     shift = value * np.trace(gram) / len(gram) * np.eye(len(gram))
@@ -137,6 +138,27 @@ def test_turns_on_the_way_to_the_budget_end_within_it(seed):
     assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-6)
 
 
+def test_no_turns_begin_with_the_shares_of_a_larger_lambda(monkeypatch):
+    # Heatmaps that a large lambda once made alike would not part again.
+    features, row, presence = opposed_parts(images=4, noise=0.15)
+    turns, first = settled(features, row, presence)
+    assert not first.within
+    ended = [(first.regularization, first.shares)]
+    at = Alternation.at
+
+    def spied(self, regularization, shares, limit):
+        came_from = [value for value, known in ended if known is shares]
+        assert came_from
+        assert max(came_from) < regularization
+        found = at(self, regularization, shares, limit)
+        ended.append((regularization, found.shares))
+        return found
+
+    monkeypatch.setattr(Alternation, "at", spied)
+    assert turns.within_budget(first, NEXT_TURNS).within
+    assert len(ended) >= 2 + regression.HALVINGS
+
+
 def settled(features, row, presence):
     """The turns of a class, and where they ended with the smallest lambda."""
     turns = Alternation(features, row)
@@ -153,6 +175,23 @@ def test_a_class_is_not_determined_where_the_halves_disagree():
     turns, found = settled(*opposed_parts(images=4, noise=0.15))
     assert not found.within
     assert not turns.determined(found)
+
+
+@pytest.mark.parametrize(("agreement", "determined"), [(0.979, False), (0.98, True)])
+def test_halves_agree_from_a_correlation_of_0_98(monkeypatch, agreement, determined):
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    monkeypatch.setattr(regression, "half_agreement", lambda *_: agreement)
+    assert turns.determined(found) == determined
+
+
+@given(seed=seeds)
+def test_the_objective_is_the_relative_error_of_the_evidence_of_the_parts(seed):
+    features, row, presence = random_class(seed)
+    turns, found = settled(features, row, presence)
+    flat = features.reshape(-1, features.shape[2]).astype(np.float64)
+    targets = found.shares * (flat @ row)[:, None]
+    missed = np.sum((flat @ found.prototypes.T - targets) ** 2) / np.sum(targets**2)
+    assert turns.summary(found).objective == pytest.approx(missed, rel=1e-4)  # float32
 
 
 def test_near_copies_within_the_budget_determine_nothing(monkeypatch):
@@ -188,13 +227,44 @@ def test_heatmaps_that_do_not_vary_do_not_agree():
     assert half_agreement(np.ones((8, 5), np.float32), 4, zeros, zeros, 1.0) == 0
 
 
-def test_a_budget_that_no_lambda_meets_is_not_converged(monkeypatch):
+def test_a_budget_that_no_lambda_meets_is_its_own_ending(monkeypatch):
     features, row, presence = random_class(0)
     monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
     turns, found = settled(features, row, presence)
     found = turns.within_budget(found, NEXT_TURNS)
-    assert not turns.summary(found).converged
+    assert turns.summary(found).ending is Ending.BUDGET
     assert found.regularization == LARGEST
+
+
+def test_shares_that_still_move_when_the_turns_run_out_have_not_settled(monkeypatch):
+    features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    turns, found = settled(features, row, presence)
+    assert not found.stayed
+    assert turns.summary(found).ending is Ending.LIMIT
+    # Turns that settle afterwards do not undo it.
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1000)
+    again = turns.settle(presence, LARGEST)
+    assert again.stayed
+    assert turns.summary(again).ending is Ending.LIMIT
+
+
+def test_turns_that_settle_in_the_last_one_allowed_have_settled(monkeypatch):
+    features, row, presence = random_class(0)
+    turns, found = settled(features, row, presence)
+    assert turns.turns < regression.FIRST_TURNS
+    monkeypatch.setattr(regression, "FIRST_TURNS", turns.turns)
+    turns, again = settled(features, row, presence)
+    np.testing.assert_array_equal(again.shares, found.shares)
+    assert turns.summary(again).ending is Ending.SETTLED
+
+
+def test_over_the_budget_is_said_even_of_turns_that_ran_out(monkeypatch):
+    features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "BUDGET", 0.9)
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    turns, found = settled(features, row, presence)
+    assert turns.summary(turns.within_budget(found, NEXT_TURNS)).ending is Ending.BUDGET
 
 
 def test_settled_shares_are_those_of_their_own_heatmaps():

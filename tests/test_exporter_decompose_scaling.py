@@ -1,9 +1,11 @@
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.decompose.scaling import scale
+from exporter.decompose.solution import Ending
 
 seeds = st.integers(0, 2**32 - 1)
 counts = st.sampled_from([1, 2, 3, 10])  # a few sizes: each compiles a problem of its own
@@ -23,7 +25,7 @@ def test_scaling_is_the_closed_form_of_least_squares(k, seed):
     np.testing.assert_allclose(solution.value, expected, atol=1e-5)
     residual = row - expected @ prototypes
     assert solution.objective == pytest.approx(residual @ residual, rel=1e-7)
-    assert solution.converged
+    assert solution.ending is Ending.SETTLED
 
 
 @given(k=counts, seed=seeds)
@@ -70,5 +72,26 @@ def test_equal_prototypes_still_have_a_solution():
     prototypes, row = random_problem(1, 0)
     single = scale(prototypes, row)
     twice = scale(np.vstack([prototypes, prototypes]), row)
-    assert twice.converged
+    assert twice.ending is Ending.SETTLED
     assert twice.objective == pytest.approx(single.objective, rel=1e-7)
+
+
+def test_a_problem_solved_before_changes_no_bit():
+    first, row = random_problem(3, 0)
+    other, another = random_problem(3, 1)
+    alone = scale(first, row).value
+    scale(other, another)
+    np.testing.assert_array_equal(scale(first, row).value, alone)
+
+
+def test_a_solver_that_misses_its_tolerances_has_not_settled(monkeypatch):
+    prototypes, row = random_problem(3, 0)
+    scale(prototypes, row)  # compiled, so that only the solve is replaced
+    solve = cp.Problem.solve
+
+    def inaccurate(problem, **options):
+        solve(problem, **options)
+        problem._status = cp.OPTIMAL_INACCURATE
+
+    monkeypatch.setattr(cp.Problem, "solve", inaccurate)
+    assert scale(prototypes, row).ending is Ending.LIMIT

@@ -12,7 +12,7 @@ IMAGES, POSITIONS = 5, 9
 
 
 def random_heatmaps(seed, count=6):
-    """Heatmaps (n * p, K) float32 of any sign."""
+    """Heatmaps (n * p, g) float32 of any sign."""
     return np.random.default_rng(seed).normal(size=(IMAGES * POSITIONS, count)).astype(np.float32)
 
 
@@ -55,6 +55,12 @@ def test_overlap_is_the_place_that_two_heatmaps_share():
     shared = overlap(np.stack([left, right, both, none], axis=1), images=1)
     expected = [[1, 0, 0.5, 0], [0, 1, 0.5, 0], [0.5, 0.5, 1, 0], [0, 0, 0, 0]]
     np.testing.assert_allclose(shared, expected, atol=1e-6)
+
+
+def test_places_are_fourth_powers_of_the_relative_heat():
+    # Half of the peak counts a sixteenth of its place: q = (16/17, 1/17) and (1/17, 16/17).
+    heatmaps = np.float32([[2, 5], [1, 10]])
+    np.testing.assert_allclose(overlap(heatmaps, images=1)[0, 1], 2 / 17, rtol=1e-6)
 
 
 def test_the_mean_overlap_is_over_pairs():
@@ -101,6 +107,17 @@ def test_the_heat_returned_is_that_of_the_candidates_that_stay():
     assert (heat >= 0).all()
     hottest = [heat[parts[:, part] == 1].mean(axis=0).argmax() for part in chosen]
     np.testing.assert_array_equal(hottest, [0, 1])
+
+
+def test_the_heat_returned_is_positive_where_heatmaps_are_not():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(IMAGES, POSITIONS, 20)).astype(np.float32)
+    turns = Alternation(features, random.normal(size=20))
+    presence = np.abs(random_heatmaps(0))
+    chosen, heat = select(turns, presence, 3, regularization=1.0, apart=1)
+    heatmaps = turns.heatmaps(turns.settle(presence, 1.0).prototypes)[:, chosen]
+    assert (heatmaps < 0).any()
+    np.testing.assert_array_equal(heat, np.where(heatmaps > 0, heatmaps, 0))
 
 
 def test_of_candidates_that_come_twice_one_is_kept():

@@ -14,11 +14,12 @@ from exporter.decompose.decomposition import (
     decompose,
     require_feasible,
 )
-from exporter.decompose.solution import Solution, Summary
+from exporter.decompose.solution import Ending, Solution, Summary
 
 __all__ = [
     "MINIMUM_IMAGES",
     "Decomposition",
+    "Ending",
     "Method",
     "Solution",
     "Summary",

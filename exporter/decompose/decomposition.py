@@ -1,15 +1,19 @@
 """From the features of one class and its head row to k part-prototypes.
 
-features (n, p, D) of n images on p positions, row (D,) of the head less the reference; the
-prototypes (k, D) sum to the row, so that for any features x the heatmaps x @ prototypes_i sum
-to the evidence x @ row (paper, eq. 7 and 8).
+The prototypes sum to the row, so that for any features x the heatmaps x @ prototypes_i sum to the
+evidence x @ row (paper, eq. 7 and 8).
+
+Symbols: n images, p = h * w positions of an image, d channels, k prototypes; the row v (d,) is the
+class's row of the head, less the reference where there is one.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from exporter.decompose import multiplicative, nmf
 from exporter.decompose.pointing import point
@@ -21,6 +25,8 @@ from exporter.decompose.refinement import (
     require_simplex,
 )
 from exporter.decompose.regression import (
+    BUDGET,
+    LARGEST,
     NEXT_TURNS,
     SMALLEST,
     Alternation,
@@ -30,14 +36,19 @@ from exporter.decompose.regression import (
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import TO_FIT, TO_POINT, Rule, mean_overlap, select
 from exporter.decompose.shares import peak_shares
-from exporter.decompose.solution import Solution, Summary
+from exporter.decompose.solution import Ending, Solution, Summary
 from exporter.errors import DecompositionError
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Method = Literal["evidence", "paper", "naive"]
 
 MINIMUM_IMAGES = 2  # one to fit and one to look at unseen
+_MEANING = {
+    Ending.LIMIT: "The contributions still add up, but the step had not settled: where these "
+    "prototypes point may change with other images or another seed",
+    Ending.BUDGET: f"The contributions still add up, but even at lambda = {LARGEST:g} the norms of "
+    f"these prototypes add up to more than {BUDGET:g} times that of the row: their heatmaps cancel "
+    "each other, so do not read one without the others",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +56,19 @@ class Decomposition:
     """The part-prototypes of one class.
 
     Attributes:
-        prototypes: (k, D) float64; their sum is the row up to float64 rounding.
+        prototypes: p~, (k, d) float64; their sum is the row up to float64 rounding.
         scale: alpha of eq. 3, (k,) float64, of the NMF part that each prototype began as.
-        residual_ratio: |R| / |row| after scaling; 0 for a row of zeros.
-        regularization: the lambda chosen; None where nothing is regressed.
-        discovery: how the factorisation went.
-        scaling: how eq. 3 went.
-        refinement: how the split of the residual went; the objective is that of the method:
-            of the regression for "evidence", of eq. 6 for "paper" and "naive".
-        warnings: one sentence for each step that did not go as it should.
+        residual_ratio: |R| / |v| after scaling; 0 for a row of zeros.
+        regularization: The lambda chosen; None where nothing is regressed.
+        discovery: How the factorisation went.
+        scaling: How eq. 3 went.
+        refinement: How the row was split; the objective is that of the method: of the regression
+            or the pointing for "evidence", of eq. 6 for "paper" and "naive".
+        warnings: A sentence for each step that did not go as it should.
     """
 
-    prototypes: Doubles
-    scale: Doubles
+    prototypes: NDArray[np.float64]
+    scale: NDArray[np.float64]
     residual_ratio: float
     regularization: float | None
     discovery: Summary
@@ -68,25 +79,25 @@ class Decomposition:
 
 @dataclass(frozen=True)
 class _Refined:
-    """Refined prototypes, (k, D), before their sum is made exact."""
+    """Refined prototypes (k, d) before their sum is made exact, and how they were found."""
 
-    prototypes: Doubles
+    prototypes: NDArray[np.float64]
     regularization: float | None
     summary: Summary
     warnings: tuple[str, ...] = ()
 
 
 def require_feasible(method: Method, prototypes: int, channels: int) -> None:
-    """Refuses what no class can be decomposed with, before any features are read.
+    """Refuse what no class can be decomposed with, before any features are read.
 
     Args:
         method: "evidence", "paper" or "naive".
         prototypes: k.
-        channels: D.
+        channels: d.
 
     Raises:
-        DecompositionError: more prototypes than channels, or a problem too large for the paper's
-            solver.
+        DecompositionError: There are more prototypes than channels, or the problem is too large
+            for the paper's solver.
     """
     if not 1 <= prototypes <= channels:
         raise DecompositionError(
@@ -97,24 +108,29 @@ def require_feasible(method: Method, prototypes: int, channels: int) -> None:
 
 
 def decompose(
-    features: Floats, row: Doubles, *, method: Method, prototypes: int, seed: int
+    features: NDArray[np.float32],
+    row: NDArray[np.float64],
+    *,
+    method: Method,
+    prototypes: int,
+    seed: int,
 ) -> Decomposition:
-    """Splits the head row of one class into part-prototypes.
+    """Split the head row of one class into part-prototypes.
 
     Args:
-        features: (n, p, D) float32, the feature maps of n images of the class with the p = h * w
-            positions in one axis; of any sign, negative values count as zero in discovery.
-        row: (D,) float64, the head row less the reference.
+        features: (n, p, d) float32, the feature maps of images of the class with the positions in
+            one axis; of any sign, negative values count as zero in discovery.
+        row: v, (d,) float64.
         method: "evidence", "paper" or "naive".
-        prototypes: k, 1 to D.
-        seed: of discovery.
+        prototypes: k, 1 to d.
+        seed: Of discovery.
 
     Returns:
         The decomposition. The same arguments give the same bytes on one BLAS thread.
 
     Raises:
-        DecompositionError: too few images for k, features that are not finite or never
-            positive, shapes that do not fit, or a problem too large for the paper's solver.
+        DecompositionError: There are too few images for k, the features are not finite or never
+            positive, shapes do not fit, or the problem is too large for the paper's solver.
     """
     require_feasible(method, prototypes, len(row))
     _check(features, row, prototypes)
@@ -136,32 +152,36 @@ def decompose(
         scaling=scaling.summary(),
         refinement=refined.summary,
         warnings=(
-            *_unconverged("discovery", discovery),
-            *_unconverged("scaling", scaling),
-            *_unconverged("refinement", refined.summary),
+            *_unsettled("discovery", discovery),
+            *_unsettled("scaling", scaling),
+            *_unsettled("refinement", refined.summary),
             *refined.warnings,
         ),
     )
 
 
 def discover(
-    features: Floats, row: Doubles, method: Method, prototypes: int, seed: int
+    features: NDArray[np.float32],
+    row: NDArray[np.float64],
+    method: Method,
+    prototypes: int,
+    seed: int,
 ) -> Solution[nmf.Factors]:
-    """Factorises the features of a class, negative ones clamped to zero (eq. 2).
+    """Factorise the features of a class, negative ones clamped to zero (eq. 2).
 
     Args:
-        features: (n, p, D) float32.
-        row: (D,) float64.
+        features: (n, p, d) float32.
+        row: v, (d,) float64.
         method: "evidence" weights the positions by evidence and takes the fast solver; the
             others factorise as the paper does.
-        prototypes: k.
-        seed: of the solver.
+        prototypes: k, or as many candidates.
+        seed: Of the solver.
 
     Returns:
-        Presence (n * p, k) and prototypes (k, D) of the features, unweighted.
+        Presence (n * p, k) and prototypes (k, d) of the features, unweighted.
 
     Raises:
-        DecompositionError: no feature is positive.
+        DecompositionError: No feature is positive.
     """
     flat = features.reshape(-1, features.shape[2])
     clamped = np.maximum(flat, 0)
@@ -179,12 +199,12 @@ def discover(
 
 
 def _split_evidence(
-    features: Floats, row: Doubles, prototypes: int, seed: int
+    features: NDArray[np.float32], row: NDArray[np.float64], prototypes: int, seed: int
 ) -> tuple[Solution[nmf.Factors], _Refined]:
-    """Regresses the part evidence; prototype i began as part i of the discovery returned."""
+    """Regress the part evidence; prototype i began as part i of the discovery returned."""
     discovery = discover(features, row, "evidence", prototypes, seed)
     if prototypes == 1:
-        done = Summary(iterations=0, objective=0.0, converged=True)
+        done = Summary(iterations=0, objective=0.0, ending=Ending.SETTLED)
         return discovery, _Refined(row[None], None, done)
     turns = Alternation(features, row)
     settled = turns.settle(discovery.value.presence, SMALLEST)
@@ -201,13 +221,21 @@ def _split_evidence(
     # No more turns: they would lead back to where k parts settle.
     fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
     found = turns.within_budget(fitted, 0)
-    return selection, _Refined(found.prototypes, found.regularization, turns.summary(found))
+    # The first parts are not returned, but what they needed of lambda decided which are.
+    warnings = _unsettled("discovery of the first parts", discovery)
+    summary = turns.summary(found)
+    return selection, _Refined(found.prototypes, found.regularization, summary, warnings)
 
 
 def _select(
-    turns: Alternation, features: Floats, row: Doubles, settled: Settled, rule: Rule, seed: int
-) -> tuple[Solution[nmf.Factors], Floats]:
-    """Returns as many of more parts as have settled, and their heat, (n * p, k)."""
+    turns: Alternation,
+    features: NDArray[np.float32],
+    row: NDArray[np.float64],
+    settled: Settled,
+    rule: Rule,
+    seed: int,
+) -> tuple[Solution[nmf.Factors], NDArray[np.float32]]:
+    """Select of more parts as many as have settled: the parts and their heat, (n * p, k)."""
     images, positions, channels = features.shape
     count = len(settled.prototypes)
     many = min(rule.candidates * count, images * positions, channels)
@@ -216,16 +244,22 @@ def _select(
     return replace(found, value=found.value.only(chosen)), heat
 
 
-def _point(features: Floats, row: Doubles, presence: Floats) -> _Refined:
-    """Points from where the parts are at first, (n * p, k)."""
+def _point(
+    features: NDArray[np.float32], row: NDArray[np.float64], presence: NDArray[np.float32]
+) -> _Refined:
+    """Point, from a presence (n * p, k) of the parts."""
     pointed = point(features, row, presence, SMALLEST)
     return _Refined(pointed.value, SMALLEST, pointed.summary())
 
 
 def _refine_residual(
-    features: Floats, row: Doubles, basis: Floats, alpha: Doubles, method: Method
+    features: NDArray[np.float32],
+    row: NDArray[np.float64],
+    basis: NDArray[np.float32],
+    alpha: NDArray[np.float64],
+    method: Method,
 ) -> _Refined:
-    """Adds to each scaled prototype its share of the residual (eq. 7)."""
+    """Add to each scaled prototype its share of the residual (eq. 7)."""
     scaled = alpha[:, None] * basis
     residual = row - scaled.sum(axis=0)
     if method == "paper":
@@ -236,28 +270,28 @@ def _refine_residual(
         shares = equal_split(len(alpha), residual)
         warnings.append("refinement: the scales cancel, so the residual was split evenly")
     objective = Heatmaps(features, basis).mismatch(shares)
-    done = Summary(iterations=0, objective=objective, converged=True)
+    done = Summary(iterations=0, objective=objective, ending=Ending.SETTLED)
     return _Refined(scaled + shares, None, done, tuple(warnings))
 
 
-def _complete(prototypes: Doubles, row: Doubles) -> Doubles:
-    """Sets the last prototype to what the others leave of the row."""
+def _complete(prototypes: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Set the last prototype to what the others leave of the row."""
     others = prototypes[:-1]
     return np.vstack([others, row - others.sum(axis=0)])
 
 
-def _unconverged(step: str, summary: Summary) -> tuple[str, ...]:
-    """Returns a warning when a step reached its limit before it converged."""
-    if summary.converged:
+def _unsettled(step: str, summary: Summary) -> tuple[str, ...]:
+    """A warning where a step did not settle: how it ended, and what that means for the user."""
+    if summary.ending is Ending.SETTLED:
         return ()
     return (
-        f"{step}: not converged after {summary.iterations} iterations, "
-        f"objective {summary.objective:.6g}",
+        f"{step}: {summary.ending.value} after {summary.iterations} iterations, objective "
+        f"{summary.objective:.6g}. {_MEANING[summary.ending]}",
     )
 
 
-def _check(features: Floats, row: Doubles, prototypes: int) -> None:
-    """Refuses features and rows that cannot be decomposed."""
+def _check(features: NDArray[np.float32], row: NDArray[np.float64], prototypes: int) -> None:
+    """Refuse features and rows that cannot be decomposed."""
     if features.ndim != 3 or row.shape != features.shape[2:]:
         raise DecompositionError(
             f"expected features (n, p, d) and a row (d,), got {features.shape} and {row.shape}. "

@@ -1,17 +1,16 @@
 """Part evidence regression: the head row split by where its evidence lies, until parts agree.
 
-F (N, D) features of n images on p positions each, N = n * p; v (D,) head row; s = F v (N,) the
-evidence of each position. Every position is shared between the prototypes by the shares m (N, k),
-whose rows sum to 1; t_i = m_i * s is the evidence of part i. Each prototype is the linear
-functional that best reproduces its part's evidence,
+Every position is shared between the prototypes by the shares m, whose rows sum to 1;
+t_i = m_i * s is the evidence of part i. Each prototype is the linear functional that best
+reproduces its part's evidence,
 
-    p~_i = w_i v + (F'F + lambda tr(F'F)/D I)^-1 F' (t_i - w_i s),     sum_i w_i = 1,         (a)
+    p~_i = w_i v + (F'F + lambda tr(F'F)/d I)^-1 F' (t_i - w_i s),     sum_i w_i = 1,           (a)
 
 with w_i the part's share of the positive evidence. The t_i sum to s, so the corrections sum to
 zero and the p~_i to v, whatever lambda and the shares are. People read a heatmap h_i = F p~_i
 relative to its own peak, and so the next shares are read off the heatmaps themselves (shares.py):
 
-    e_i = relu(h_i) / max over the image of relu(h_i),      m_i = e_i^4 / sum_j e_j^4.          (b)
+    e_i = relu(h_i) / max over the image of relu(h_i),      m_i = e_i^4 / sum_j e_j^4.         (b)
 
 (a) and (b) take turns, starting with the presence of discovery in the place of the heatmaps, until
 the shares stay: an expectation-maximisation without a likelihood, in which the fit, which sees all
@@ -22,32 +21,40 @@ lambda starts at 1, the mean of the eigenvalues. There it stays where half of th
 the other half says: with h_i' and h_i'' the heatmaps of all images by fits to the one and to the
 other half,
 
-    mean_i corr(h_i', h_i'') >= 0.98.                                                          (c)
+    mean_i corr(h_i', h_i'') >= 0.98.                                                           (c)
 
 A class so well determined is asked to point, by a loss sharper than squares: pointing.py. Otherwise
 lambda is the least, to a fifth, whose prototypes stay within a budget of cancellation,
 
-    sum_i |p~_i| <= 1.6 |v|.                                                                   (d)
+    sum_i |p~_i| <= 1.6 |v|.                                                                    (d)
 
 The sum of norms is 1 for copies of one map and grows as prototypes differ and argue against each
 other. With few images for many channels most of that is noise, and the budget keeps it out; with
 many for few channels it is how parts differ. Both rules mean the same for every network, while a
 fixed lambda does not: at lambda = 10 the prototypes of a bird species differ, and those of a drawn
 bird are nearly copies. Neither needs annotations. With this lambda the best of more candidates are
-found: selection.py. docs/method.md has the measurements.
+found: selection.py. docs/notebook.md has the measurements.
+
+What has to settle are the turns of `Alternation.settle`, up to 30 from the presence of discovery:
+those of the k parts, from which the search for lambda starts, and those of the candidates, whose
+heat the final fit shares the evidence by. The turns at each further lambda, at most 5, need not:
+they are steps of a search, of which only the lambda is kept. Nor need those of a class that points:
+they are where pointing starts, and its own turns have to settle. docs/notebook.md has the counts.
+
+Symbols: n images, p = h * w positions of an image, d channels, k prototypes; F (n * p, d)
+features, v (d,) the row, s = F v the evidence of each position.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from exporter.decompose.ridge import Ridge, fit
 from exporter.decompose.shares import peak_shares, positive_shares, ratio
-from exporter.decompose.solution import Summary
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+from exporter.decompose.solution import Ending, Summary
 
 SMALLEST, LARGEST = 1.0, 128.0
 HALVINGS = 2  # of the last octave of lambda: to a factor of 2^(1/4)
@@ -58,42 +65,51 @@ FIRST_TURNS = 30  # at the first lambda, from NMF's parts
 NEXT_TURNS = 5  # at each further one, from nearly settled parts
 
 
-def discovery_weights(features: Floats, row: Doubles) -> Floats:
-    """Returns how much each position should count in discovery, (N,) float32, at least 1.
+def discovery_weights(
+    features: NDArray[np.float32], row: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """How much each position should count in discovery: sqrt(relu(s) / mean(relu(s)) + 1).
 
-    sqrt(relu(s) / mean(relu(s)) + 1): NMF reconstructs every position, and would spend
-    prototypes on the background.
+    NMF reconstructs every position, and would spend prototypes on the background.
 
     Args:
-        features: (N, D) float32.
-        row: v, (D,) float64.
+        features: F, (n * p, d) float32.
+        row: v, (d,) float64.
+
+    Returns:
+        (n * p,) float32, at least 1.
     """
     positive = np.maximum(features @ row.astype(np.float32), 0)
     mean = positive.mean()
     relative = positive / mean if mean > 0 else positive
-    weights: Floats = np.sqrt(relative + 1)
+    weights: NDArray[np.float32] = np.sqrt(relative + 1)
     return weights
 
 
-def sum_of_norms(prototypes: Doubles) -> float:
-    """Returns the sum over the k rows of their Euclidean norms."""
+def sum_of_norms(prototypes: NDArray[np.float64]) -> float:
+    """The sum of the Euclidean norms of prototypes (k, d), the left side of (d)."""
     return float(np.linalg.norm(prototypes, axis=1).sum())
 
 
 def half_agreement(
-    flat: Floats, images: int, targets: Floats, known: Floats, regularization: float
+    flat: NDArray[np.float32],
+    images: int,
+    targets: NDArray[np.float32],
+    known: NDArray[np.float32],
+    regularization: float,
 ) -> float:
-    """Returns how alike heatmaps are by fits to every other image and to those between (c).
-
-    The mean over prototypes of the correlation over the positions of all images, -1 to 1; 0 for
-    heatmaps that do not vary, and for a single image.
+    """How alike heatmaps are by fits to every other image and to those between, as in (c).
 
     Args:
-        flat: F, (N, D) float32.
-        images: n; N is a multiple of it.
-        targets: Y, (N, k) float32, what is fitted.
-        known: (N, k) float32, what both heatmaps hold beside the fit.
+        flat: F, (n * p, d) float32.
+        images: n.
+        targets: (n * p, k) float32, what is fitted.
+        known: (n * p, k) float32, what both heatmaps hold beside the fit.
         regularization: lambda.
+
+    Returns:
+        The mean over prototypes of the correlation over the positions of all images, -1 to 1; 0
+        for heatmaps that do not vary, and for a single image.
     """
     first = np.repeat(np.arange(images) % 2 == 0, len(flat) // images)
     if first.all():
@@ -109,43 +125,65 @@ class Settled:
     """Where the turns ended at one lambda.
 
     Attributes:
-        regularization: the lambda.
-        shares: m, (N, k) float32.
-        prototypes: p~, (k, D) float64, fitted to the shares; they sum to v up to float32 rounding.
-        within: whether they are within the budget (d).
+        regularization: The lambda.
+        shares: m, (n * p, k) float32.
+        prototypes: p~, (k, d) float64, fitted to the shares; they sum to v up to float32 rounding.
+        within: Whether they are within the budget (d).
+        stayed: Whether the shares stayed before the turns ran out; true where none were asked for.
     """
 
     regularization: float
-    shares: Floats
-    prototypes: Doubles
+    shares: NDArray[np.float32]
+    prototypes: NDArray[np.float64]
     within: bool
+    stayed: bool
 
 
 class Alternation:
     """The fit (a) and the reading (b) for one class.
 
     Args:
-        features: (n, p, D) float32, of any sign.
-        row: v, (D,) float64.
+        features: (n, p, d) float32, of any sign.
+        row: v, (d,) float64.
 
     Attributes:
         images: n.
-        turns: taken so far.
+        turns: How many were taken so far.
+        settled: Whether the shares stayed each time that they had to.
     """
 
-    def __init__(self, features: Floats, row: Doubles) -> None:
-        self.images, self.turns = len(features), 0
+    def __init__(self, features: NDArray[np.float32], row: NDArray[np.float64]) -> None:
+        self.images, self.turns, self.settled = len(features), 0, True
         self._flat, self._row = features.reshape(-1, features.shape[2]), row
         self._ridge = Ridge(self._flat)
-        self._evidence = self._flat @ row.astype(np.float32)  # s, (N,)
+        self._evidence = self._flat @ row.astype(np.float32)  # s, (n * p,)
         self._budget = BUDGET * float(np.linalg.norm(row))
 
-    def settle(self, presence: Floats, regularization: float) -> Settled:
-        """Takes turns from the presence of discovery, E, (N, k) float32, until the shares stay."""
-        return self.at(regularization, peak_shares(presence, self.images), FIRST_TURNS)
+    def settle(self, presence: NDArray[np.float32], regularization: float) -> Settled:
+        """Take turns from the presence of discovery; the shares have to stay.
 
-    def at(self, regularization: float, shares: Floats, limit: int) -> Settled:
-        """Takes turns with a lambda until the shares stay, at most so many; then fits to them."""
+        Args:
+            presence: E, (n * p, k) float32, nonnegative.
+            regularization: lambda.
+
+        Returns:
+            Where the turns ended.
+        """
+        found = self.at(regularization, peak_shares(presence, self.images), FIRST_TURNS)
+        self.settled = self.settled and found.stayed
+        return found
+
+    def at(self, regularization: float, shares: NDArray[np.float32], limit: int) -> Settled:
+        """Take turns until the shares stay, or as many as allowed; then fit to the shares.
+
+        Args:
+            regularization: lambda.
+            shares: m, (n * p, k) float32, to begin with.
+            limit: Most turns; 0 keeps the shares.
+
+        Returns:
+            Where the turns ended.
+        """
         self._ridge.strengthen(regularization)
         moved, last = np.inf, self.turns + limit
         while moved > SETTLED and self.turns < last:
@@ -157,14 +195,19 @@ class Alternation:
         weights, _, rest = self._split(shares)
         prototypes = np.outer(weights, self._row) + self._ridge.coefficients(rest)
         within = sum_of_norms(prototypes) <= self._budget
-        return Settled(regularization, shares, prototypes, within)
+        stayed = limit == 0 or moved <= SETTLED
+        return Settled(regularization, shares, prototypes, within, stayed)
 
     def within_budget(self, found: Settled, limit: int) -> Settled:
-        """Raises lambda until (d) holds, to a factor of 2^(1/4).
+        """Raise lambda until (d) holds, to a factor of 2^(1/4).
 
         Args:
-            found: At the smallest lambda.
-            limit: Turns at each further lambda; 0 keeps the shares.
+            found: Where turns ended at the smallest lambda.
+            limit: Most turns at each further lambda; 0 keeps the shares.
+
+        Returns:
+            Where turns ended at the lambda found; beyond the budget where even the largest lambda
+            is.
         """
         # Upwards: heatmaps that a large lambda once made alike would not part again.
         below = found
@@ -176,8 +219,8 @@ class Alternation:
             below, found = (below, between) if between.within else (between, found)
         return found
 
-    def heatmaps(self, prototypes: Doubles) -> Floats:
-        """Returns F p~_i, (N, k) float32."""
+    def heatmaps(self, prototypes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The heatmaps F p~_i of prototypes (k, d): (n * p, k) float32, logit units."""
         return self._flat @ prototypes.T.astype(np.float32)
 
     def determined(self, found: Settled) -> bool:
@@ -189,32 +232,38 @@ class Alternation:
         return agreement >= AGREEMENT
 
     def summary(self, found: Settled) -> Summary:
-        """Returns how it was found.
+        """How the prototypes of a class were found, over all turns that were taken.
 
-        One iteration is a turn; the objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at the
-        shares; converged when (d) holds, which even the largest lambda may not reach.
+        Args:
+            found: Where the last of them ended.
+
+        Returns:
+            One iteration is a turn; the objective is sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2 at
+            the shares found. Over the budget where (d) does not hold, else at the limit where the
+            shares had to stay and did not.
         """
-        return Summary(
-            iterations=self.turns, objective=self._objective(found), converged=found.within
-        )
+        ending = Ending.of(self.settled) if found.within else Ending.BUDGET
+        return Summary(iterations=self.turns, objective=self._objective(found), ending=ending)
 
     def _objective(self, found: Settled) -> float:
-        """Returns sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""
+        """The relative error sum_i |F p~_i - t_i|^2 / sum_i |t_i|^2; 0 without evidence."""
         targets = found.shares * self._evidence[:, None]
         difference = self.heatmaps(found.prototypes) - targets
         total = float(np.vdot(targets, targets))
         return float(np.vdot(difference, difference)) / total if total > 0 else 0.0
 
-    def _split(self, shares: Floats) -> tuple[Floats, Floats, Floats]:
-        """Returns w, (k,), the heat w_i s that it gives, and the rest of t, (N, k) each."""
+    def _split(
+        self, shares: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The weights w (k,), the heat w_i s that they give and the rest of t, (n * p, k) each."""
         targets = shares * self._evidence[:, None]
         weights = positive_shares(targets)
         known = np.outer(self._evidence, weights)
         return weights, known, targets - known
 
 
-def _correlation(one: Floats, other: Floats) -> Floats:
-    """Returns the correlation of each column, (k,) float32; 0 where one does not vary."""
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The correlation of each column, (k,) float32; 0 where one does not vary."""
     one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     norms = np.linalg.norm(one, axis=0) * np.linalg.norm(other, axis=0)
     return ratio((one * other).sum(axis=0), norms, otherwise=0.0)

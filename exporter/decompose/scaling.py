@@ -2,30 +2,35 @@
 
     minimise over alpha:   |v - alpha P|^2,        R = v - alpha P
 
-v (D,) head row, P (k, D) prototypes, alpha (k,) of any sign, R (D,) residual. With the thin QR
-factorisation P' = Q T the objective is |Q' v - T alpha|^2 plus a constant, a problem of size k
-whatever D is; one parametrised problem is compiled for each k and then only filled in.
+With the thin QR factorisation P' = Q T the objective is |Q' v - T alpha|^2 plus a constant, a
+problem of size k whatever d is; one parametrised problem is compiled for each k and then only
+filled in.
+
+Symbols: d channels, k prototypes; v (d,) the row, P (k, d) prototypes of discovery, alpha (k,)
+scales of any sign, R (d,) the residual.
 """
+
+from __future__ import annotations
 
 from functools import cache
 from threading import Lock
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 from cvxpy.atoms.sum_squares import sum_squares
+from numpy.typing import NDArray
 
-from exporter.decompose.solution import Solution
-
-Doubles = npt.NDArray[np.float64]
+from exporter.decompose.solution import Ending, Solution
 
 
-def scale(prototypes: npt.NDArray[np.floating], row: Doubles) -> Solution[Doubles]:
-    """Finds the scale of each prototype that brings their sum nearest to the head row.
+def scale(
+    prototypes: NDArray[np.floating], row: NDArray[np.float64]
+) -> Solution[NDArray[np.float64]]:
+    """Find the scale of each prototype that brings their sum nearest to the row.
 
     Args:
-        prototypes: (k, D), k <= D. A prototype of zeros gets the scale 0.
-        row: (D,) float64, finite.
+        prototypes: P, (k, d), k <= d. A prototype of zeros gets the scale 0.
+        row: v, (d,) float64, finite.
 
     Returns:
         alpha, (k,) float64; the objective is |v - alpha P|^2.
@@ -43,12 +48,16 @@ def scale(prototypes: npt.NDArray[np.floating], row: Doubles) -> Solution[Double
         value=alpha,
         iterations=solution.iterations,
         objective=float(residual @ residual),
-        converged=solution.converged,
+        ending=solution.ending,
     )
 
 
 class _LeastSquares:
-    """The problem of one size: minimise |target - triangle @ alpha|^2 over alpha."""
+    """The problem of one size: minimise |target - triangle @ alpha|^2 over alpha.
+
+    Args:
+        size: k.
+    """
 
     def __init__(self, size: int) -> None:
         self._triangle = cp.Parameter((size, size))
@@ -58,8 +67,19 @@ class _LeastSquares:
         self._problem = cp.Problem(cp.Minimize(sum_squares(residual)))
         self._lock = Lock()  # parameters are state: one solve at a time
 
-    def solve(self, triangle: Doubles, target: Doubles) -> Solution[Doubles]:
-        """Solves for one (k, k) triangle and one (k,) target."""
+    def solve(
+        self, triangle: NDArray[np.float64], target: NDArray[np.float64]
+    ) -> Solution[NDArray[np.float64]]:
+        """Solve the problem for one class.
+
+        Args:
+            triangle: T, (k, k).
+            target: Q' v, (k,).
+
+        Returns:
+            alpha, (k,) float64; the objective is the problem's own. At its limit where the
+            solver could not meet its tolerances.
+        """
         with self._lock:
             self._triangle.value, self._target.value = triangle, target
             # A warm start would make the last bits depend on the class solved before.
@@ -68,11 +88,11 @@ class _LeastSquares:
                 value=np.array(self._alpha.value, dtype=np.float64),
                 iterations=self._problem.solver_stats.num_iters or 0,
                 objective=float(self._problem.value),
-                converged=self._problem.status == cp.OPTIMAL,
+                ending=Ending.of(self._problem.status == cp.OPTIMAL),
             )
 
 
 @cache
 def _problem(size: int) -> _LeastSquares:
-    """Returns the compiled problem for k prototypes; compiling costs more than a solve."""
+    """The compiled problem for k prototypes; compiling costs more than a solve."""
     return _LeastSquares(size)

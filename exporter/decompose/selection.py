@@ -6,30 +6,31 @@ candidates, settled by the turns of regression.py with the lambda that k parts n
 kept whose heatmaps are concentrated and lie apart. With h_ni the positive heat of candidate i on
 the p positions of image n, and q_ni ~ e_ni^4 where it is (shares.py):
 
-    c_i  = mean_n |h_ni|_2^2 / |h_ni|_1^2                     1/p where all is alike, 1 in a point
-    o_ij = mean_n sum min(q_ni, q_nj)                         0 apart, 1 at the same place
+    kappa_i = mean_n |h_ni|_2^2 / |h_ni|_1^2                  1/p where all is alike, 1 in a point
+    o_ij    = mean_n sum min(q_ni, q_nj)                      0 apart, 1 at the same place
 
-    maximise   mean_i log c_i - a mean_(i<j) o_ij             greedily, the largest c_i first
+    maximise   mean_i log kappa_i - rho mean_(i<j) o_ij                                         (f)
 
-c is the inverse of the number of positions that a heatmap fills, the ratio of norms of Hoyer's
-sparseness (JMLR 2004). The parts that go leave their evidence to those that stay: every position
-is shared anew between these, and the row split by one more fit within the budget of cancellation.
-A class that is asked to point (pointing.py) does so twice, from NMF's k parts and from these, and
-keeps the prototypes whose o is smaller in the mean. Neither c nor o needs annotations; how many
-candidates there are and what overlap costs is for each of the two in TO_FIT and TO_POINT.
-docs/method.md has the measurements.
+greedily, the largest kappa_i first. 1 / kappa is the number of positions that a heatmap fills,
+kappa the ratio of norms of Hoyer's sparseness (JMLR 2004). The parts that go leave their evidence
+to those that stay: every position is shared anew between these, and the row split by one more fit
+within the budget of cancellation. A class that is asked to point (pointing.py) does so twice, from
+NMF's k parts and from these, and keeps the prototypes whose o is smaller in the mean. Neither kappa
+nor o needs annotations; how many candidates there are and what overlap costs is for each of the two
+in TO_FIT and TO_POINT. docs/notebook.md has the measurements.
+
+Symbols: n images, p = h * w positions of an image, g candidates, of which k stay.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from exporter.decompose.regression import Alternation
 from exporter.decompose.shares import POWER, ratio, relative_heat
-
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Rule:
     """How parts are selected.
 
     Attributes:
-        candidates: For each prototype.
-        apart: a, what overlap costs.
+        candidates: How many there are for each prototype, g / k.
+        apart: rho, what overlap costs.
     """
 
     candidates: int
@@ -50,16 +51,20 @@ TO_POINT = Rule(candidates=2, apart=4)
 
 
 def select(
-    turns: Alternation, presence: Floats, count: int, regularization: float, apart: float
-) -> tuple[Indices, Floats]:
-    """Chooses the candidates that point best (see the module's docstring).
+    turns: Alternation,
+    presence: NDArray[np.float32],
+    count: int,
+    regularization: float,
+    apart: float,
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Choose the candidates that point best, by (f).
 
     Args:
-        turns: Of the class.
-        presence: E, (n * p, K) float32, nonnegative, of the K candidates.
-        count: k, 2 to K.
+        turns: The turns of the class.
+        presence: E, (n * p, g) float32, nonnegative, of the candidates.
+        count: k, 2 to g.
         regularization: lambda, with which the candidates are settled.
-        apart: a, what overlap costs.
+        apart: rho, what overlap costs.
 
     Returns:
         Which candidates stay, (k,), the best first, and their positive heat, (n * p, k) float32.
@@ -70,51 +75,62 @@ def select(
     return chosen, np.maximum(heatmaps[:, chosen], 0)
 
 
-def concentration(heatmaps: Floats, images: int) -> Floats:
-    """Returns c, (K,) float32, 1 / p to 1; an image without heat counts as 1 / p.
+def concentration(heatmaps: NDArray[np.float32], images: int) -> NDArray[np.float32]:
+    """How concentrated the heat of each candidate is.
 
     Args:
-        heatmaps: (N, K) float32; negative values count as zero.
-        images: n; N is a multiple of it.
+        heatmaps: (n * p, g) float32; negative values count as zero.
+        images: n.
+
+    Returns:
+        kappa, (g,) float32, 1 / p to 1; an image without heat counts as 1 / p.
     """
     heat = relative_heat(heatmaps, images)
     found = ratio((heat**2).sum(axis=1), heat.sum(axis=1) ** 2, otherwise=1 / heat.shape[1])
-    mean: Floats = found.mean(axis=0)
+    mean: NDArray[np.float32] = found.mean(axis=0)
     return mean
 
 
-def overlap(heatmaps: Floats, images: int) -> Floats:
-    """Returns o, (K, K) float32, 0 to 1; 0 where one has no heat.
+def overlap(heatmaps: NDArray[np.float32], images: int) -> NDArray[np.float32]:
+    """How much of their places two candidates share.
 
     Args:
-        heatmaps: (N, K) float32; negative values count as zero.
-        images: n; N is a multiple of it.
+        heatmaps: (n * p, g) float32; negative values count as zero.
+        images: n.
+
+    Returns:
+        o, (g, g) float32, 0 to 1; an image where one has no heat counts as 0.
     """
     places = relative_heat(heatmaps, images) ** POWER
     places = ratio(places, places.sum(axis=1, keepdims=True), otherwise=0.0)
-    each = np.moveaxis(places, 2, 0)[..., None]  # (K, n, p, 1)
+    each = np.moveaxis(places, 2, 0)[..., None]  # (g, n, p, 1)
     return np.stack([np.minimum(places, one).sum(axis=1).mean(axis=0) for one in each])
 
 
-def mean_overlap(heatmaps: Floats, images: int) -> float:
-    """Returns the mean of o over the pairs of heatmaps, 0 to 1.
+def mean_overlap(heatmaps: NDArray[np.float32], images: int) -> float:
+    """The mean of o over the pairs of heatmaps, 0 to 1.
 
     Args:
-        heatmaps: (N, k) float32, k at least 2; negative values count as zero.
-        images: n; N is a multiple of it.
+        heatmaps: (n * p, k) float32, k at least 2; negative values count as zero.
+        images: n.
     """
     pairs = np.triu_indices(heatmaps.shape[1], 1)
     return float(overlap(heatmaps, images)[pairs].mean())
 
 
-def choose(concentrated: Floats, overlapping: Floats, count: int, apart: float) -> Indices:
-    """Returns which candidates stay, (k,), in the order in which they were taken.
+def choose(
+    concentrated: NDArray[np.float32], overlapping: NDArray[np.float32], count: int, apart: float
+) -> NDArray[np.intp]:
+    """Take one candidate after the other, each the one that adds most to (f).
 
     Args:
-        concentrated: c, (K,) float32, positive.
-        overlapping: o, (K, K) float32.
-        count: k, 2 to K.
-        apart: a, what overlap costs.
+        concentrated: kappa, (g,) float32, positive.
+        overlapping: o, (g, g) float32.
+        count: k, 2 to g.
+        apart: rho, what overlap costs.
+
+    Returns:
+        Which candidates stay, (k,), in the order in which they were taken.
     """
     worth = np.log(concentrated.astype(np.float64))
     chosen = np.empty(count, dtype=np.intp)
