@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from serving.artifact import load_artifact
-from serving.preprocess import decode, preprocess
+from serving.model.preprocess import decode, preprocess
 
 
 def application(model: Path, artifact: Path) -> FastAPI:

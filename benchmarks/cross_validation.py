@@ -29,14 +29,14 @@ from benchmarks.paper.markdown import table
 from benchmarks.paper.measure import Figures, measure
 from benchmarks.paper.methods import own
 from exporter.commands.progress import ProgressLine
-from exporter.dataset import read_dataset
 from exporter.errors import ExporterError
 from exporter.evaluate.annotations import read_annotations
-from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.metrics.catalog import BY_NAME
 from exporter.evaluate.statistics import mean_defined
 from exporter.evaluate.subject import Subject, open_subject
 from exporter.evaluate.tables import DASH, number
 from exporter.evaluate.trial import Conditions, Trial, run_trial
+from exporter.images.dataset import read_dataset
 from serving.artifact import load_artifact
 from serving.errors import ArtifactError
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from exporter.source import load_source
+from exporter.source.onnx_file import load_source
 from serving.artifact import MODEL, load_artifact
-from serving.runtime import Session, make_session
+from serving.model.runtime import Session, make_session
 
 
 def seconds(session: Session, feed: dict[str, np.ndarray]) -> float:

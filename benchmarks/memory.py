@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from exporter.dataset import read_labels
+from exporter.images.dataset import read_labels
 
 
 def export(model: Path, data: Path, labels: list[str], count: int, folder: Path) -> float:

@@ -26,9 +26,9 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from exporter.decompose import Decomposition, decompose, multiplicative, nmf
-from exporter.presets import read_preprocessing
+from exporter.source.presets import read_preprocessing
 from serving.artifact import Preprocessing
-from serving.preprocess import decode, preprocess
+from serving.model.preprocess import decode, preprocess
 
 Floats = npt.NDArray[np.float32]
 Result = TypeVar("Result")

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from exporter.cli import cli
-from exporter.presets import PRESETS
-from serving.settings import PREFIX, Settings
+from exporter.source.presets import PRESETS
+from serving.process.settings import PREFIX, Settings
 
 TARGET = Path(__file__).with_name("cli.md")
 _WIDTH = 96

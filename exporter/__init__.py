@@ -15,10 +15,10 @@ from exporter.config import ExportConfig
 from exporter.errors import ExporterError
 
 if TYPE_CHECKING:
-    from exporter.editing.edit import edit, undo_edit
-    from exporter.inspection import inspect_model
-    from exporter.pipeline import export
-    from exporter.verification import verify
+    from exporter.pipelines.edit import edit, undo_edit
+    from exporter.pipelines.export import export
+    from exporter.pipelines.inspect import inspect_model
+    from exporter.verify.run import verify
 
 __all__ = [
     "ExportConfig",
@@ -35,19 +35,19 @@ def __getattr__(name: str) -> Any:
     # Looked up on first use: the base install runs `protohead explain` without the export extra,
     # and importing cvxpy takes a second.
     if name == "export":
-        from exporter.pipeline import export
+        from exporter.pipelines.export import export
 
         return export
     if name in ("edit", "undo_edit"):
-        from exporter.editing import edit
+        from exporter.pipelines import edit
 
         return getattr(edit, name)
     if name == "inspect_model":
-        from exporter.inspection import inspect_model
+        from exporter.pipelines.inspect import inspect_model
 
         return inspect_model
     if name == "verify":
-        from exporter.verification import verify
+        from exporter.verify.run import verify
 
         return verify
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from serving.artifact import Artifact, Manifest, Preprocessing, load_artifact
 from serving.errors import ArtifactError
-from serving.explanation import Explanation
+from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
-    from serving.predictor import Predictor
+    from serving.model.predictor import Predictor
 
 __all__ = [
     "Artifact",
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     # Looked up on first use: it needs onnxruntime, and the command line must be able to say so in
     # one line when that is missing.
     if name == "Predictor":
-        from serving.predictor import Predictor
+        from serving.model.predictor import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

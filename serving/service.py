@@ -1,7 +1,7 @@
 """The BentoML host; the only file that imports bentoml.
 
 BentoML brings processes, life cycle, health and packing. Requests are answered by the FastAPI
-application of serving/api.py, which :class:`Front` puts before BentoML's own routes. Its typed
+application of serving/web/api.py, which :class:`Front` puts before BentoML's own routes. Its typed
 routes would fetch any URL that a client sends in place of a file, and answer damaged forms with
 500: here a typed call has the same parser, limits and errors as every other.
 """
@@ -23,15 +23,15 @@ import orjson
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import create_app
+from serving.answers.problems import ProblemError
+from serving.answers.schema import ExplainOptions, Heatmaps, PredictOptions
 from serving.errors import ArtifactError
-from serving.guard import Guard
-from serving.host import Host
-from serving.live import Served
-from serving.logs import configure_logs
-from serving.problems import ProblemError
-from serving.schema import ExplainOptions, Heatmaps, PredictOptions
-from serving.settings import Settings
+from serving.process.live import Served
+from serving.process.logs import configure_logs
+from serving.process.settings import Settings
+from serving.web.api import create_app
+from serving.web.guard import Guard
+from serving.web.host import Host
 
 _BUNDLED = Path(__file__).parents[1] / "artifact"
 """Where a Bento carries its artifact."""

@@ -2,12 +2,12 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import tiny
 from hypothesis import settings
+from places import TOYBIRDS
 
 from exporter import ExportConfig, export
 from exporter.cli import main
@@ -15,8 +15,6 @@ from serving import Artifact
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
-
-TOYBIRDS = Path(__file__).parents[1] / "models" / "toybirds"
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ def modules_after(statement: str) -> set[str]:
     "statement",
     [
         "import serving",
-        "import serving.predictor, serving.picture",
-        "import serving.api",
+        "import serving.model.predictor, serving.drawing.picture",
+        "import serving.web.api",
         "import exporter.cli",
     ],
 )
@@ -62,11 +62,15 @@ main()
 
 
 def test_serving_never_imports_the_exporter():
-    assert "exporter" not in modules_after("import serving, serving.picture, serving.api")
+    assert "exporter" not in modules_after(
+        "import serving, serving.drawing.picture, serving.web.api"
+    )
 
 
 def test_exporting_an_onnx_model_needs_no_torch():
-    assert "torch" not in modules_after("import exporter.pipeline, exporter.inspection")
+    assert "torch" not in modules_after(
+        "import exporter.pipelines.export, exporter.pipelines.inspect"
+    )
 
 
 @pytest.mark.parametrize("package", ["exporter", "serving"])

@@ -21,14 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.paper.measure import Figures, measure
 from benchmarks.paper.methods import Doubles, Floats, Initial, initial, others, own, prototypes_of
-from exporter.dataset import ClassImages, Dataset, read_dataset
 from exporter.errors import DecompositionError
 from exporter.evaluate.annotations import read_annotations, read_truth
-from exporter.evaluate.methods import OURS, Method
-from exporter.evaluate.seed_overlap import seed_overlap
+from exporter.evaluate.baselines.methods import OURS, Method
+from exporter.evaluate.metrics.robustness.seed_overlap import seed_overlap
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Conditions, Trial, run_trial
-from exporter.features import FeatureReader
+from exporter.images.dataset import ClassImages, Dataset, read_dataset
+from exporter.images.features import FeatureReader
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks.paper.methods import TITLES
-from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import STYLE, shade, tidy
-from exporter.evaluate.methods import OURS
-from serving.palette import INK, SOFT, prototype_colour
+from exporter.evaluate.metrics.catalog import BY_NAME
+from serving.drawing.palette import INK, SOFT, prototype_colour
 
 _NUMBERS = {OURS: 1, "nmf": 5, "naive": 7, "even": 4, "paper": 6}
 _PANEL = (3.1, 2.4)  # inches

@@ -10,9 +10,9 @@ from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import spread, table
 from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
-from exporter.evaluate.catalog import BY_NAME
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import to_svg
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.metrics.catalog import BY_NAME
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import number
 

@@ -23,11 +23,11 @@ from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
 from exporter.editing.effect import best_when_muted
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import shade, to_svg
-from exporter.evaluate.methods import OURS
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH, number
-from serving.palette import SOFT, prototype_colour
+from serving.drawing.palette import SOFT, prototype_colour
 
 SECTION = "figure7"
 _METHODS = ("naive", "even", OURS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exporter.evaluate.baselines.methods import Method
 from exporter.evaluate.measure import measure_method
-from exporter.evaluate.methods import Method
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Trial
 

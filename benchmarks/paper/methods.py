@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from exporter.decompose import decompose
 from exporter.decompose.scaling import scale
-from exporter.evaluate.methods import OURS, Baseline, Method, baselines, ours
+from exporter.evaluate.baselines.methods import OURS, Baseline, Method, baselines, ours
 from exporter.evaluate.subject import Subject
-from exporter.reference import round_exactly
+from exporter.head.rows import round_exactly
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -1,9 +1,9 @@
 """Table 1: which axioms the split of a head row meets.
 
 Measured, not argued: the largest violation over classes and images, relative to the largest logit
-(exporter/evaluate/completeness.py). Arrays are float32, as they are served, so what is met is met
-up to rounding, some 1e-6. Linearity in the heads takes the method, not its result: the mixture of
-a class's head row and the next one's is decomposed and compared with the mixture of the two.
+(exporter/evaluate/metrics/sums/completeness.py). Arrays are float32, as they are served, so what is
+met is met up to rounding, some 1e-6. Linearity in the heads takes the method, not its result: the
+mixture of a class's head row and the next one's is decomposed and compared with that of the two.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, initial, others, own, prototypes_of
-from exporter.evaluate.completeness import axioms, head_linearity
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.baselines.methods import OURS
+from exporter.evaluate.metrics.sums.completeness import axioms, head_linearity
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH
 

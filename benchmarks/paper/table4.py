@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import difference, spread, table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.statistics import over_seeds, paired_difference
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH, number

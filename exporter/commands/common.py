@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.atomic import refusal, replace_files, writing
 from exporter.errors import MissingExtraError, OutputError
-from exporter.presets import PRESETS, read_preprocessing
+from exporter.source.presets import PRESETS, read_preprocessing
+from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
     from serving.artifact import Preprocessing

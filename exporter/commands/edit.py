@@ -9,6 +9,7 @@ import click
 
 from exporter.commands.common import need_export_extra
 from exporter.commands.progress import ProgressLine
+from exporter.commands.summaries import edit_summary, undo_summary
 
 
 @click.command()
@@ -60,9 +61,8 @@ def edit(
     """
     need_export_extra()
     from exporter.editing.decision import parse_name, parse_prototype
-    from exporter.editing.edit import edit as run_edit
-    from exporter.editing.edit import undo_edit
-    from exporter.editing.wording import edit_summary, undo_summary
+    from exporter.pipelines.edit import edit as run_edit
+    from exporter.pipelines.edit import undo_edit
 
     if undo and (mute or names or reason or data):
         raise click.UsageError("--undo takes --out and --overwrite alone.")

@@ -71,8 +71,9 @@ def evaluate(
 ) -> None:
     """Measure ARTIFACT's explanations on held-out images, beside the baselines."""
     need_export_extra()
-    from exporter.evaluate import EvaluationConfig, to_markdown, write_evaluation
-    from exporter.evaluate import evaluate as run_evaluate
+    from exporter.evaluate import EvaluationConfig, to_markdown
+    from exporter.pipelines.evaluate import evaluate as run_evaluate
+    from exporter.pipelines.evaluate import write_evaluation
 
     if baseline_names:
         options["baselines"] = baseline_names

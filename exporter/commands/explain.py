@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from exporter.commands.common import write
-from exporter.wording import explanation_record
+from exporter.commands.summaries import explanation_record
 
 
 @click.command()
@@ -48,8 +48,8 @@ def explain(
     as_json: bool,
 ) -> None:
     """Draw what ARTIFACT's model looked for in each of IMAGES, where, and how much it counted."""
-    from serving.picture import draw
-    from serving.predictor import Predictor
+    from serving.drawing.picture import draw
+    from serving.model.predictor import Predictor
 
     predictor = Predictor(artifact)
     answers = []

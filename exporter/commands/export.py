@@ -19,8 +19,8 @@ from exporter.commands.common import (
     weights_option,
 )
 from exporter.commands.progress import ProgressLine
-from exporter.presets import PRESETS
-from exporter.wording import export_summary
+from exporter.commands.summaries import export_summary
+from exporter.source.presets import PRESETS
 
 
 @click.command()
@@ -117,8 +117,8 @@ def export(
         raise click.UsageError("Pass --preprocess or --preset, not both.")
     need_export_extra()
     from exporter.config import ExportConfig
-    from exporter.dataset import read_labels
-    from exporter.pipeline import export as run_export
+    from exporter.images.dataset import read_labels
+    from exporter.pipelines.export import export as run_export
 
     labels_file = labels_file or beside(model, "labels.json")
     config = ExportConfig(

@@ -32,7 +32,7 @@ def inspect(
     MODEL is an .onnx file, package.module:callable that returns a torch.nn.Module, or timm:NAME.
     """
     need_export_extra()
-    from exporter.inspection import inspect_model
+    from exporter.pipelines.inspect import inspect_model
 
     report = inspect_model(model, weights=weights, input_size=input_size, output=output)
     if as_json:

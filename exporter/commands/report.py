@@ -17,6 +17,7 @@ from exporter.commands.common import (
     write,
 )
 from exporter.commands.progress import ProgressLine
+from exporter.commands.summaries import report_summary
 
 
 @click.command()
@@ -72,7 +73,8 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
             "Markdown."
         )
     need_export_extra()
-    from exporter.report import ReportConfig, make_report, write_page
+    from exporter.pipelines.report import make_report, write_page
+    from exporter.report import ReportConfig
 
     for path in filter(None, (out, summary)):
         require_place(path)
@@ -84,4 +86,4 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     write_page(made, out)
     if summary:
         write(summary, made.markdown.encode(), append=True)
-    click.echo(made.summary(out))
+    click.echo(report_summary(out, made))

@@ -38,8 +38,8 @@ def serve(artifact: Path, **options: Any) -> None:
     Every limit is an environment variable; see docs/serving.md.
     """
     need_serve_extra()
-    from serving.launch import launch
-    from serving.settings import PREFIX, Settings
+    from serving.process.settings import PREFIX, Settings
+    from serving.web.launch import launch
 
     given = {"artifact": artifact, **options}
     variables = {PREFIX + name.upper(): str(v) for name, v in given.items() if v is not None}

@@ -10,7 +10,7 @@ import click
 
 from exporter.commands.common import input_size_option, need_export_extra, weights_option, write
 from exporter.commands.progress import ProgressLine
-from exporter.wording import gates_json
+from exporter.commands.summaries import gates_json
 
 
 @click.command()
@@ -44,12 +44,12 @@ def verify(
 ) -> None:
     """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
     need_export_extra()
-    from exporter.dataset import find_images
-    from exporter.names import as_text
-    from exporter.source import load_source
-    from exporter.verification import passed
-    from exporter.verification import verify as run_verify
-    from exporter.verification_report import to_junit, to_markdown
+    from exporter.images.dataset import find_images
+    from exporter.source.onnx_file import load_source
+    from exporter.text import as_text
+    from exporter.verify.report import to_junit, to_markdown
+    from exporter.verify.run import passed
+    from exporter.verify.run import verify as run_verify
 
     source = load_source(model, weights=weights, input_size=input_size).model if model else None
     images = find_images(data) if data else ()

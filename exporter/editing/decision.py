@@ -12,10 +12,9 @@ from functools import partial
 
 from exporter.errors import EditError
 from serving.artifact import ClassRecord, Manifest
-from serving.class_key import ClassKey, ClassNames
-from serving.edits import PrototypeKey, RenamedRecord
+from serving.artifact.edits import PrototypeKey, RenamedRecord
 from serving.errors import RequestError
-from serving.predictor import require_prototype
+from serving.model.class_key import ClassKey, ClassNames, require_prototype
 
 _LONGEST = 200  # characters of a name: it has to fit on a page
 _PROTOTYPE = re.compile(r"(?P<label>.+):(?P<number>[0-9]+)", re.DOTALL)

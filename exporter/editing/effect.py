@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.dataset import Dataset, read_dataset
 from exporter.errors import DatasetError, EditError
-from exporter.names import as_text
+from exporter.images.dataset import Dataset, read_dataset
+from exporter.text import as_text
 from serving.artifact import Manifest
-from serving.edits import ChangeRecord, ClassEffectRecord, EffectRecord
+from serving.artifact.edits import ChangeRecord, ClassEffectRecord, EffectRecord
 from serving.errors import ImageError
-from serving.predictor import Predictor
+from serving.model.predictor import Predictor
 
 _BATCH = 8
 Ids = NDArray[np.int64]

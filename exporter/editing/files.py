@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.editing.decision import Decision
-from exporter.embedded import read_graph
 from exporter.errors import EditError, VerificationError
+from exporter.source.embedded import read_graph
 from exporter.surgery import add_edit, remove_edit
 from serving.artifact import (
     GOLDEN,
@@ -30,10 +30,10 @@ from serving.artifact import (
     read_manifest,
     sha256_of,
 )
-from serving.edits import EditRecord
+from serving.artifact.edits import EditRecord
 from serving.errors import ArtifactError, IntegrityError
-from serving.golden import golden_arrays, read_golden
-from serving.runtime import make_session, output_names, run
+from serving.model.golden import golden_arrays, read_golden
+from serving.model.runtime import make_session, output_names, run
 
 _GRAPHS = (MODEL, STEERABLE)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.evaluate.methods import Baseline
+from exporter.evaluate.baselines.methods import Baseline
 
 
 class EvaluationConfig(BaseModel):

@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
 from exporter.evaluate.statistics import mean_interval
-from serving.palette import INK, LINE, SOFT, Colour, prototype_colour
+from serving.drawing.palette import INK, LINE, SOFT, Colour, prototype_colour
 
 _COLUMNS = 4
 _PANEL = (3.1, 0.95)  # inches: width, and height beside what each method adds

@@ -2,8 +2,8 @@
 
 As EvalProtoPNet defines it (Huang et al., "Evaluation and Improvement of Interpretability for
 Self-Explainable Part-Prototype Networks", ICCV 2023): a part is hit when its visible keypoint lies
-in the box of half-size 36 px at 224 around the peak (serving/peaks.py), cut at the border of the
-image.
+in the box of half-size 36 px at 224 around the peak (serving/drawing/peaks.py), cut at the border
+of the image.
 
 Symbols: n images, k prototypes, q parts, h×w grid, height×width of the view in pixels. Positions
 are (x, y) in pixels of the view, the resized and cropped image that the network sees.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.peaks import Floats, Size
+from serving.drawing.peaks import Floats, Size
 
 HALF_SIZE = 36 / 224
 """Half the side of a box over the short side of the input."""

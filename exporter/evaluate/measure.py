@@ -11,27 +11,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.background import background_independence, background_share
-from exporter.evaluate.cancellation import negative_share, sum_of_norms
-from exporter.evaluate.completeness import axioms, completeness_residual
-from exporter.evaluate.comprehensiveness import comprehensiveness
-from exporter.evaluate.consistency import consistency, distinct_parts
-from exporter.evaluate.distinctiveness import distinctiveness
-from exporter.evaluate.equivariance import mirror_equivariance, shift_equivariance
-from exporter.evaluate.insertion_deletion import prototype_curves
+from exporter.evaluate.baselines.methods import GRAD_CAM, OURS, Method
 from exporter.evaluate.localization import hits, visible
 from exporter.evaluate.measure_pixels import Probe, Value, class_map, measure_pixels, where
-from exporter.evaluate.methods import GRAD_CAM, OURS, Method
-from exporter.evaluate.part_deletion import deletion_correlation, right_share
-from exporter.evaluate.part_iou import part_iou
-from exporter.evaluate.part_purity import part_mass, part_purity
-from exporter.evaluate.randomisation import similarity
-from exporter.evaluate.redundancy import heatmap_correlation, prototype_cosine
-from exporter.evaluate.seed_overlap import seed_overlap
-from exporter.evaluate.stability import stability
+from exporter.evaluate.metrics.pointing.comprehensiveness import comprehensiveness
+from exporter.evaluate.metrics.pointing.consistency import consistency, distinct_parts
+from exporter.evaluate.metrics.pointing.distinctiveness import distinctiveness
+from exporter.evaluate.metrics.pointing.stability import stability
+from exporter.evaluate.metrics.robustness.equivariance import (
+    mirror_equivariance,
+    shift_equivariance,
+)
+from exporter.evaluate.metrics.robustness.randomisation import similarity
+from exporter.evaluate.metrics.robustness.redundancy import heatmap_correlation, prototype_cosine
+from exporter.evaluate.metrics.robustness.seed_overlap import seed_overlap
+from exporter.evaluate.metrics.sums.cancellation import negative_share, sum_of_norms
+from exporter.evaluate.metrics.sums.completeness import axioms, completeness_residual
+from exporter.evaluate.metrics.sums.insertion_deletion import prototype_curves
+from exporter.evaluate.metrics.truth.background import background_independence, background_share
+from exporter.evaluate.metrics.truth.part_deletion import deletion_correlation, right_share
+from exporter.evaluate.metrics.truth.part_iou import part_iou
+from exporter.evaluate.metrics.truth.part_purity import part_mass, part_purity
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Trial, Truth
-from serving.peaks import peaks
+from serving.drawing.peaks import peaks
 
 Floats = NDArray[np.float32]
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.background import background_share
-from exporter.evaluate.comprehensiveness import comprehensiveness
-from exporter.evaluate.grad_cam import grad_cam
-from exporter.evaluate.insertion_deletion import blurred, mean_colour, pixel_curves
+from exporter.evaluate.baselines.grad_cam import grad_cam
+from exporter.evaluate.baselines.methods import GRAD_CAM, RISE, Method
+from exporter.evaluate.baselines.rise import rise
 from exporter.evaluate.localization import min_max
-from exporter.evaluate.methods import GRAD_CAM, RISE, Method
-from exporter.evaluate.rise import rise
+from exporter.evaluate.metrics.pointing.comprehensiveness import comprehensiveness
+from exporter.evaluate.metrics.sums.insertion_deletion import blurred, mean_colour, pixel_curves
+from exporter.evaluate.metrics.truth.background import background_share
 from exporter.evaluate.subject import Subject
 from exporter.evaluate.trial import Trial
-from exporter.features import FeatureReader
+from exporter.images.features import FeatureReader
 
 Floats = NDArray[np.float32]
 Value = float | tuple[float, ...] | None

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.catalog import METRICS
+from exporter.evaluate.baselines.methods import OURS, RISE
 from exporter.evaluate.measure import Measured
 from exporter.evaluate.measure_pixels import PIXEL_CURVES
-from exporter.evaluate.methods import OURS, RISE
+from exporter.evaluate.metrics.catalog import METRICS
 from exporter.evaluate.results import Difference, Figure
 from exporter.evaluate.statistics import paired_difference
 

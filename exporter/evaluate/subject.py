@@ -16,13 +16,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from exporter.embedded import embedded_source
-from exporter.features import FeatureReader
 from exporter.head import Head, find_head
-from exporter.source import Source
+from exporter.images.features import FeatureReader
+from exporter.source.embedded import embedded_source
+from exporter.source.onnx_file import Source
 from serving.artifact import PROTOTYPES, Artifact, Preprocessing
 from serving.errors import ImageError
-from serving.preprocess import View, decode, make_view, to_tensor
+from serving.model.preprocess import View, decode, make_view, to_tensor
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.evaluate.catalog import BY_NAME
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.baselines.methods import OURS
+from exporter.evaluate.metrics.catalog import BY_NAME
 from exporter.evaluate.results import Evaluation, Figure
 
 DASH = "·"

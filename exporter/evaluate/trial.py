@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.dataset import ClassImages
 from exporter.evaluate.annotations import Annotations, PartTruth
-from exporter.evaluate.stability import noisy
+from exporter.evaluate.metrics.pointing.stability import noisy
 from exporter.evaluate.subject import Picture, Subject
-from exporter.features import FeatureReader
-from serving.layout import ImageLayout, image_axes
+from exporter.images.dataset import ClassImages
+from exporter.images.features import FeatureReader
+from serving.artifact.layout import ImageLayout, image_axes
 
 Floats = NDArray[np.float32]
 

@@ -18,7 +18,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
-from exporter.graph import attribute, dimensions, image_input, refusal, shown, source, with_shapes
+from exporter.head.graph import (
+    attribute,
+    dimensions,
+    image_input,
+    refusal,
+    shown,
+    source,
+    with_shapes,
+)
 from exporter.head.grid import Grid, find_grid
 from exporter.head.linear import RESHAPING, step_up
 from exporter.head.obstacles import why_not

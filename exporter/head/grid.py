@@ -10,7 +10,7 @@ import math
 import onnx_ir as ir
 
 from exporter.errors import HeadError
-from exporter.graph import attribute, dimensions, source
+from exporter.head.graph import attribute, dimensions, source
 from exporter.head.pooling import Pooling
 
 Grid = tuple[int, int]

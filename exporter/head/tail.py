@@ -22,7 +22,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.graph import dimensions, name_of, refusal, shown
+from exporter.head.graph import dimensions, name_of, refusal, shown
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.dataset import Dataset
 from exporter.evaluate import Evaluation
 from exporter.evaluate.annotations import Annotations
-from exporter.names import as_text
+from exporter.images.dataset import Dataset
 from exporter.report.examples import ClassReport
 from exporter.report.words import number_of
+from exporter.text import as_text
 from serving.artifact import Artifact
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.evaluate.localization import hits, visible
-from exporter.evaluate.part_purity import part_mass
-from serving.peaks import Size
+from exporter.evaluate.metrics.truth.part_purity import part_mass
+from serving.drawing.peaks import Size
 
 Floats = NDArray[np.floating]
 Shares = NDArray[np.float64]

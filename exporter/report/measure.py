@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.cancellation import cancelled_heat, negative_share, sum_of_norms
-from exporter.evaluate.completeness import completeness_residual
 from exporter.evaluate.localization import visible
-from exporter.evaluate.redundancy import heatmap_correlation
+from exporter.evaluate.metrics.robustness.redundancy import heatmap_correlation
+from exporter.evaluate.metrics.sums.cancellation import cancelled_heat, negative_share, sum_of_norms
+from exporter.evaluate.metrics.sums.completeness import completeness_residual
 from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.observe import Observed
-from serving.peaks import Size, peaks
+from serving.drawing.peaks import Size, peaks
 
 Doubles = NDArray[np.float64]
 

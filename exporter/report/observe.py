@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.dataset import ClassImages
 from exporter.evaluate.annotations import Annotations, PartTruth
 from exporter.evaluate.subject import Picture
+from exporter.images.dataset import ClassImages
 from serving.errors import ImageError
-from serving.predictor import Predictor, activate
-from serving.preprocess import decode, make_view, to_tensor
+from serving.model.outputs import activate
+from serving.model.predictor import Predictor
+from serving.model.preprocess import decode, make_view, to_tensor
 
 _BATCH = 8
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from math import sqrt
 from exporter.report.measure import ClassFigures, HeldOut
 from exporter.report.words import number_of, per_cent
 from serving.artifact import ClassRecord
-from serving.edits import EditRecord
+from serving.artifact.edits import EditRecord
 
 COSINE = 0.9
 """From here on two prototypes point the same way: 26 degrees apart or less."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from exporter.evaluate.methods import OURS
+from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.results import Evaluation
 from exporter.report.examples import ClassReport
 from exporter.report.rules import RESIDUAL, RULES, Rule

@@ -1,4 +1,4 @@
-// Heatmaps as smooth fields: strength, outline and peak; serving/overlay.py and serving/peaks.py,
+// Heatmaps as smooth fields: strength, outline and peak; serving/drawing/overlay.py and serving/drawing/peaks.py,
 // for the browser.
 //
 // People read a heatmap relative to its own peak, so that is how it is drawn. Only evidence for

@@ -1,4 +1,4 @@
-// A fixed colour for each prototype number: serving/palette.py, for the browser.
+// A fixed colour for each prototype number: serving/drawing/palette.py, for the browser.
 
 export const PAPER = { light: [250, 249, 247], dark: [20, 22, 25] };
 export const INK = [28, 31, 36];

@@ -1,0 +1,143 @@
+"""Results as the command line words them, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exporter.report.words import number_of
+from serving.artifact import Artifact, GateRecord
+from serving.artifact.edits import EffectRecord
+from serving.model.explanation import Explanation
+
+if TYPE_CHECKING:
+    from exporter.pipelines.report import Report
+
+_SHOWN = 5  # changes of an edit
+_DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
+
+
+def export_summary(out: Path, artifact: Artifact) -> str:
+    """What an export came to, for people."""
+    manifest = artifact.manifest
+    records = manifest.classes
+    whole = sum(record.state == "whole" for record in records)
+    images = sum(record.images for record in records)
+    correct = sum(record.images * (record.accuracy or 0) for record in records) / images
+    ratios = [r.residual_ratio for r in records if r.residual_ratio is not None] or [0.0]
+    warned = [r for r in records if r.state == "decomposed" and r.warnings]
+    states = Counter(gate.state for gate in manifest.verification)
+    lines = [
+        str(out),
+        f"  {len(records) - whole} classes decomposed into {manifest.prototypes} prototypes, "
+        f"{whole} kept whole",
+        f"  {images} images, {sum(record.skipped for record in records)} skipped; the model gives "
+        f"{correct:.1%} of them their class",
+        f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}",
+        f"  {states['passed']} gates passed, {states['skipped']} skipped",
+    ]
+    if warned:
+        first = f"{warned[0].label}: {warned[0].warnings[0]}"
+        lines.append(f"  {len(warned)} classes with warnings in the manifest; the first, {first}")
+    if correct < _DOUBTFUL:
+        lines.append(
+            "  Few images are recognised: check the preprocessing and the labels. Explanations of "
+            "wrongly prepared images are wrong."
+        )
+    return "\n".join(lines)
+
+
+def edit_summary(out: Path, artifact: Artifact) -> str:
+    """What the last edit of an artifact does."""
+    manifest = artifact.manifest
+    edit = manifest.edits[-1]
+    lines = [str(out), f"  reason: {edit.reason}"]
+    for key in edit.muted:
+        record = manifest.classes[key.class_index]
+        muted = record.prototypes[key.prototype].name
+        lines.append(f"  muted {record.label}:{key.prototype}, {muted!r}")
+    for name in edit.renamed:
+        label = manifest.classes[name.class_index].label
+        lines.append(f"  named {label}:{name.prototype} {name.after!r}, it was {name.before!r}")
+    if edit.effect:
+        lines += _effect(edit.effect, manifest.labels)
+    else:
+        lines.append("  effect not measured: pass --data with class folders to measure it")
+    passed = sum(gate.state == "passed" for gate in manifest.verification)
+    lines.append(f"  {passed} gates passed")
+    lines.append(f"  back to the artifact before: protohead edit {out} --undo --out DIR")
+    return "\n".join(lines)
+
+
+def undo_summary(out: Path, artifact: Artifact) -> str:
+    """What came back."""
+    edits = len(artifact.manifest.edits)
+    left = f"{edits} edits before it are still in" if edits else "it was never edited"
+    return f"{out}\n  the artifact before the last edit, byte for byte; {left}"
+
+
+def _effect(effect: EffectRecord, labels: tuple[str, ...]) -> list[str]:
+    lines = [
+        f"  {effect.images} images of {effect.data}: accuracy {effect.accuracy_before:.2%} before, "
+        f"{effect.accuracy_after:.2%} after",
+        f"  best class of {len(effect.changes)} images changed: {effect.corrected} corrected, "
+        f"{effect.broken} broken",
+    ]
+    lines += [
+        f"    {change.image}: {labels[change.before]} -> {labels[change.after]}"
+        for change in effect.changes[:_SHOWN]
+    ]
+    if len(effect.changes) > _SHOWN:
+        lines.append(f"    and {len(effect.changes) - _SHOWN} more in the manifest")
+    lines += [
+        f"  {labels[found.class_index]}: {found.recognised_before} of its {found.images} images "
+        f"recognised before, {found.recognised_after} after; {found.predicted_before} images of "
+        f"any class taken for it before, {found.predicted_after} after"
+        for found in effect.classes
+    ]
+    if effect.skipped:
+        lines.append(f"  {effect.skipped} files skipped, they are no images")
+    return lines
+
+
+def report_summary(path: Path, report: Report) -> str:
+    """What it came to, for people."""
+    each = report.class_bytes / max(1, report.shown)
+    lines = [
+        str(path),
+        f"  {number_of(report.classes, 'class', 'classes')}, {report.warned} with warnings",
+        f"  {len(report.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
+    ]
+    if report.shown < report.classes:
+        lines.append(
+            f"  {report.shown} classes are shown with pictures, those with the most warnings; "
+            "--classes chooses others, --max-classes shows more"
+        )
+    return "\n".join(lines)
+
+
+def explanation_record(explanation: Explanation) -> dict[str, Any]:
+    """An explanation without its heatmaps, for machines."""
+    return {
+        "residual": explanation.residual,
+        "classes": [
+            {
+                "class": explained.class_id,
+                "label": explained.label,
+                "logit": explained.logit,
+                "probability": explained.probability,
+                "bias": explained.bias,
+                "common": explained.common,
+                "contributions": {p.name: p.contribution for p in explained.prototypes},
+            }
+            for explained in explanation.classes
+        ],
+    }
+
+
+def gates_json(gates: Sequence[GateRecord]) -> str:
+    """The gates of a verification, for machines."""
+    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)

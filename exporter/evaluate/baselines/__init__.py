@@ -1,0 +1,1 @@
+"""What the artifact's prototypes are compared with."""

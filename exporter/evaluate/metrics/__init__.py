@@ -1,0 +1,1 @@
+"""The metrics, grouped by what they ask; one a file."""

@@ -1,0 +1,1 @@
+"""Do the contributions add up, and do they matter?"""

@@ -1,0 +1,1 @@
+"""What is true to the pixel: do parts, backdrops and masks agree?"""

@@ -1,0 +1,1 @@
+"""The stages of each job in order, nothing else: one job a file."""

@@ -1,0 +1,152 @@
+"""An edit from its decision to the artifact, and back: the steps in order, nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from exporter.editing.decision import decide
+from exporter.editing.effect import measure, read_images
+from exporter.editing.files import restore, write_edited, write_manifest
+from exporter.errors import EditError, VerificationError
+from exporter.progress import Progress, silent
+from exporter.verify.run import verify
+from exporter.writing.atomic import writing
+from exporter.writing.staging import Staging, named
+from serving.artifact import Artifact, load_artifact
+from serving.model.class_key import ClassKey
+from serving.model.predictor import Predictor
+
+_VERIFIED_IMAGES = 128
+_MARK = {"work": "edit"}  # in state.json: what a killed edit left is no loss
+
+
+def edit(
+    artifact: Path | str,
+    out: Path | str,
+    *,
+    reason: str,
+    mute: Iterable[tuple[ClassKey, int]] = (),
+    names: Iterable[tuple[tuple[ClassKey, int], str]] = (),
+    data: Path | str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Artifact:
+    """Write a new artifact in which prototypes are muted or have other names, or nothing.
+
+    Args:
+        artifact: The artifact to edit; it is not changed.
+        out: Where the edited one appears, whole and verified.
+        reason: Why; it is kept in the artifact.
+        mute: Class and number of each prototype that shall not count any more.
+        names: Class and number of a prototype, and its new name.
+        data: Class folders to measure the effect on; without them it is not measured.
+        overwrite: Replace an artifact at ``out``.
+        progress: Called as images are done.
+
+    Returns:
+        The edited artifact.
+
+    Raises:
+        EditError: The decision does not fit the artifact.
+        ArtifactError: The artifact is damaged.
+        DatasetError: The class folders do not fit it.
+        SurgeryError: Its graphs are not those of an export.
+        OutputError: ``out`` cannot be written.
+        VerificationError: A promise is not kept; nothing appeared at ``out``.
+    """
+    out = named(Path(out))
+    parent = load_artifact(Path(artifact))
+    before = Predictor(parent)
+    decision = decide(parent.manifest, mute=mute, names=names, reason=reason)
+    dataset = None if data is None else read_images(Path(data), parent.manifest)
+    with _placing(out, overwrite) as folder:
+        edited = write_edited(parent, decision, folder)
+        paths = []
+        if dataset is not None:
+            last = edited.manifest.edits[-1]
+            effect = measure(
+                before,
+                Predictor(edited),
+                dataset,
+                touched=last.touched,
+                progress=partial(progress, "measure"),
+            )
+            changed = (*edited.manifest.edits[:-1], last.model_copy(update={"effect": effect}))
+            edited = Artifact(folder, edited.manifest.model_copy(update={"edits": changed}))
+            write_manifest(folder, edited.manifest)
+            paths = [path for entry in dataset.classes for path in entry.paths]
+        _verify(edited, paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))], progress)
+    return load_artifact(out)
+
+
+def undo_edit(artifact: Path | str, out: Path | str, *, overwrite: bool = False) -> Artifact:
+    """Write the artifact before the last edit, byte for byte, or nothing.
+
+    Args:
+        artifact: An edited artifact; it is not changed.
+        out: Where its parent appears.
+        overwrite: Replace an artifact at ``out``.
+
+    Returns:
+        The parent; its manifest hashes as the edit recorded, its files as the manifest says.
+
+    Raises:
+        EditError: The artifact was never edited.
+        ArtifactError: The artifact is damaged.
+        OutputError: ``out`` cannot be written.
+        VerificationError: The parent does not come back byte for byte.
+    """
+    out = named(Path(out))
+    edited = load_artifact(Path(artifact))
+    if not edited.manifest.edits:
+        raise EditError(f"{artifact}: nothing to take back, this artifact was never edited.")
+    with _placing(out, overwrite) as folder:
+        restore(edited, folder)
+    return load_artifact(out)
+
+
+def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:
+    gates = verify(
+        edited.folder,
+        images=images,
+        threads=1,  # what is measured goes into the manifest, whatever the number of cores
+        progress=partial(progress, "verify"),
+    )
+    failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
+    if failed:
+        raise VerificationError(
+            f"the edited artifact was not put in place, {len(failed)} of {len(gates)} gates "
+            f"failed: {'; '.join(failed)}"
+        )
+    write_manifest(edited.folder, edited.manifest.model_copy(update={"verification": gates}))
+
+
+@contextmanager
+def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
+    """An empty folder beside ``out`` that becomes it, whole, if nothing goes wrong inside."""
+    part = out.with_name(out.name + ".part")
+    staging = Staging(out, _MARK, resume=_left_by_an_edit(part), overwrite=overwrite)
+    try:
+        with writing(out):
+            shutil.rmtree(staging.artifact)
+            staging.artifact.mkdir()
+            yield staging.artifact
+        staging.publish()
+    except BaseException:
+        replaced = part / "replaced"
+        if replaced.exists() and not out.exists():  # interrupted between the renames of publish
+            replaced.rename(out)
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _left_by_an_edit(part: Path) -> bool:
+    try:
+        return bool(json.loads((part / "state.json").read_bytes()) == _MARK)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,212 @@
+"""The stages of an export in order, nothing else.
+
+source -> head -> each class: features, decomposition, evidence -> artifact -> verification
+
+Symbols: c classes, k prototypes, d channels, n images, p = h*w positions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from exporter.config import ExportConfig
+from exporter.decompose import Decomposition, decompose, require_feasible
+from exporter.errors import DecompositionError, VerificationError
+from exporter.head import find_head
+from exporter.head.rows import HeadRows, round_exactly, split_reference
+from exporter.images.dataset import ClassImages, Dataset, read_dataset
+from exporter.images.evidence import Crop, best_crops
+from exporter.images.features import ClassFeatures, FeatureReader
+from exporter.progress import Progress, silent
+from exporter.source.onnx_file import Source, load_source
+from exporter.source.presets import fitting_preprocessing
+from exporter.surgery import fix_input_size
+from exporter.verify.run import verify
+from exporter.writing.artifact import (
+    ArtifactParts,
+    add_verification,
+    class_record,
+    crop_file,
+    write_artifact,
+)
+from exporter.writing.staging import Fingerprint, Staging
+from serving.artifact import Artifact, Preprocessing, load_artifact
+
+_VERIFIED_IMAGES = 128
+_NOT_IN_RESULT = {"model", "data", "out", "weights", "jobs", "resume", "overwrite"}
+_logger = logging.getLogger(__name__)
+
+
+def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
+    """Write the artifact of a trained classifier, or nothing.
+
+    Args:
+        config: What to export and how.
+        progress: Called as images are done.
+
+    Returns:
+        The artifact at ``config.out``, verified.
+
+    Raises:
+        SourceError: The model cannot be read, or does not fit the preprocessing.
+        HeadError: Its head cannot be decomposed.
+        DecompositionError: Too many prototypes for this head or method.
+        DatasetError: The image folders do not fit the model.
+        SurgeryError: The outputs cannot be added to its graph.
+        OutputError: ``config.out`` cannot be written; finished classes are kept for ``resume``.
+        VerificationError: A promise is not kept; nothing appeared at ``config.out``.
+    """
+    source = load_source(config.model, weights=config.weights, input_size=config.input_size)
+    preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape)
+    fix_input_size(source.model, preprocessing.size)
+    head = find_head(source.model, output=config.output)
+    require_feasible(config.method, config.prototypes, channels=head.weight.shape[1])
+    dataset = read_dataset(
+        config.data,
+        class_count=len(head.weight),
+        labels=config.labels,
+        max_images=config.max_images,
+        seed=config.seed,
+    )
+    rows = split_reference(head, config.reference, multilabel=config.multilabel)
+    staging = Staging(
+        config.out,
+        _fingerprint(config, source, preprocessing, dataset),
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
+    job = _Job(config, dataset, preprocessing, rows, staging, progress)
+    with staging.writing(), FeatureReader(source, head, preprocessing, config.jobs) as reader:
+        _explain_classes(job, reader)
+        parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
+        write_artifact(staging, parts)
+        _verify(job, source)
+        staging.publish()
+    return load_artifact(staging.out)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every stage of one export needs."""
+
+    config: ExportConfig
+    dataset: Dataset
+    preprocessing: Preprocessing
+    rows: HeadRows
+    staging: Staging
+    progress: Progress
+
+
+def _fingerprint(
+    config: ExportConfig, source: Source, preprocessing: Preprocessing, dataset: Dataset
+) -> Fingerprint:
+    """What decides the bytes of the result, so that ``resume`` continues only the same export."""
+    images = [
+        (dataset.image_id(path), path.stat().st_size)
+        for entry in dataset.classes
+        for path in entry.paths
+    ]
+    return {
+        "model": source.sha256,
+        "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
+        "options": config.model_dump(mode="json", exclude=_NOT_IN_RESULT | {"preprocessing"}),
+        "preprocessing": preprocessing.model_dump(mode="json"),
+        "protohead": metadata.version("protohead"),
+    }
+
+
+def _explain_classes(job: _Job, reader: FeatureReader) -> None:
+    finished = job.staging.finished()
+    done = sum(len(entry.paths) for entry in job.dataset.classes if entry.index in finished)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        job.progress("export", done, job.dataset.image_count)
+
+    advance(0)
+    for entry in job.dataset.classes:
+        if entry.index not in finished:
+            features = reader.read(entry.paths, progress=advance)
+            for reason in features.skipped:
+                _logger.warning("%s: skipped %s", entry.label, reason)
+            # One BLAS thread: the number of cores must not change the result.
+            with threadpool_limits(limits=1, user_api="blas"):
+                _explain_class(job, entry, features)
+
+
+def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> None:
+    row = job.rows.rows[entry.index]
+    split, warnings = _decompose(job.config, features, row)
+    prototypes = np.zeros((job.config.prototypes, len(row)), dtype=np.float32)
+    if split is None:
+        prototypes[0] = row
+    else:
+        prototypes = round_exactly(split.prototypes, row)
+    shown = len(prototypes) if split else 1
+    crops: list[list[Crop]] = [[] for _ in range(shown)]
+    if features.paths:
+        crops = best_crops(
+            features.activations(prototypes[:shown]), features.paths, job.preprocessing
+        )
+    record = class_record(entry, features, split, crops, job.dataset, warnings)
+    files = {
+        crop_file(entry.index, number, rank): crop.jpeg
+        for number, found in enumerate(crops)
+        for rank, crop in enumerate(found)
+    }
+    job.staging.save(record, prototypes, files)
+
+
+def _decompose(
+    config: ExportConfig, features: ClassFeatures, row: NDArray[np.float64]
+) -> tuple[Decomposition | None, tuple[str, ...]]:
+    """The split of a head row, or None and why it stays whole."""
+    count = len(features.paths)
+    if count < config.min_images:
+        return None, (f"kept whole: {count} usable images, {config.min_images} are needed",)
+    try:
+        split = decompose(
+            features.maps,
+            row,
+            method=config.method,
+            prototypes=config.prototypes,
+            seed=config.seed,
+        )
+    except DecompositionError as error:
+        return None, (f"kept whole: {error}",)
+    return split, ()
+
+
+def _verify(job: _Job, source: Source) -> None:
+    images = _spread([path for entry in job.dataset.classes for path in entry.paths])
+    gates = verify(
+        job.staging.artifact,
+        source=source.model,
+        images=images,
+        threads=1,  # what is measured goes into the manifest, whatever the number of cores
+        progress=partial(job.progress, "verify"),
+    )
+    failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
+    if failed:
+        raise VerificationError(
+            f"the artifact was not put in place, {len(failed)} of {len(gates)} gates failed: "
+            f"{'; '.join(failed)}"
+        )
+    add_verification(job.staging.artifact, gates)
+
+
+def _spread(paths: list[Path]) -> list[Path]:
+    """At most :data:`_VERIFIED_IMAGES` of the images, evenly over the classes."""
+    step = max(1, -(-len(paths) // _VERIFIED_IMAGES))
+    return paths[::step]

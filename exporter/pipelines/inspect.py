@@ -1,0 +1,96 @@
+"""What ``protohead inspect`` says of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from exporter.head import find_head
+from exporter.source.onnx_file import load_source
+
+
+class Inspection(BaseModel):
+    """The parts of a model's head.
+
+    ``shape`` is that of the input, None for any size; ``grid`` is (h, w) of the feature map where
+    the graph fixes it; ``channels`` is d and ``classes`` is c.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    sha256: str
+    input: str
+    shape: tuple[int | None, ...]
+    output: str
+    logits: str
+    activation: str
+    feature: str
+    layout: str
+    grid: tuple[int, int] | None
+    pooling: str
+    layer_norm: bool
+    linear: str
+    channels: int
+    classes: int
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of each line that a person reads."""
+        shape = " x ".join("any" if size is None else str(size) for size in self.shape)
+        grid = f"{self.grid[0]} x {self.grid[1]}" if self.grid else "any size"
+        behind = "" if self.activation == "none" else f", then {self.activation}"
+        normalised = ", then LayerNormalization" if self.layer_norm else ""
+        return [
+            ("model", self.model),
+            ("input", f"{self.input} ({shape})"),
+            ("feature map", f"{self.feature} ({self.layout}, D = {self.channels}, grid {grid})"),
+            ("pooling", f"{self.pooling}{normalised}"),
+            ("linear head", f"{self.linear} (D = {self.channels}, C = {self.classes})"),
+            ("logits", f"{self.logits}{behind}"),
+            ("decomposable", "yes"),
+        ]
+
+
+def inspect_model(
+    model: str,
+    *,
+    weights: Path | None = None,
+    input_size: tuple[int, int] | None = None,
+    output: str | None = None,
+) -> Inspection:
+    """Find the head of a model.
+
+    Args:
+        model: An ``.onnx`` file, ``package.module:callable`` or ``timm:NAME``.
+        weights: Weights for a torch model.
+        input_size: (height, width) in pixels for a torch model that does not say.
+        output: The graph output with the logits, where there are several.
+
+    Returns:
+        The parts of its head.
+
+    Raises:
+        SourceError: The model cannot be read.
+        HeadError: It cannot be decomposed; the message names the node in the way.
+    """
+    source = load_source(model, weights=weights, input_size=input_size)
+    head = find_head(source.model, output=output)
+    classes, channels = head.weight.shape
+    return Inspection(
+        model=source.name,
+        sha256=source.sha256,
+        input=source.input.name,
+        shape=source.input.shape,
+        output=head.output,
+        logits=head.logits,
+        activation=head.activation,
+        feature=head.feature,
+        layout=head.layout,
+        grid=head.grid,
+        pooling=head.pooling,
+        layer_norm=head.layer_norm is not None,
+        linear=head.linear,
+        channels=channels,
+        classes=classes,
+    )

@@ -1,0 +1,95 @@
+"""The summary for CI: the verdict, the warnings and the metrics, as GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+
+from exporter.evaluate.baselines.methods import OURS
+from exporter.evaluate.tables import DASH, number
+from exporter.report.contents import Contents
+from exporter.report.verdict import compare, counts, statements
+from exporter.report.words import number_of
+
+_SIGNS = {"good": "✓", "look": "⚠", "plain": "·"}
+_LABELS = 5
+_SPECIAL = re.compile(r"([\\`*_\[\]|~<>&@#:$])")
+
+
+def to_markdown(contents: Contents) -> str:
+    """The summary."""
+    manifest = contents.artifact.manifest
+    lines = [f"### Report of {escaped(manifest.source.file)}, k = {manifest.prototypes}", ""]
+    lines += [
+        f"- {_SIGNS[s.state]} **{s.title}.** {escaped(s.text)}"
+        for s in statements(manifest, contents.classes, contents.left_out, contents.evaluation)
+    ]
+    lines += _warnings(contents)
+    lines += _edits(contents)
+    lines += _metrics(contents)
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that is no markup, mention or link, in one line: labels and names are not trusted."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _warnings(contents: Contents) -> list[str]:
+    found = counts(contents.classes)
+    if not found:
+        return []
+    lines = ["", "| warning | classes | which |", "| --- | ---: | --- |"]
+    for count in found:
+        names = ", ".join(escaped(label) for label in count.labels[:_LABELS])
+        more = len(count.labels) - _LABELS
+        names += f" and {more} more" if more > 0 else ""
+        lines.append(f"| {count.rule.title} | {len(count.labels)} | {names} |")
+    return lines
+
+
+def _edits(contents: Contents) -> list[str]:
+    lines = []
+    for n, edit in enumerate(contents.artifact.manifest.edits, start=1):
+        text = f"Edit {n}: {escaped(edit.reason)}"
+        if edit.effect is not None:
+            text += (
+                f" Accuracy {edit.effect.accuracy_before:.2%} before, "
+                f"{edit.effect.accuracy_after:.2%} after; {edit.effect.corrected} corrected, "
+                f"{edit.effect.broken} broken."
+            )
+        lines.append(f"- {text}")
+    return ["", *lines] if lines else []
+
+
+def _metrics(contents: Contents) -> list[str]:
+    evaluation = contents.evaluation
+    if evaluation is None:
+        return ["", "Not compared with baselines: no evaluation was given."]
+    measured = (
+        f"Metrics on {number_of(evaluation.images, 'image')} of "
+        f"{number_of(len(evaluation.classes), 'class', 'classes')}"
+    )
+    lines = ["", f"{measured}."]
+    if found := compare(evaluation):
+        lines = [
+            "",
+            f"{measured}; a baseline counts where the 95 % interval of the difference leaves out "
+            "zero.",
+            "",
+            "| against | ours better | undecided | ours worse |",
+            "| --- | ---: | ---: | ---: |",
+        ]
+    lines += [
+        f"| {escaped(c.method)} | {len(c.better)} | {len(c.undecided)} | {len(c.worse)} |"
+        for c in found
+    ]
+    names = [escaped(method) for method in evaluation.methods]
+    lines += ["", f"| metric | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
+    for metric in evaluation.metrics:
+        arrow = "↑" if metric.better == "higher" else "↓"
+        figures = [evaluation.figures[method].get(metric.name) for method in evaluation.methods]
+        cells = [DASH if f is None else number(f.mean) for f in figures]
+        if evaluation.methods[0] == OURS:
+            cells[0] = f"**{cells[0]}**"
+        lines.append(f"| {escaped(metric.title)} {arrow} | {' | '.join(cells)} |")
+    return lines

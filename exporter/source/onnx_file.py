@@ -1,0 +1,250 @@
+"""A model in any form becomes an ONNX graph in memory.
+
+One road: a torch model is exported to the bytes of an ONNX file first, and those bytes are read
+like a file's. Nothing a file says is trusted: its external data must lie beside it, every tensor
+must have the bytes its shape asks for, and everything is in memory before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError, Message
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    load_external_data_for_tensor,
+    uses_external_data,
+)
+
+from exporter.errors import MissingExtraError, SourceError
+from exporter.text import as_text
+
+# The limit of one protobuf message. An artifact's model.onnx is one file, so larger models are
+# refused when they are read, not after the work.
+_MESSAGE_LIMIT = 2**31 - 1
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """The image input of a graph.
+
+    Attributes:
+        name: Its name.
+        shape: Its four axes, (b, d, h, w) or (b, h, w, d); None where the size is free.
+        dtype: NumPy's name of its type; always ``float32``.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained classifier as an ONNX graph.
+
+    Attributes:
+        name: File name for the manifest, never a path.
+        model: The graph, every weight in memory.
+        sha256: Hex digest of the ONNX file's bytes, followed by those of its external data files
+            in the order of their locations; of a torch model, of the exported ONNX bytes.
+        input: The one image input.
+    """
+
+    name: str
+    model: ir.Model
+    sha256: str
+    input: ModelInput
+
+
+def load_source(
+    model: str, *, weights: Path | None = None, input_size: tuple[int, int] | None = None
+) -> Source:
+    """Read a classifier in any supported form.
+
+    Args:
+        model: Path of an ``.onnx`` file; ``package.module:callable``, whose callable returns a
+            ``torch.nn.Module`` (the current folder is importable); or ``timm:NAME``, which
+            downloads nothing and therefore needs ``weights``.
+        weights: State dict for a torch model, ``.safetensors`` or a ``torch.save`` file of
+            tensors only.
+        input_size: (height, width) in pixels at which a torch model is exported; by default what
+            the model's own configuration says, else 224 x 224.
+
+    Returns:
+        The classifier as an ONNX graph.
+
+    Raises:
+        SourceError: The model cannot be read, is not an image classifier with one float32
+            input, or cannot become an ONNX graph that computes the same.
+        MissingExtraError: A torch model is given and torch is not installed.
+    """
+    if model.endswith(".onnx"):
+        if weights is not None or input_size is not None:
+            raise SourceError(
+                f"{model}: an ONNX file carries its weights and its input size; "
+                "`weights` and `input_size` are for torch models. Leave them out."
+            )
+        return _read_file(Path(model))
+    if ":" not in model:
+        raise SourceError(
+            f"{model}: expected a path that ends in .onnx, package.module:callable or timm:NAME"
+        )
+    name, data = _export_torch(model, weights, input_size)
+    graph = _to_graph(_parse(data, model), model)
+    return Source(name, graph, hashlib.sha256(data).hexdigest(), _image_input(graph, model))
+
+
+def _export_torch(
+    model: str, weights: Path | None, input_size: tuple[int, int] | None
+) -> tuple[str, bytes]:
+    try:
+        from exporter.source.torch_model import export_torch
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{model}: reading a torch model needs {error.name}, which is not installed. Run: "
+            "pip install 'protohead[torch]'"
+        ) from error
+    return export_torch(model, weights, input_size)
+
+
+def _read_file(path: Path) -> Source:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise SourceError(f"{path}: expected an ONNX file, found {found}. Check the path.")
+    _check_total(path.stat().st_size, str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    proto = _parse(data, str(path))
+    digest = hashlib.sha256(data)
+    for file in _load_external_data(proto, path):
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    graph = _to_graph(proto, str(path))
+    return Source(as_text(path.name), graph, digest.hexdigest(), _image_input(graph, str(path)))
+
+
+def _parse(data: bytes, where: str) -> onnx.ModelProto:
+    try:
+        proto = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise SourceError(
+            f"{where}: not an ONNX file, or a truncated one: {error}. Export it again."
+        ) from error
+    if not proto.graph.node or not proto.opset_import:
+        raise SourceError(
+            f"{where}: expected an ONNX model with nodes and an opset, found "
+            f"{len(proto.graph.node)} nodes and {len(proto.opset_import)} opsets. "
+            "It is not an ONNX model, or truncated; export it again."
+        )
+    return proto
+
+
+def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    """Every tensor anywhere in a model: initializers, attributes, subgraphs, functions."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for item in [value] if isinstance(value, Message) else value:
+                yield from _tensors(item)
+
+
+def _load_external_data(proto: onnx.ModelProto, path: Path) -> list[Path]:
+    """Move external data into the model; return its files in the order of their locations."""
+    folder = path.parent.resolve()
+    files: dict[str, Path] = {}
+    tensors = [tensor for tensor in _tensors(proto) if uses_external_data(tensor)]
+    for tensor in tensors:
+        location = ExternalDataInfo(tensor).location
+        files[location] = _data_file(location, folder, path)
+    _check_total(path.stat().st_size + sum(f.stat().st_size for f in files.values()), str(path))
+    for tensor in tensors:
+        try:
+            load_external_data_for_tensor(tensor, str(folder))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise SourceError(f"{path}: external data of {tensor.name!r}: {error}") from error
+    return [files[location] for location in sorted(files)]
+
+
+def _data_file(location: str, folder: Path, path: Path) -> Path:
+    file = folder / location
+    outside = (
+        PurePosixPath(location).is_absolute()
+        or PureWindowsPath(location).is_absolute()
+        or ".." in PureWindowsPath(location).parts  # splits at both kinds of slash
+        or not file.resolve().is_relative_to(folder)
+    )
+    if outside:
+        raise SourceError(
+            f"{path}: its external data {location!r} lies outside the model's folder, which is "
+            "refused. Put copies (not links) of the model and its data into one folder."
+        )
+    if not file.is_file():
+        raise SourceError(
+            f"{path}: its external data {location!r} is missing. Put the file beside the model."
+        )
+    return file
+
+
+def _check_total(size: int, where: str) -> None:
+    if size > _MESSAGE_LIMIT:
+        raise SourceError(
+            f"{where}: {size / 2**30:.1f} GiB with its weights; an artifact is one ONNX file, "
+            "which cannot exceed 2 GiB. Export the model with fewer or smaller weights."
+        )
+
+
+def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
+    for tensor in _tensors(proto):
+        try:
+            onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError) as error:
+            raise SourceError(
+                f"{where}: tensor {tensor.name!r} does not hold the data its shape "
+                f"{list(tensor.dims)} and type ask for: {error}. Export the model again."
+            ) from error
+    try:
+        # onnx-ir makes up values that no node computes; the checker names them.
+        onnx.checker.check_model(proto)
+        return ir.from_proto(proto)
+    except Exception as error:  # a damaged file fails anywhere in the deserialisation
+        reason = " ".join(str(error).split())  # the checker prints nodes over several lines
+        raise SourceError(
+            f"{where}: not a valid ONNX graph: {reason} Export the model again."
+        ) from error
+
+
+def _image_input(model: ir.Model, where: str) -> ModelInput:
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    if len(inputs) != 1:
+        names = ", ".join(str(value.name) for value in inputs) or "none"
+        raise SourceError(
+            f"{where}: expected one image input, found {len(inputs)}: {names}. Export the model "
+            "with the others fixed to constants."
+        )
+    (value,) = inputs
+    if value.dtype != ir.DataType.FLOAT:
+        raise SourceError(
+            f"{where}: expected a float32 input, found {value.dtype} ({value.name!r}). Export "
+            "the model in float32, and without the steps that turn pixels into floats: they "
+            "belong into the preprocessing (`preprocessing`)."
+        )
+    if value.shape is None or len(value.shape) != 4:
+        raise SourceError(
+            f"{where}: expected an image input (batch, channels, height, width) or (batch, "
+            f"height, width, channels), found the shape {value.shape} ({value.name!r}). Export "
+            "the model with a four-dimensional image input."
+        )
+    shape = tuple(axis if isinstance(axis, int) and axis > 0 else None for axis in value.shape)
+    return ModelInput(str(value.name), shape, "float32")

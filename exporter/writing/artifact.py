@@ -1,0 +1,274 @@
+"""Results -> the files of an artifact.
+
+Same inputs, same bytes: no time, no path, fixed order and fixed names.
+Symbols: c classes, k prototypes, d channels, b images of the golden batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from exporter.config import ExportConfig
+from exporter.decompose import Decomposition, Summary
+from exporter.errors import DatasetError
+from exporter.head import Head
+from exporter.head.rows import HeadRows
+from exporter.images.dataset import ClassImages, Dataset
+from exporter.images.evidence import Crop
+from exporter.images.features import ClassFeatures
+from exporter.source.onnx_file import Source
+from exporter.surgery import add_prototype_outputs, add_steering
+from exporter.writing.staging import Staging
+from serving.artifact import (
+    EVIDENCE,
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    PROTOTYPES,
+    STEERABLE,
+    ClassRecord,
+    DecomposedClass,
+    EvidenceRecord,
+    GateRecord,
+    HeadRecord,
+    InputRecord,
+    Manifest,
+    MethodRecord,
+    Preprocessing,
+    PrototypeRecord,
+    SolveRecord,
+    SourceRecord,
+    WholeClass,
+    dump_manifest,
+    sha256_of,
+)
+from serving.artifact.layout import image_shape
+from serving.errors import ImageError
+from serving.model.golden import golden_arrays
+from serving.model.preprocess import decode, preprocess
+from serving.model.runtime import make_session, output_names, run
+
+_GOLDEN_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class ArtifactParts:
+    """Everything an artifact is made of, besides its classes."""
+
+    source: Source
+    head: Head
+    preprocessing: Preprocessing
+    grid: tuple[int, int]
+    rows: HeadRows
+    dataset: Dataset
+    config: ExportConfig
+
+
+def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
+    """Write every file of the artifact into the staging folder.
+
+    Precondition: every class is finished. Postcondition: the folder loads as an artifact whose
+    manifest has no verification yet.
+
+    Args:
+        staging: Where the finished classes and the evidence are.
+        parts: The rest.
+
+    Raises:
+        SurgeryError: The outputs cannot be added to this graph.
+        DatasetError: Not one image can be decoded for the golden batch.
+    """
+    folder = staging.artifact
+    classes = [staging.read(entry.index) for entry in parts.dataset.classes]
+    prototypes = np.stack([found for _, found in classes])  # (c, k, d)
+    _write_graphs(folder, parts, prototypes)
+    tensors = {
+        "prototypes": prototypes,
+        "scale": _scales([record.scale for record, _ in classes], prototypes.shape[1]),
+        "bias": parts.head.bias.astype(np.float32),
+        "reference": parts.rows.reference,
+    }
+    # Not save_file, which makes a file that only its owner may read.
+    (folder / PROTOTYPES).write_bytes(save(tensors))
+    _write_golden(folder, parts)
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    )
+    manifest = Manifest(
+        source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
+        input=InputRecord(
+            name=parts.source.input.name,
+            shape=(parts.source.input.shape[0], *_input_shape(parts.preprocessing)),
+            dtype="float32",
+            preprocessing=parts.preprocessing,
+        ),
+        activation=parts.rows.activation,
+        prototypes=parts.config.prototypes,
+        top=min(parts.config.top, len(classes)),
+        head=_head_record(parts),
+        method=MethodRecord(
+            name=parts.config.method,
+            reference=parts.rows.name,
+            seed=parts.config.seed,
+            max_images=parts.config.max_images,
+            min_images=parts.config.min_images,
+        ),
+        classes=tuple(record for record, _ in classes),
+        files={name: sha256_of(folder / name) for name in names},
+    )
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+
+
+def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
+    """Record in the manifest what verification measured."""
+    path = folder / MANIFEST
+    manifest = Manifest.model_validate_json(path.read_bytes())
+    path.write_bytes(dump_manifest(manifest.model_copy(update={"verification": gates})))
+
+
+def _write_graphs(folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32]) -> None:
+    model, head, grid = parts.source.model, parts.head, parts.grid
+    reference = None if parts.rows.name == "none" else parts.rows.reference
+    top = min(parts.config.top, len(prototypes))
+    explained = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=top, grid=grid
+    )
+    ir.save(explained, folder / MODEL)
+    steerable = add_steering(model, head, prototypes, reference=reference, grid=grid)
+    ir.save(steerable, folder / STEERABLE)
+
+
+def _scales(scales: list[tuple[float, ...]], k: int) -> NDArray[np.float32]:
+    """(c, k): alpha of each class; a whole class has none, which is written as zeros."""
+    table = np.zeros((len(scales), k), dtype=np.float32)
+    for row, scale in zip(table, scales, strict=True):
+        row[: len(scale)] = scale
+    return table
+
+
+def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    channels = len(preprocessing.channels)
+    return image_shape(preprocessing.layout, channels, preprocessing.size)
+
+
+def _head_record(parts: ArtifactParts) -> HeadRecord:
+    head = parts.head
+    return HeadRecord(
+        output=head.output,
+        logits=head.logits,
+        feature=head.feature,
+        pooling=head.pooling,
+        linear=head.linear,
+        layout=head.layout,
+        grid=parts.grid,
+        channels=head.weight.shape[1],
+        layer_norm_epsilon=head.layer_norm.epsilon if head.layer_norm else None,
+    )
+
+
+def _write_golden(folder: Path, parts: ArtifactParts) -> None:
+    size = parts.source.input.shape[0] or _GOLDEN_IMAGES
+    inputs = np.stack(_golden_tensors(parts, size))
+    session = make_session(folder / MODEL, threads=1)
+    values = run(session, output_names(session), {parts.source.input.name: inputs})
+    np.savez(
+        folder / GOLDEN,
+        allow_pickle=False,
+        **golden_arrays(parts.source.input.name, inputs, values),
+    )
+
+
+def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:
+    """One image of each of the first classes; again from the start where there are too few."""
+    tensors: list[NDArray[np.float32]] = []
+    for entry in parts.dataset.classes:
+        for path in entry.paths:
+            try:
+                tensors.append(preprocess(decode(path), parts.preprocessing))
+            except ImageError:
+                continue  # reported and counted when its features were read
+            break
+        if len(tensors) == size:
+            break
+    if not tensors:
+        raise DatasetError(f"{parts.dataset.root}: not one image can be decoded.")
+    return [tensors[index % len(tensors)] for index in range(size)]
+
+
+def crop_file(index: int, prototype: int, rank: int) -> str:
+    """The name of an evidence crop below the artifact."""
+    return f"{EVIDENCE}/{index:05d}/{prototype}-{rank}.jpg"
+
+
+def class_record(
+    entry: ClassImages,
+    features: ClassFeatures,
+    decomposition: Decomposition | None,
+    crops: list[list[Crop]],
+    dataset: Dataset,
+    warnings: tuple[str, ...],
+) -> ClassRecord:
+    """The record of one class.
+
+    Args:
+        entry: The class.
+        features: Its feature maps.
+        decomposition: How its head row was split; None where it was kept whole.
+        crops: The evidence of each prototype.
+        dataset: The data the images come from.
+        warnings: What the user should know of this class.
+    """
+    prototypes = tuple(
+        PrototypeRecord(
+            name=f"prototype {number}" if decomposition else "whole",
+            evidence=tuple(
+                _evidence(crop, crop_file(entry.index, number, rank), dataset)
+                for rank, crop in enumerate(found)
+            ),
+        )
+        for number, found in enumerate(crops)
+    )
+    count = len(features.paths)
+    correct = int((features.logits.argmax(axis=1) == entry.index).sum()) if count else 0
+    common = {
+        "index": entry.index,
+        "label": entry.label,
+        "images": count,
+        "skipped": len(features.skipped),
+        "accuracy": correct / count if count else None,
+        "prototypes": prototypes,
+    }
+    if decomposition is None:
+        return WholeClass(warnings=warnings, **common)
+    return DecomposedClass(
+        residual_ratio=decomposition.residual_ratio,
+        scale=tuple(decomposition.scale.tolist()),
+        regularization=decomposition.regularization,
+        discovery=_solve(decomposition.discovery),
+        scaling=_solve(decomposition.scaling),
+        refinement=_solve(decomposition.refinement),
+        warnings=(*warnings, *decomposition.warnings),
+        **common,
+    )
+
+
+def _evidence(crop: Crop, file: str, dataset: Dataset) -> EvidenceRecord:
+    image = dataset.image_id(crop.path)
+    return EvidenceRecord(file=file, image=image, value=crop.value, box=crop.box)
+
+
+def _solve(summary: Summary) -> SolveRecord:
+    """How a step went; the format tells settled from not, the warnings tell how it ended."""
+    return SolveRecord(
+        iterations=summary.iterations,
+        objective=summary.objective,
+        converged=summary.converged,
+    )

@@ -1,0 +1,88 @@
+"""The artifact: one folder, written by the exporter and read by everything else.
+
+===================== =============================================================
+``manifest.json``     the contract, :class:`Manifest`
+``model.onnx``        the source model with the prototype outputs beside its own
+``steerable.onnx``    the same with two more required inputs, mask and classes
+``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
+``evidence/``         training crops that show what each prototype looks like
+``golden.npz``        a few inputs with every output, so another runtime can test itself
+``parents/``          of an edited artifact alone: what taking its edits back needs
+===================== =============================================================
+
+Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
+the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
+
+Here manifest, classes, edits and preprocessing are the records, values and layout what they are
+made of; files names what is in the folder, and folder reads and checks it.
+"""
+
+from serving.artifact.classes import (
+    CLASS_RECORD,
+    ClassRecord,
+    DecomposedClass,
+    EvidenceRecord,
+    PrototypeRecord,
+    SolveRecord,
+    WholeClass,
+)
+from serving.artifact.files import (
+    EVIDENCE,
+    FORMAT,
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    PARENTS,
+    PROTOTYPES,
+    STEERABLE,
+    parent_file,
+)
+from serving.artifact.folder import (
+    Artifact,
+    dump_manifest,
+    load_artifact,
+    read_manifest,
+    sha256_of,
+)
+from serving.artifact.manifest import (
+    GateRecord,
+    HeadRecord,
+    InputRecord,
+    Manifest,
+    MethodRecord,
+    SourceRecord,
+)
+from serving.artifact.preprocessing import (
+    Preprocessing,
+)
+
+__all__ = [
+    "CLASS_RECORD",
+    "EVIDENCE",
+    "FORMAT",
+    "GOLDEN",
+    "MANIFEST",
+    "MODEL",
+    "PARENTS",
+    "PROTOTYPES",
+    "STEERABLE",
+    "Artifact",
+    "ClassRecord",
+    "DecomposedClass",
+    "EvidenceRecord",
+    "GateRecord",
+    "HeadRecord",
+    "InputRecord",
+    "Manifest",
+    "MethodRecord",
+    "Preprocessing",
+    "PrototypeRecord",
+    "SolveRecord",
+    "SourceRecord",
+    "WholeClass",
+    "dump_manifest",
+    "load_artifact",
+    "parent_file",
+    "read_manifest",
+    "sha256_of",
+]

@@ -1,0 +1,94 @@
+"""The records of a class: how its head row was split, and what shows it.
+
+Symbols: c classes, k prototypes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from serving.artifact.values import FileName, Record
+
+
+class SolveRecord(Record):
+    """How one optimisation ended."""
+
+    iterations: int
+    objective: float
+    converged: bool
+
+
+class EvidenceRecord(Record):
+    """One training crop that activates a prototype."""
+
+    file: FileName
+    image: str
+    value: float
+    box: tuple[int, int, int, int]
+
+
+class PrototypeRecord(Record):
+    """One prototype of one class, with its evidence, best first."""
+
+    name: str
+    evidence: tuple[EvidenceRecord, ...] = ()
+
+
+class _Class(Record):
+    """What both records of a class hold, in the order of the file.
+
+    ``accuracy`` is the share of the class's own images that the model gives to it.
+    """
+
+    index: int = Field(ge=0)
+    label: str
+    state: Literal["decomposed", "whole"]
+    images: int = Field(ge=0)
+    skipped: int = Field(default=0, ge=0)
+    residual_ratio: float | None = None
+    scale: tuple[float, ...] = ()
+    regularization: float | None = None
+    discovery: SolveRecord | None = None
+    scaling: SolveRecord | None = None
+    refinement: SolveRecord | None = None
+    accuracy: float | None = None
+    warnings: tuple[str, ...] = ()
+    prototypes: tuple[PrototypeRecord, ...]
+
+
+class DecomposedClass(_Class):
+    """A class whose head row was split into k prototypes.
+
+    ``residual_ratio`` is |R| / |v - u|, ``scale`` alpha, ``regularization`` the lambda of the
+    evidence regression, None where nothing is regressed.
+    """
+
+    state: Literal["decomposed"] = "decomposed"
+    residual_ratio: float
+    scale: tuple[float, ...]
+    discovery: SolveRecord
+    scaling: SolveRecord
+    refinement: SolveRecord
+
+
+class WholeClass(_Class):
+    """A class that keeps its head row as one prototype, because it had too few usable images.
+
+    Its other k - 1 prototypes are zero and not listed; nothing was solved.
+    """
+
+    state: Literal["whole"] = "whole"
+    residual_ratio: None = None
+    scale: tuple[()] = ()
+    regularization: None = None
+    discovery: None = None
+    scaling: None = None
+    refinement: None = None
+    prototypes: tuple[PrototypeRecord]
+
+
+ClassRecord = Annotated[DecomposedClass | WholeClass, Field(discriminator="state")]
+CLASS_RECORD: TypeAdapter[DecomposedClass | WholeClass] = TypeAdapter(ClassRecord)
+"""Reads the record of a class on its own."""

@@ -1,0 +1,21 @@
+"""The names of an artifact's files, and of its format."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+FORMAT: Literal["protohead/1"] = "protohead/1"
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+STEERABLE = "steerable.onnx"
+PROTOTYPES = "prototypes.safetensors"
+GOLDEN = "golden.npz"
+EVIDENCE = "evidence"
+PARENTS = "parents"
+REQUIRED = (MODEL, STEERABLE, PROTOTYPES, GOLDEN)
+"""Files of every artifact, beside the manifest."""
+
+
+def parent_file(number: int, name: str) -> str:
+    """Where an edited artifact keeps a file of the artifact before its edit ``number``, from 1."""
+    return f"{PARENTS}/{number}/{name}"

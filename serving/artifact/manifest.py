@@ -1,0 +1,141 @@
+"""``manifest.json``: what the artifact is, how it was made and what it must hash to.
+
+docs/format.md is the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from serving.artifact.classes import ClassRecord
+from serving.artifact.edits import EditRecord, PrototypeKey
+from serving.artifact.files import FORMAT, GOLDEN, MANIFEST, REQUIRED, parent_file
+from serving.artifact.layout import Layout
+from serving.artifact.preprocessing import Preprocessing
+from serving.artifact.values import FileName, Record, Sha256
+
+
+class SourceRecord(Record):
+    """The classifier that was explained."""
+
+    file: str
+    sha256: Sha256
+
+
+class InputRecord(Record):
+    """The one input of ``model.onnx``; None in the shape is any size."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: Literal["float32"]
+    preprocessing: Preprocessing
+
+
+class HeadRecord(Record):
+    """Where the head was found in the source graph."""
+
+    output: str
+    logits: str
+    feature: str
+    pooling: str
+    linear: str
+    layout: Layout
+    grid: tuple[int, int]
+    channels: int = Field(ge=1)
+    layer_norm_epsilon: float | None = None
+
+
+class MethodRecord(Record):
+    """How the head was decomposed: the resolved options of the export."""
+
+    name: Literal["evidence", "paper", "naive"]
+    reference: Literal["mean", "none"]
+    seed: int
+    max_images: int
+    min_images: int
+
+
+class GateRecord(Record):
+    """One promise, measured."""
+
+    name: str
+    state: Literal["passed", "failed", "skipped"]
+    detail: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class Manifest(Record):
+    """``manifest.json``: what the artifact is, how it was made and what it must hash to."""
+
+    format: Literal["protohead/1"] = FORMAT
+    source: SourceRecord
+    input: InputRecord
+    activation: Literal["softmax", "sigmoid"]
+    prototypes: int = Field(ge=1, le=32)
+    top: int = Field(ge=1)
+    head: HeadRecord
+    method: MethodRecord
+    classes: tuple[ClassRecord, ...] = Field(min_length=1)
+    edits: tuple[EditRecord, ...] = ()
+    verification: tuple[GateRecord, ...] = ()
+    files: dict[FileName, Sha256]
+
+    @model_serializer(mode="wrap")
+    def _without_no_edits(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        if not self.edits:
+            content.pop("edits", None)
+        return content
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if [record.index for record in self.classes] != list(range(len(self.classes))):
+            raise ValueError("expected classes numbered 0, 1, 2, ... in order")
+        missing = [name for name in REQUIRED if name not in self.files]
+        crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
+        missing += sorted(crops - self.files.keys())
+        if missing:
+            raise ValueError(f"expected a sha256 for each file, none for {missing[:3]}")
+        self._require_edits()
+        return self
+
+    def _require_edits(self) -> None:
+        """Refuse edits that do not fit the classes, or whose parents are not kept."""
+        seen: set[tuple[int, int]] = set()
+        for number, edit in enumerate(self.edits, start=1):
+            if self.files.get(parent_file(number, MANIFEST)) != edit.parent:
+                raise ValueError(
+                    f"expected edit {number} to have the parent {parent_file(number, MANIFEST)}"
+                )
+            if parent_file(number, GOLDEN) not in self.files:
+                raise ValueError(f"expected a sha256 for {parent_file(number, GOLDEN)}")
+            keys: tuple[PrototypeKey, ...] = (*edit.muted, *edit.renamed)
+            for index, prototype in ((key.class_index, key.prototype) for key in keys):
+                if index >= len(self.classes) or prototype >= len(self.classes[index].prototypes):
+                    raise ValueError(f"edit {number}: no prototype {prototype} of class {index}")
+            muted = [(gone.class_index, gone.prototype) for gone in edit.muted]
+            if seen.intersection(muted) or len(set(muted)) < len(muted):
+                raise ValueError(f"edit {number} mutes a prototype that is muted already")
+            seen.update(muted)
+            changes = edit.effect.changes if edit.effect else ()
+            last = max((i for c in changes for i in (c.label, c.before, c.after)), default=0)
+            if last >= len(self.classes):
+                raise ValueError(f"edit {number}: no class {last} that its effect could name")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class labels in the order of the logits."""
+        return tuple(record.label for record in self.classes)
+
+    @property
+    def muted(self) -> frozenset[tuple[int, int]]:
+        """Class index and number of each prototype that edits have muted."""
+        return frozenset((m.class_index, m.prototype) for edit in self.edits for m in edit.muted)

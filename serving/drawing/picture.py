@@ -1,0 +1,284 @@
+"""The picture of an explanation: what was seen, which parts counted, where, and how much.
+
+A section for each class, and in it a row for each prototype:
+
+    label                                                        logit, probability
+    image      | heatmap | name, contribution as bar and number | evidence crops
+    regions    | heatmap | ...                                  |
+               |           bias, common, logit                  |
+
+The numbers stand in one column and add up to the logit. Bars have one scale, and colours one
+meaning, across the picture. Lengths are in pixels of the picture, which is meant to be shown at
+half size.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+
+from serving.drawing.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
+from serving.drawing.lettering import Lettering, decimals_for, percent, signed
+from serving.drawing.overlay import regions, strength, tint
+from serving.drawing.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
+from serving.drawing.peaks import peak
+from serving.errors import ArtifactError, RequestError
+from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation
+from serving.model.preprocess import decode
+
+MARGIN = 72
+GUTTER = 56
+GAP = 24
+PHOTOGRAPH = 416
+TILE = 152  # heatmaps and crops: one size, so that rows line up
+FIGURES = 408  # the column of names, bars and numbers
+BAR = 26
+CROPS = 5
+CROP_GAP = 12
+REGIONS = 4  # outlines on one photograph; more of them hide it and each other
+TAG = 38
+CAPTION = 22
+CAPTION_GAP = 14
+LINE_HEIGHT = 42
+
+_WHOLE = "whole: too few training images"
+_HOW_TO_READ = (
+    "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale.",
+    "Contributions + bias + common = logit.",
+)
+
+
+def draw(
+    explanation: Explanation,
+    *,
+    title: str = "",
+    top: int = 3,
+    rows: int = 6,
+    font: Path | None = None,
+) -> Image.Image:
+    """Draw an explanation.
+
+    Args:
+        explanation: What a predictor answered for one image.
+        title: A line above the picture, for example the image's file name.
+        top: Classes to draw, 1 or more; fewer where fewer are explained.
+        rows: Prototypes to draw for each class, 1 or more: those that count most. The others
+            are summed in one line.
+        font: TrueType or OpenType file for labels beyond basic Latin; None takes the font
+            embedded in Pillow.
+
+    Returns:
+        RGB picture; the same explanation gives the same pixels.
+
+    Raises:
+        ArtifactError: A number of the explanation is not finite, or the font cannot be used.
+        ImageError: An evidence crop cannot be decoded.
+        RequestError: ``top`` or ``rows`` is below 1, or no class is explained.
+    """
+    if top < 1 or rows < 1:
+        raise RequestError(f"expected top and rows of 1 or more, got {top} and {rows}.")
+    classes = explanation.classes[:top]
+    if not classes:
+        raise RequestError("expected at least one explained class to draw, got none.")
+    for explained in classes:
+        _refuse_infinite(explained)
+    sheet = _Sheet(explanation.view, classes, rows, font)
+    pieces = [sheet.title(title)] if title.strip() else []
+    pieces += [sheet.section(explained) for explained in classes]
+    return framed(stack([*pieces, sheet.foot()], GUTTER), MARGIN)
+
+
+class _Sheet:
+    """What the pieces of one picture share: letters, columns and the scale of the bars."""
+
+    def __init__(
+        self,
+        view: Image.Image,
+        classes: tuple[ClassExplanation, ...],
+        rows: int,
+        font: Path | None,
+    ) -> None:
+        self.view = view
+        self.first = classes[0]
+        self.rows = rows
+        self.large, self.text, self.small = (Lettering(size, font) for size in (50, 28, 23))
+        shown = [p for explained in classes for p in _strongest(explained)[:rows]]
+        values = [0.0, *(p.contribution for p in shown)]
+        self.low, self.high = min(values), max(values)
+        self.decimals = decimals_for(max(-self.low, self.high))
+        numbers = [self.text.width(signed(value, self.decimals)) for value in values]
+        self.bar_width = FIGURES - GAP - math.ceil(max(numbers))
+        self.row_width = TILE + GAP + FIGURES
+        if any(p.evidence for p in shown):
+            self.row_width += GUTTER + CROPS * (TILE + CROP_GAP) - CROP_GAP
+        self.width = PHOTOGRAPH + GUTTER + self.row_width
+
+    def title(self, title: str) -> Image.Image:
+        page = paper(self.width, 28)
+        text = self.text.fit(self.text.printable(title), self.width)
+        self.text.write(page, (0, 22), text, SOFT)
+        return page
+
+    def foot(self) -> Image.Image:
+        page = paper(self.width, 84)
+        ImageDraw.Draw(page).rectangle((0, 0, self.width, 1), fill=LINE)
+        for y, text in zip((44, 78), _HOW_TO_READ, strict=True):
+            self.small.write(page, (0, y), text, SOFT)
+        return page
+
+    def section(self, explained: ClassExplanation) -> Image.Image:
+        shown = _strongest(explained)[: self.rows]
+        left = [self._regions(shown)]
+        if explained is self.first:
+            # One prototype's region says no more than its heatmap does.
+            photograph = scaled(self.view, PHOTOGRAPH)
+            seen = self._captioned("what the network sees", photograph)
+            left = [seen, *left] if len(shown) > 1 else [seen]
+        rows = [self._row(prototype, whole=explained.whole) for prototype in shown]
+        right = stack([self._captions(shown), stack(rows, GAP), self._sum(explained)], CAPTION_GAP)
+        return stack([self._heading(explained), beside(stack(left, GAP), right, GUTTER)], GAP)
+
+    def _heading(self, explained: ClassExplanation) -> Image.Image:
+        page = paper(self.width, 84)
+        ImageDraw.Draw(page).rectangle((0, 0, self.width, 2), fill=INK)
+        right = float(self.width)
+        share = percent(explained.probability)
+        self.large.write(page, (right, 66), share, INK, "r")
+        right -= self.large.width(share) + GUTTER
+        logit = "logit " + signed(explained.logit, self.decimals)
+        self.text.write(page, (right, 66), logit, SOFT, "r")
+        right -= self.text.width(logit) + GUTTER
+        label = _words(self.large, explained.label) or f"class {explained.class_id}"
+        self.large.write(page, (0, 66), self.large.fit(label, right), INK)
+        return page
+
+    def _captioned(self, caption: str, picture: Image.Image) -> Image.Image:
+        page = paper(PHOTOGRAPH, CAPTION)
+        self.small.write(page, (0, 17), caption, SOFT)
+        return stack([page, picture], CAPTION_GAP)
+
+    def _captions(self, shown: list[PrototypeExplanation]) -> Image.Image:
+        page = paper(self.row_width, CAPTION)
+        self.small.write(page, (0, 17), "where", SOFT)
+        self.small.write(page, (TILE + GAP, 17), "how much, logit units", SOFT)
+        if any(p.evidence for p in shown):
+            x = TILE + GAP + FIGURES + GUTTER
+            self.small.write(page, (x, 17), "looks like, in training images", SOFT)
+        return page
+
+    def _row(self, prototype: PrototypeExplanation, *, whole: bool) -> Image.Image:
+        page = paper(self.row_width, TILE)
+        colour = prototype_colour(prototype.index)
+        photograph = scaled(self.view, TILE)
+        heat = tint(photograph, strength(prototype.heatmap, photograph.size), colour)
+        page.paste(heat, (0, (TILE - heat.height) // 2))
+        x = TILE + GAP
+        self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index)
+        name = _words(self.text, prototype.name) or f"prototype {prototype.index}"
+        room = FIGURES - TAG - GAP // 2
+        self.text.write(page, (x + TAG + GAP // 2, 43), self.text.fit(name, room), INK)
+        self._bar(page, (x, 78), prototype.contribution, colour)
+        if whole:
+            self.small.write(page, (x, 146), _WHOLE, SOFT)
+        x += FIGURES + GUTTER
+        for evidence in prototype.evidence[:CROPS]:
+            crop = ImageOps.fit(decode(evidence.path), (TILE, TILE), Image.Resampling.LANCZOS)
+            page.paste(crop, (x, 0))
+            x += TILE + CROP_GAP
+        return page
+
+    def _bar(self, page: Image.Image, at: Point, value: float, colour: Colour) -> None:
+        """The contribution as a bar from the zero line, its number at the column's right end."""
+        x, y = at
+        span = (self.high - self.low) or 1.0
+        zero = x + round(-self.low / span * self.bar_width)
+        end = zero + round(value / span * self.bar_width)
+        pen = ImageDraw.Draw(page)
+        if end != zero:
+            pen.rectangle((min(zero, end), y, max(zero, end) - 1, y + BAR - 1), fill=colour)
+        pen.rectangle((zero - 1, y - 7, zero, y + BAR + 6), fill=SOFT)
+        number = signed(value, self.decimals)
+        self.text.write(page, (x + FIGURES, y + 23), number, INK, "r")
+
+    def _sum(self, explained: ClassExplanation) -> Image.Image:
+        lines = _other_terms(explained, self.rows, self.decimals)
+        page = paper(self.row_width, LINE_HEIGHT * (len(lines) + 1) + GAP)
+        x, right, y = TILE + GAP, TILE + GAP + FIGURES, 0
+        for name, value in lines:
+            y += LINE_HEIGHT
+            number = signed(value, self.decimals)
+            room = FIGURES - GAP - self.text.width(number)
+            self.small.write(page, (x, y), self.small.fit(name, room), SOFT)
+            self.text.write(page, (right, y), number, INK, "r")
+        ImageDraw.Draw(page).rectangle((x, y + 14, right - 1, y + 15), fill=INK)
+        y += LINE_HEIGHT + 12
+        self.small.write(page, (x, y), "logit", INK)
+        self.text.write(page, (right, y), signed(explained.logit, self.decimals), INK, "r")
+        return page
+
+    def _regions(self, shown: list[PrototypeExplanation]) -> Image.Image:
+        photograph = scaled(self.view, PHOTOGRAPH)
+        size = photograph.size
+        # What speaks against the class is no region of it.
+        looking = [p for p in shown if p.contribution > 0 and p.heatmap.max() > 0]
+        parts = looking[:REGIONS]
+        # Reversed, so that the strongest lies on top.
+        picture = regions(
+            photograph,
+            [(strength(p.heatmap, size), prototype_colour(p.index)) for p in reversed(parts)],
+        )
+        centres = apart([peak(p.heatmap, size) for p in parts], TAG, size)
+        for p, centre in zip(parts, centres, strict=True):
+            self._tag(picture, centre, p.index)
+        who = f"the strongest {REGIONS}" if len(parts) < len(looking) else "the prototypes"
+        return self._captioned(f"where {who} look", picture)
+
+    def _tag(self, page: Image.Image, centre: Point, index: int) -> None:
+        """A prototype's number on a disc of its colour."""
+        colour = prototype_colour(index)
+        disc(page, centre, TAG, colour)
+        self.small.write(page, (centre[0], centre[1] + 8), str(index), ink_on(colour), "m")
+
+
+def _words(letters: Lettering, name: str) -> str:
+    """A name as it is drawn: folder names write spaces as underscores."""
+    return letters.printable(name.replace("_", " "))
+
+
+def _strongest(explained: ClassExplanation) -> list[PrototypeExplanation]:
+    return sorted(explained.prototypes, key=lambda p: (-abs(p.contribution), p.index))
+
+
+def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[tuple[str, float]]:
+    """What must be added to the drawn contributions to reach the logit."""
+    hidden = [p.contribution for p in _strongest(explained)[rows:]]
+    plural = "" if len(hidden) == 1 else "s"
+    terms = [(f"{len(hidden)} more prototype{plural}", sum(hidden))] if hidden else []
+    terms += [("bias", explained.bias), ("common to all classes", explained.common)]
+    total = sum(p.contribution for p in explained.prototypes) + explained.bias + explained.common
+    difference = explained.logit - total
+    # A verified artifact has none beyond rounding, but a sum in print must add up.
+    if round(abs(difference), decimals) > 0:
+        terms.append(("difference", difference))
+    return terms
+
+
+def _refuse_infinite(explained: ClassExplanation) -> None:
+    numbers = {
+        "logit": explained.logit,
+        "probability": explained.probability,
+        "bias": explained.bias,
+        "common": explained.common,
+    }
+    for prototype in explained.prototypes:
+        numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution
+        numbers[f"heatmap of prototype {prototype.index}"] = float(np.abs(prototype.heatmap).max())
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise ArtifactError(
+                f"class {explained.label!r}: expected finite numbers to draw, got {value} for the "
+                f"{name}. The network overflows on this image; check the preprocessing."
+            )

@@ -1,0 +1,323 @@
+"""Run an artifact: image in, prediction with its explanation out. No HTTP, no torch.
+
+Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from serving.artifact import (
+    MODEL,
+    PROTOTYPES,
+    STEERABLE,
+    Artifact,
+    load_artifact,
+)
+from serving.errors import InferenceError, IntegrityError, RequestError
+from serving.model.class_key import ClassKey, ClassNames, require_prototype
+from serving.model.explanation import (
+    ClassExplanation,
+    Evidence,
+    Explanation,
+    PrototypeExplanation,
+)
+from serving.model.outputs import Outputs, activate
+from serving.model.padding import run_in_batches
+from serving.model.preprocess import decode, make_view, to_tensor
+from serving.model.runtime import Provider, Session, make_session, output_names, run
+
+ImageLike = Image.Image | Path | str | bytes
+_EXPLAINED = ("contributions", "common", "class_ids", "heatmaps")
+
+
+class Predictor:
+    """An artifact, ready to answer.
+
+    Args:
+        artifact: The artifact's folder, or one already loaded.
+        provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
+        threads: Threads inside an operator; 0 takes all cores.
+
+    Attributes:
+        artifact: The artifact.
+        manifest: Its manifest.
+        names: What its classes are named by.
+        bias: (c,) float32, the head's bias, logit units.
+
+    Raises:
+        ManifestError: The manifest is missing, malformed or of another version.
+        IntegrityError: A file is missing or changed.
+        RuntimeSetupError: onnxruntime cannot run the model as asked.
+
+    Example:
+        >>> predictor = Predictor("models/toybirds/artifact")  # doctest: +SKIP
+        >>> best = predictor.explain("bird.jpg").classes[0]  # doctest: +SKIP
+        >>> best.label, [p.contribution for p in best.prototypes]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact | Path | str,
+        *,
+        provider: Provider = "cpu",
+        threads: int = 0,
+    ) -> None:
+        loaded = artifact if isinstance(artifact, Artifact) else load_artifact(Path(artifact))
+        self.artifact = loaded
+        self.manifest = loaded.manifest
+        self.names = ClassNames(loaded.manifest.labels)
+        self._open = partial(make_session, provider=provider, threads=threads)
+        self._session = self._open(loaded.path(MODEL))
+        self.bias = _read_bias(loaded)
+
+    @cached_property
+    def _steerable(self) -> Session:
+        # Opened on first use: most callers never mute, and it holds a second copy of the weights.
+        return self._open(self.artifact.path(STEERABLE))
+
+    @property
+    def session(self) -> Session:
+        """The session of ``model.onnx``, for callers that bring tensors of their own."""
+        return self._session
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers that run, the preferred one first."""
+        return tuple(self._session.get_providers())
+
+    def preprocess(self, image: ImageLike) -> tuple[Image.Image, NDArray[np.float32]]:
+        """What the network sees of an image, and its input tensor.
+
+        Args:
+            image: An image, a path, or the bytes of an image file.
+
+        Returns:
+            The view, RGB, and the tensor without batch axis, float32.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+        """
+        if isinstance(image, str):
+            image = Path(image)
+        upright = image.convert("RGB") if isinstance(image, Image.Image) else decode(image)
+        preprocessing = self.manifest.input.preprocessing
+        view = make_view(upright, preprocessing).image
+        return view, to_tensor(view, preprocessing)
+
+    def run(
+        self,
+        batch: NDArray[np.float32],
+        *,
+        mask: NDArray[np.float32] | None = None,
+        classes: NDArray[np.int64] | None = None,
+    ) -> Outputs:
+        """Run a preprocessed batch.
+
+        Args:
+            batch: (b, channels, h, w) float32, or (b, h, w, channels) as the input's layout says;
+                of any size, also where the source model fixes one.
+            mask: (c, k) float32, 0 mutes a prototype, 1 leaves it alone; see :meth:`mask`.
+            classes: (b, t) int64, the classes to explain; -1 is the next best.
+
+        Returns:
+            Every output of the graph. Without mask and classes the source's own outputs are
+            bit-identical to the source model's.
+
+        Raises:
+            InferenceError: The batch does not fit the graph.
+        """
+        feeds: dict[str, NDArray[Any]] = {self.manifest.input.name: batch}
+        session, constants = self._session, {}
+        if mask is not None or classes is not None:
+            session = self._steerable
+            constants["prototype_mask"] = self.mask(()) if mask is None else mask
+            feeds["classes"] = (
+                np.full((len(batch), self._top), -1, dtype=np.int64) if classes is None else classes
+            )
+        values = self._run(session, output_names(session), feeds, constants)
+        missing = {*_EXPLAINED, self.manifest.head.logits} - values.keys()
+        if missing:
+            raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
+        return Outputs(
+            source={name: value for name, value in values.items() if name not in _EXPLAINED},
+            logits=values[self.manifest.head.logits],
+            **{name: values[name] for name in _EXPLAINED},
+        )
+
+    def predict(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
+        """The logits of images.
+
+        Args:
+            images: Images, paths, or bytes of image files.
+
+        Returns:
+            (b, c) float32, bit-identical to the source model's for the same batch.
+
+        Raises:
+            ImageError: One of them is not an image, damaged, or too large.
+        """
+        tensors = [self.preprocess(image)[1] for image in images]
+        if not tensors:
+            return np.empty((0, len(self.manifest.classes)), dtype=np.float32)
+        return self.logits(np.stack(tensors))
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits of a preprocessed batch, without its explanation: (b, c) float32.
+
+        Args:
+            batch: As in :meth:`run`.
+
+        Raises:
+            InferenceError: The batch does not fit the graph.
+        """
+        name = self.manifest.head.logits
+        found = self._run(self._session, [name], {self.manifest.input.name: batch}, {})[name]
+        return np.asarray(found)
+
+    def _run(
+        self,
+        session: Session,
+        names: Sequence[str],
+        feeds: Mapping[str, NDArray[Any]],
+        constants: Mapping[str, NDArray[Any]],
+    ) -> dict[str, NDArray[Any]]:
+        """Run a graph on images, and what else it is given for each and for all of them."""
+
+        def run_piece(piece: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            return run(session, names, {**piece, **constants})
+
+        return run_in_batches(run_piece, feeds, self.manifest.input.shape[0])
+
+    def mask(self, muted: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
+        """What the graph is given to switch prototypes off, (c, k) float32: 0 off, 1 on.
+
+        Args:
+            muted: Pairs of class id and prototype number, as :meth:`prototype_key` gives them.
+        """
+        found = np.ones((len(self.manifest.classes), self.manifest.prototypes), dtype=np.float32)
+        for index, number in muted:
+            found[index, number] = 0.0
+        return found
+
+    def explain(
+        self,
+        image: ImageLike,
+        *,
+        classes: Sequence[ClassKey] | None = None,
+        mute: Iterable[tuple[ClassKey, int]] = (),
+    ) -> Explanation:
+        """Explain one image: which parts were looked for, where, and how much each counted.
+
+        The decomposition is that of "Post-hoc Part-prototype Networks" (ICML 2024), equations 7
+        and 8: the prototypes of a class sum to its head row, so the contributions sum to its
+        logit.
+
+        Args:
+            image: An image, a path, or the bytes of an image file.
+            classes: Ids or labels of the classes to explain; by default the best ones, as many
+                as the artifact was exported with.
+            mute: Pairs of class and prototype number to switch off; the logits answer as if
+                they were not there.
+
+        Returns:
+            The explanation.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+            RequestError: An unknown class or prototype.
+        """
+        view, tensor = self.preprocess(image)
+        muted = [self.prototype_key(key, number) for key, number in mute]
+        ids = None
+        if classes is not None:
+            if not classes:
+                raise RequestError("expected at least one class to explain, got none.")
+            ids = np.array([[self.class_id(key) for key in classes]], dtype=np.int64)
+        outputs = self.run(tensor[None], mask=self.mask(muted) if muted else None, classes=ids)
+        return Explanation(view=view, classes=self._explained(outputs))
+
+    @property
+    def _top(self) -> int:
+        return min(self.manifest.top, len(self.manifest.classes))
+
+    def class_id(self, key: ClassKey) -> int:
+        """The position of a class in the logits.
+
+        Args:
+            key: Its id or its label.
+
+        Raises:
+            RequestError: The artifact has no such class.
+        """
+        return self.names.id_of(key)
+
+    def prototype_key(self, key: ClassKey, number: int) -> tuple[int, int]:
+        """A prototype by class id and number.
+
+        Args:
+            key: Id or label of its class.
+            number: Its number there, from 0.
+
+        Raises:
+            RequestError: The artifact has no such class, or the class no such prototype.
+        """
+        record = self.manifest.classes[self.class_id(key)]
+        require_prototype(record, number)
+        return record.index, number
+
+    def _explained(self, outputs: Outputs) -> tuple[ClassExplanation, ...]:
+        probabilities = activate(outputs.logits[0], self.manifest.activation)
+        explained = []
+        for slot, index in enumerate(outputs.class_ids[0].tolist()):
+            record = self.manifest.classes[index]
+            prototypes = tuple(
+                PrototypeExplanation(
+                    index=number,
+                    name=prototype.name,
+                    contribution=float(outputs.contributions[0, slot, number]),
+                    heatmap=outputs.heatmaps[0, slot, number],
+                    evidence=tuple(
+                        Evidence(self.artifact.path(crop.file), crop.image, crop.value)
+                        for crop in prototype.evidence
+                    ),
+                )
+                for number, prototype in enumerate(record.prototypes)
+            )
+            explained.append(
+                ClassExplanation(
+                    class_id=index,
+                    label=record.label,
+                    logit=float(outputs.logits[0, index]),
+                    probability=float(probabilities[index]),
+                    bias=float(self.bias[index]),
+                    common=float(outputs.common[0, 0]),
+                    whole=record.state == "whole",
+                    prototypes=prototypes,
+                )
+            )
+        return tuple(explained)
+
+
+def _read_bias(artifact: Artifact) -> NDArray[np.float32]:
+    path = artifact.path(PROTOTYPES)
+    count = len(artifact.manifest.classes)
+    try:
+        bias = load_file(path)["bias"]
+    except (SafetensorError, KeyError) as error:
+        raise IntegrityError(f"{path}: expected a safetensors file with a bias: {error}") from error
+    if bias.shape != (count,) or bias.dtype != np.float32:
+        raise IntegrityError(
+            f"{path}: expected a bias of shape ({count},) in float32, got {bias.shape} in "
+            f"{bias.dtype}."
+        )
+    return np.asarray(bias)

@@ -1,0 +1,220 @@
+"""Image to input tensor, exactly as the manifest says; shared by exporter and server.
+
+decode -> upright RGB image -> view (resized, cropped; what the network sees) -> tensor
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from serving.artifact import Preprocessing
+from serving.artifact.layout import channel_axis
+from serving.errors import ImageError
+
+MAX_PIXELS = 100_000_000
+"""Decoded pixels above which an image is refused, before it is decoded."""
+
+
+@dataclass(frozen=True)
+class _Format:
+    """An image format.
+
+    Attributes:
+        suffixes: Of its files.
+        begins: What its files begin with, one of them; a dot is any byte.
+        served: Whether clients of the server may send it.
+    """
+
+    suffixes: tuple[str, ...]
+    begins: tuple[bytes, ...]
+    served: bool = True
+
+
+_FORMATS: dict[str, _Format] = {  # by name; Pillow's is the same in capitals
+    "JPEG": _Format((".jpg", ".jpeg"), (rb"\xff\xd8\xff",)),
+    "PNG": _Format((".png",), (rb"\x89PNG\r\n\x1a\n",)),
+    "WebP": _Format((".webp",), (rb"RIFF....WEBP",)),
+    "GIF": _Format((".gif",), (rb"GIF87a", rb"GIF89a")),
+    "BMP": _Format((".bmp",), (rb"BM",)),
+    "TIFF": _Format((".tif", ".tiff"), (rb"II\*\x00", rb"MM\x00\*"), served=False),
+}
+FORMATS = tuple(_FORMATS)
+"""Formats of image files."""
+
+SERVED = tuple(name for name, known in _FORMATS.items() if known.served)
+"""Those that clients of the server may send."""
+
+SUFFIXES = frozenset(suffix for known in _FORMATS.values() for suffix in known.suffixes)
+"""Suffixes of image files, in small letters."""
+
+_BEGINNINGS = {
+    name: re.compile(b"|".join(known.begins), re.DOTALL)
+    for name, known in _FORMATS.items()
+    if known.served
+}
+
+Box = tuple[int, int, int, int]
+
+# Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count. Said once
+# for the process: warnings.catch_warnings swaps what all threads share, and many threads decode.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of an image.
+
+    Attributes:
+        image: Resized and cropped RGB image.
+        scale: Size of the resized over the original image, (horizontal, vertical).
+        offset: Position of the view's corner in the resized image, (x, y) pixels.
+    """
+
+    image: Image.Image
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+
+    def to_original(self, box: Box) -> Box:
+        """Map a box (left, top, right, bottom) of the view to pixels of the original image."""
+        (sx, sy), (ox, oy) = self.scale, self.offset
+        left, top, right, bottom = box
+        return (
+            round((left + ox) / sx),
+            round((top + oy) / sy),
+            round((right + ox) / sx),
+            round((bottom + oy) / sy),
+        )
+
+
+def served_format(content: bytes) -> str | None:
+    """The format of a file that clients may send, by its first bytes; None for any other."""
+    return next((name for name, begins in _BEGINNINGS.items() if begins.match(content)), None)
+
+
+def decode(
+    source: bytes | Path, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
+    """Decode an image to upright RGB.
+
+    Args:
+        source: The file's bytes, or its path. The first frame of an animation is used.
+        max_pixels: Width times height above which the image is refused undecoded.
+        formats: Those that are decoded, by Pillow's names in any case.
+
+    Returns:
+        An 8-bit RGB image, turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: Not an image of a known format, damaged, or too large.
+    """
+    name = source.name if isinstance(source, Path) else f"{len(source)} bytes"
+    try:
+        return _decode(source, name, max_pixels, formats)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{error.filename}: no such file.") from error
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise ImageError(
+            f"{name}: expected an image ({', '.join(formats)}), found something else or a damaged "
+            "header."
+        ) from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise ImageError(
+            f"{name}: expected an image ({', '.join(formats)}), could not decode it: {error}."
+        ) from error
+
+
+def _decode(
+    source: bytes | Path, name: str, max_pixels: int, formats: tuple[str, ...]
+) -> Image.Image:
+    file = source if isinstance(source, Path) else io.BytesIO(source)
+    with Image.open(file, formats=formats) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name}: expected at most {max_pixels} pixels, got {width} x {height}. "
+                "Make the image smaller."
+            )
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # Pillow would clip 16 bits at 255.
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+        image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def make_view(image: Image.Image, preprocessing: Preprocessing) -> View:
+    """Resize and crop an RGB image to what the network sees.
+
+    Args:
+        image: RGB image of any size.
+        preprocessing: The artifact's preprocessing.
+
+    Returns:
+        The view; its image has ``preprocessing.size``.
+    """
+    width, height = image.size
+    target_width, target_height = _resized_size((width, height), preprocessing.resize)
+    if (target_width, target_height) != (width, height):
+        filter_ = Image.Resampling[preprocessing.interpolation.upper()]
+        image = image.resize((target_width, target_height), filter_)
+    crop_height, crop_width = preprocessing.size
+    left = round((target_width - crop_width) / 2)
+    top = round((target_height - crop_height) / 2)
+    if (crop_width, crop_height) != image.size:
+        # Image.crop fills with black outside the image.
+        image = image.crop((left, top, left + crop_width, top + crop_height))
+    return View(image, (target_width / width, target_height / height), (left, top))
+
+
+def _resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
+    width, height = size
+    if resize is None:
+        return size
+    if isinstance(resize, tuple):
+        return resize[1], resize[0]
+    short = min(width, height)
+    # The long side is cut to an integer, as in the training pipelines people use.
+    return max(1, int(resize * width / short)), max(1, int(resize * height / short))
+
+
+def to_tensor(view: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Turn a view into the network's input: (pixel * scale - mean) / std.
+
+    Args:
+        view: RGB image of ``preprocessing.size``.
+        preprocessing: The artifact's preprocessing.
+
+    Returns:
+        float32, (channels, h, w) or (h, w, channels) as ``preprocessing.layout`` says.
+    """
+    pixels = np.asarray(view.convert("L") if preprocessing.channels == "L" else view)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if preprocessing.channels == "BGR":
+        pixels = pixels[..., ::-1]
+    std = np.asarray(preprocessing.std, dtype=np.float64)
+    factor = (preprocessing.scale / std).astype(np.float32)
+    shift = (np.asarray(preprocessing.mean, dtype=np.float64) / std).astype(np.float32)
+    tensor = pixels * factor - shift
+    tensor = np.moveaxis(tensor, -1, channel_axis(preprocessing.layout) - 1)
+    return np.ascontiguousarray(tensor, dtype=np.float32)
+
+
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Image to input tensor in one step; see :func:`make_view` and :func:`to_tensor`."""
+    return to_tensor(make_view(image, preprocessing).image, preprocessing)

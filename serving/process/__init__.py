@@ -1,0 +1,1 @@
+"""What one worker process holds: settings, the served model, its threads, logs and metrics."""

@@ -1,0 +1,194 @@
+"""The model that is served, and its replacement while requests run.
+
+The served path is a folder or a link to one. When it comes to hold another artifact, the new one
+is loaded and tested beside the old one, and takes its place by one assignment: a request keeps the
+model it began with. One that fails is refused, and the old one goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from PIL import Image
+
+from serving.artifact import (
+    GOLDEN,
+    MANIFEST,
+    Artifact,
+    EvidenceRecord,
+    Preprocessing,
+    load_artifact,
+    sha256_of,
+)
+from serving.artifact.layout import channel_axis
+from serving.errors import ArtifactError, IntegrityError
+from serving.model.golden import GOLDEN_TOLERANCE, Golden, golden_error, read_golden
+from serving.model.predictor import Predictor
+from serving.process.settings import Settings
+
+_log = logging.getLogger("protohead.live")
+Fingerprint = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Served:
+    """An artifact that answers, with what every answer needs of it made once.
+
+    Attributes:
+        predictor: Runs it.
+        sha256: Of the manifest, which names every other file by hash.
+        samples: Golden inputs as JPEG, as the network sees them.
+    """
+
+    predictor: Predictor
+    sha256: str
+    samples: tuple[bytes, ...]
+
+    @classmethod
+    def load(cls, folder: Path, settings: Settings) -> Served:
+        """Load an artifact, check its hashes, and let it answer its golden batch.
+
+        Raises:
+            ArtifactError: It cannot be served; the message says why.
+        """
+        artifact = load_artifact(folder)
+        predictor = Predictor(artifact, provider=settings.provider, threads=settings.thread_count)
+        golden = read_golden(artifact)
+        samples = _as_jpeg(artifact, golden.inputs)
+        served = cls(predictor, sha256_of(artifact.path(MANIFEST)), samples)
+        served.test(golden)
+        return served
+
+    def test(self, golden: Golden) -> None:
+        """Compare with what the exporter saw; this also opens both sessions before requests.
+
+        Raises:
+            IntegrityError: The logits are not those of the golden batch.
+        """
+        name = self.predictor.manifest.head.logits
+        expected = {name: golden.outputs[name]}
+        for mask in (None, self.predictor.mask(())):
+            error = golden_error(
+                {name: self.predictor.run(golden.inputs, mask=mask).logits}, expected
+            )
+            if not error <= GOLDEN_TOLERANCE:
+                raise IntegrityError(
+                    f"{self.predictor.artifact.folder}: expected the logits of {GOLDEN} within "
+                    f"{GOLDEN_TOLERANCE:g} of the largest, the model answers otherwise "
+                    f"({error:.2g}). Export again."
+                )
+
+    @cached_property
+    def name(self) -> str:
+        """The model's name: the source's file name without its ending."""
+        return Path(self.predictor.manifest.source.file).stem
+
+    @cached_property
+    def heading(self) -> orjson.Fragment:
+        """Which model answers, as JSON."""
+        source = self.predictor.manifest.source
+        return _fragment({"name": self.name, "sha256": source.sha256, "artifact": self.sha256})
+
+    def url(self, crop: EvidenceRecord) -> str:
+        """Where a crop is served; the hash lets it be cached for ever."""
+        return f"/v1/{crop.file}?v={self.predictor.manifest.files[crop.file][:12]}"
+
+    @cached_property
+    def evidence(self) -> tuple[tuple[orjson.Fragment, ...], ...]:
+        """The evidence links of each prototype of each class, as JSON."""
+        return tuple(
+            tuple(
+                _fragment(
+                    [
+                        {"url": self.url(crop), "image": crop.image, "value": crop.value}
+                        for crop in prototype.evidence
+                    ]
+                )
+                for prototype in record.prototypes
+            )
+            for record in self.predictor.manifest.classes
+        )
+
+
+class Live:
+    """The served model, now.
+
+    Args:
+        settings: Names the path, and how often it is looked at.
+
+    Raises:
+        ArtifactError: The first artifact cannot be served.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seen = _fingerprint(settings.artifact)
+        self.current = Served.load(settings.artifact, settings)
+
+    def check(self) -> bool:
+        """Look at the path; take what it holds when that is new and good.
+
+        Returns:
+            Whether the model was replaced.
+        """
+        found = _fingerprint(self._settings.artifact)
+        if found == self._seen:
+            return False
+        self._seen = found  # a bad artifact is refused once, until it changes again
+        try:
+            served = Served.load(self._settings.artifact, self._settings)
+        except ArtifactError as error:
+            _log.error("refused, the old model goes on: %s", error)
+            return False
+        except Exception:
+            _log.exception("refused, the old model goes on")
+            return False
+        _log.warning("now serving %s, artifact %s", served.name, served.sha256[:12])
+        self.current = served
+        return True
+
+    def watch(self, stop: threading.Event) -> None:
+        """Check again and again until told to stop; runs in a thread of its own."""
+        while not stop.wait(self._settings.reload):
+            self.check()
+
+
+def _fingerprint(folder: Path) -> Fingerprint:
+    """What changes when the folder is replaced, relinked, or written to."""
+    try:
+        root = folder.resolve(strict=True)
+        files = sorted((path.name, path.stat()) for path in root.iterdir())
+    except (OSError, RuntimeError):  # gone for a moment, or a loop of links
+        return ()
+    return (root, *((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in files))
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))
+
+
+def _as_jpeg(artifact: Artifact, inputs: NDArray[np.float32]) -> tuple[bytes, ...]:
+    preprocessing = artifact.manifest.input.preprocessing
+    return tuple(_to_jpeg(tensor, preprocessing) for tensor in inputs)
+
+
+def _to_jpeg(tensor: NDArray[np.float32], preprocessing: Preprocessing) -> bytes:
+    """Undo :func:`serving.model.preprocess.to_tensor`, to 8 bits and JPEG."""
+    pixels = np.moveaxis(tensor, channel_axis(preprocessing.layout) - 1, -1)
+    std, mean = np.asarray(preprocessing.std), np.asarray(preprocessing.mean)
+    values = (pixels * std + mean) / preprocessing.scale
+    shades = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    if preprocessing.channels == "BGR":
+        shades = shades[..., ::-1]
+    picture = Image.fromarray(shades[..., 0] if preprocessing.channels == "L" else shades)
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=95, subsampling=0)
+    return content.getvalue()

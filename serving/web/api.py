@@ -1,0 +1,153 @@
+"""The public HTTP application: routes, errors in one shape, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+from starlette.routing import BaseRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+from serving.answers.problems import ProblemError, as_problem, kind_of
+from serving.errors import ImageError, RequestError
+from serving.process import metrics
+from serving.process.logs import flush_access
+from serving.web import openapi, routes_answers, routes_model
+from serving.web.host import Host
+from serving.web.protocols import kserve, oip
+
+PAGE = Path(__file__).parents[1] / "page"
+_DESCRIPTION = (
+    "A classifier's own answers, bit for bit, with what it looked for, where, and how much that "
+    "counted. Errors are problems in the shape of RFC 9457."
+)
+
+
+class _Application(FastAPI):
+    """FastAPI, without its layers around the routes that answer about images.
+
+    Those read the request and write the response themselves. The layers would prepare parsing,
+    dependencies and exit stacks for them, which costs more than the guard does. They are routes
+    like all others for the description and for other methods; what they raise goes to the guard.
+    """
+
+    _direct: Mapping[str, APIRoute] = MappingProxyType({})
+
+    def answer_directly(self, routes: Sequence[BaseRoute]) -> None:
+        """Add POST routes of fixed paths whose functions take the request and nothing else."""
+        self.router.routes.extend(routes)
+        self._direct = {route.path: route for route in routes if isinstance(route, APIRoute)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._answer_head(scope, receive, send)
+            return
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        route = self._direct.get(scope["path"]) if posted else None
+        if route is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["route"] = route
+        response: Response = await route.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As GET is answered, without the body."""
+        as_get = {**scope, "method": "GET"}
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await super().__call__(as_get, receive, send_head)
+        if "route" in as_get:  # for the metrics
+            scope["route"] = as_get["route"]
+
+
+def create_app(host: Host) -> FastAPI:
+    """The application, without its guard (:class:`serving.web.guard.Guard`).
+
+    Args:
+        host: The model and its limits; started and stopped with the application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        host.start()
+        yield
+        host.stop()
+        flush_access()
+
+    app = _Application(
+        title="protohead",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # Swagger and ReDoc load scripts from third parties
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.answer_directly(routes_answers.router(host).routes)
+    for module in (routes_model, oip, kserve):
+        # Not include_router: FastAPI would look each router up again for every request.
+        app.router.routes.extend(module.router(host).routes)
+    app.add_api_route("/", _index, include_in_schema=False)
+    app.add_api_route("/metrics", _metrics, include_in_schema=False)
+    app.mount("/page", _Page(directory=PAGE))
+    _answer_errors(app)
+    closed = host.settings.tokens is not None
+    app.openapi = lambda: openapi.describe(app, closed=closed)  # type: ignore[method-assign]
+    return app
+
+
+class _Page(StaticFiles):
+    """The page's files, asked for again each time: those of two releases do not fit together."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """One of them, or that it has not changed."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+async def _index() -> Response:
+    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+async def _metrics() -> Response:
+    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Turn every failure into a problem; the guard logs those that nobody expected."""
+
+    async def problem(request: Request, error: Exception) -> Response:
+        found = _as_problem(error)
+        request.state.problem = found.kind
+        return found.response(request.state.request_id)
+
+    app.add_exception_handler(Exception, problem)
+    for kind in (ProblemError, RequestValidationError, HTTPException, ImageError, RequestError):
+        app.add_exception_handler(kind, problem)
+
+
+def _as_problem(error: Exception) -> ProblemError:
+    match error:
+        case RequestValidationError():
+            first = error.errors()[0]
+            return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
+        case HTTPException():
+            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
+        case _:
+            return as_problem(error)

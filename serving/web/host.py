@@ -1,0 +1,152 @@
+"""The running application behind the routes: the model, its limits and its worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from serving.answers.answerer import Answerer
+from serving.answers.problems import ProblemError, busy, too_long
+from serving.model.predictor import Predictor
+from serving.process import metrics
+from serving.process.live import Live, Served
+from serving.process.pool import Pool
+from serving.process.settings import Settings
+
+Answer = TypeVar("Answer")
+
+
+class Host:
+    """What routes need; started and stopped with the application.
+
+    Args:
+        settings: Path of the artifact, limits, provider.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._live: Live | None = None
+        self._stop = threading.Event()
+        self._pool = Pool(settings.calls_at_once)
+        self._analyses = 0
+
+    def start(self) -> None:
+        """Load the artifact and watch its path.
+
+        Raises:
+            ArtifactError: It cannot be served.
+        """
+        live = Live(self.settings)
+        self._live = live
+        if self.settings.reload:
+            threading.Thread(target=live.watch, args=(self._stop,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Finish what runs, and watch no longer."""
+        self._stop.set()
+        self._pool.shutdown()
+
+    @property
+    def served(self) -> Served:
+        """The model that answers now; another one after a swap. Take it once a request."""
+        if self._live is None:
+            raise ProblemError("unavailable", "The server is starting. Try again soon.")
+        return self._live.current
+
+    @property
+    def predictor(self) -> Predictor:
+        """The predictor of the model that answers now."""
+        return self.served.predictor
+
+    @property
+    def max_images(self) -> int:
+        """Images that one request may hold."""
+        return self.settings.max_images
+
+    def answerer(self) -> Answerer:
+        """Answers by the model that answers now, from now on within the time limit."""
+        settings = self.settings
+        return Answerer(
+            self.served,
+            settings.max_pixels,
+            settings.max_classes,
+            settings.max_drawn,
+            time.monotonic() + settings.timeout,
+            metrics.observe_answer,
+        )
+
+    def answerer_named(self, name: str) -> Answerer:
+        """The same by the name that a protocol's clients put in the path.
+
+        Raises:
+            ProblemError: Another model is served.
+        """
+        answerer = self.answerer()
+        served = answerer.served.name
+        if name != served:
+            raise ProblemError("unknown-path", f"expected the model {served!r}, got {name[:80]!r}.")
+        return answerer
+
+    async def read(self, request: Request) -> bytes:
+        """Take in the body of a request.
+
+        Raises:
+            ProblemError: It is longer than allowed, or comes too slowly.
+        """
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared[:20]) > self.settings.max_body:
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                more = True
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ProblemError("malformed", "The client went away within the body.")
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > self.settings.max_body:
+                        raise self._too_large()
+                    more = message.get("more_body", False)
+        except TimeoutError as error:
+            raise ProblemError(
+                "slow", f"expected the whole body within {self.settings.timeout:g} s."
+            ) from error
+        return b"".join(chunks)
+
+    def _too_large(self) -> ProblemError:
+        return ProblemError(
+            "too-large", f"expected a body of at most {self.settings.max_body} bytes."
+        )
+
+    async def analyse(self, call: Callable[[], Answer]) -> Answer:
+        """Run an analysis of images, of which a worker takes only so many in hand.
+
+        Raises:
+            ProblemError: There are as many as allowed, or it does not end in time.
+        """
+        if self._analyses >= self.settings.concurrency:
+            raise busy(self._analyses)
+        self._analyses += 1
+        try:
+            return await self.work(call)
+        finally:
+            self._analyses -= 1
+
+    async def work(self, call: Callable[[], Answer]) -> Answer:
+        """Run a call in the bounded pool of threads.
+
+        Raises:
+            ProblemError: It does not end in time.
+        """
+        try:
+            return await self._pool.run(call, self.settings.timeout)
+        except TimeoutError as error:
+            raise too_long() from error

@@ -1,0 +1,59 @@
+"""Start the server: this process becomes BentoML's supervisor."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from serving.process.live import Served
+from serving.process.settings import Settings
+from serving.web.guard import Tokens
+
+_CACHE = "XDG_CACHE_HOME"
+
+
+def launch(settings: Settings) -> NoReturn:
+    """Check the artifact, then serve it until SIGTERM or SIGINT.
+
+    Raises:
+        ArtifactError: The artifact or a setting cannot be used; nothing was started.
+    """
+    Served.load(settings.artifact, settings)
+    if settings.tokens:
+        Tokens(settings.tokens)
+    absolute = settings.model_copy(
+        update={
+            # Not resolved: a link must stay one, so that pointing it elsewhere swaps the model.
+            "artifact": settings.artifact.absolute(),
+            "tokens": settings.tokens and settings.tokens.absolute(),
+        }
+    )
+    environment = {**os.environ, **absolute.to_environment(), "BENTOML_DO_NOT_TRACK": "True"}
+    environment.setdefault("BENTOML_HOME", str(_home(settings)))
+    # glibc keeps a heap for each thread; two hold memory flat under load at no cost in speed.
+    environment.setdefault("MALLOC_ARENA_MAX", "2")
+    os.execve(sys.executable, command(absolute), environment)  # noqa: S606 - our own command
+
+
+def command(settings: Settings) -> list[str]:
+    """The supervisor's command line."""
+    options = {
+        "--working-dir": str(Path(__file__).parents[2]),
+        "--host": settings.host,
+        "--port": str(settings.port),
+        # Long enough for whatever may be in flight, by the application's own limits.
+        "--timeout-graceful-shutdown": str(math.ceil(2 * settings.timeout) + 5),
+    }
+    words = [word for option in options.items() for word in option]
+    return [sys.executable, "-m", "bentoml", "serve", "serving.service:Service", *words]
+
+
+def _home(settings: Settings) -> Path:
+    """BentoML keeps the metrics of one server in its home: one for each address."""
+    cache = Path(os.environ.get(_CACHE) or Path.home() / ".cache")
+    home = cache / "protohead" / f"{settings.host}-{settings.port}".replace(":", "_")
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return home

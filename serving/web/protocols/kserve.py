@@ -1,0 +1,194 @@
+"""The verbs of KServe's protocol v1: instances in, predictions or explanations out.
+
+Specification: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol.
+An instance is an image in base64, ``{"image": {"b64": "..."}}`` or ``{"b64": "..."}``, or a
+preprocessed tensor as nested lists. ``parameters`` holds the options of ``/v1/predict`` or
+``/v1/explain``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.answers.answerer import Answerer, Picture, dump
+from serving.answers.intake import decode_base64, refuse_other_formats
+from serving.answers.problems import ProblemError, wrong_options
+from serving.answers.schema import Explained, ExplainOptions, Prediction, PredictOptions
+from serving.artifact import Preprocessing
+from serving.artifact.layout import image_shape
+from serving.web.host import Host
+from serving.web.openapi import SMALL_GIF, json_body
+from serving.web.protocols.tensors import read_numbers
+
+_Options = TypeVar("_Options", bound=BaseModel)
+
+
+class Instances(BaseModel):
+    """A request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"instances": [{"image": {"b64": SMALL_GIF}}], "parameters": {"top": 1}}]
+        }
+    )
+
+    instances: list[Any] = Field(min_length=1)
+    parameters: dict[str, Any] = {}
+
+
+class ModelNames(BaseModel):
+    """The models that are served: one."""
+
+    models: list[str]
+
+
+class ModelState(BaseModel):
+    """Whether a model answers."""
+
+    name: str
+    ready: bool = True
+
+
+class Predictions(BaseModel):
+    """One prediction for each instance, in order."""
+
+    predictions: list[Prediction]
+
+
+class Explanations(Predictions):
+    """One explanation for each instance, in order, and the predictions in them."""
+
+    explanations: list[Explained]
+
+
+def router(host: Host) -> APIRouter:
+    """The routes under ``/v1/models``.
+
+    Args:
+        host: The application that mounts them.
+
+    Returns:
+        The list of models, their state, ``:predict`` and ``:explain``.
+    """
+    routes = APIRouter(prefix="/v1/models", tags=["KServe v1"])
+
+    async def answer(
+        name: str, request: Request, verb: Callable[[Answerer, Instances, int], bytes]
+    ) -> Response:
+        host.answerer_named(name)
+        body = await host.read(request)
+        answerer = host.answerer_named(name)  # its time begins now
+        content = await host.analyse(lambda: verb(answerer, parse(body), host.max_images))
+        return Response(content, media_type="application/json")
+
+    @routes.get("")
+    async def models() -> ModelNames:
+        """The models that are served."""
+        return ModelNames(models=[host.answerer().served.name])
+
+    @routes.post("/{name}:predict", response_model=Predictions, openapi_extra=json_body(Instances))
+    async def predict_(name: str, request: Request) -> Response:
+        """The best classes of each instance."""
+        return await answer(name, request, predict)
+
+    @routes.post("/{name}:explain", response_model=Explanations, openapi_extra=json_body(Instances))
+    async def explain_(name: str, request: Request) -> Response:
+        """The best classes of each instance, and why."""
+        return await answer(name, request, explain)
+
+    @routes.get("/{name}")
+    async def model(name: str) -> ModelState:
+        """Whether the model answers."""
+        return ModelState(name=host.answerer_named(name).served.name)
+
+    return routes
+
+
+def parse(body: bytes) -> Instances:
+    """Read a request.
+
+    Raises:
+        ProblemError: Not JSON, or not of this shape.
+    """
+    try:
+        return Instances.model_validate(orjson.loads(body))
+    except orjson.JSONDecodeError as error:
+        raise ProblemError("malformed", f"expected JSON: {error}.") from error
+    except ValidationError as error:
+        raise wrong_options(error) from error
+
+
+def predict(answerer: Answerer, request: Instances, max_images: int) -> bytes:
+    """The answer of ``:predict``.
+
+    Raises:
+        ProblemError: An instance or an option is wrong.
+    """
+    options = _options(PredictOptions, request)
+    pictures = _pictures(answerer, request, max_images)
+    return dump({"predictions": answerer.predictions(pictures, options)})
+
+
+def explain(answerer: Answerer, request: Instances, max_images: int) -> bytes:
+    """The answer of ``:explain``.
+
+    Raises:
+        ProblemError: An instance or an option is wrong.
+    """
+    options = _options(ExplainOptions, request)
+    explanations = answerer.explanations(_pictures(answerer, request, max_images), options)
+    scores = ("id", "label", "logit", "probability")
+    predictions = [
+        {"classes": [{name: score[name] for name in scores} for score in explained["classes"]]}
+        for explained in explanations
+    ]
+    return dump({"predictions": predictions, "explanations": explanations})
+
+
+def _options(model: type[_Options], request: Instances) -> _Options:
+    try:
+        return model.model_validate(request.parameters)
+    except ValidationError as error:
+        raise wrong_options(error) from error
+
+
+def _pictures(answerer: Answerer, request: Instances, max_images: int) -> list[Picture]:
+    count = len(request.instances)
+    if count > max_images:
+        raise ProblemError("too-large", f"expected at most {max_images} instances, got {count}.")
+    preprocessing = answerer.served.predictor.manifest.input.preprocessing
+    return [
+        _picture(instance, preprocessing, f"instances.{number}")
+        for number, instance in enumerate(request.instances)
+    ]
+
+
+def _picture(instance: object, preprocessing: Preprocessing, where: str) -> Picture:
+    if isinstance(instance, dict) and instance.keys() == {"image"}:
+        instance = instance["image"]
+    if isinstance(instance, dict) and instance.keys() == {"b64"}:
+        image = decode_base64(instance["b64"], where)
+        refuse_other_formats(image)
+        return image
+    if isinstance(instance, list):
+        return _tensor(instance, preprocessing, where)
+    raise ProblemError(
+        "options", f'{where}: expected {{"image": {{"b64": "..."}}}} or a tensor as nested lists.'
+    )
+
+
+def _tensor(data: object, preprocessing: Preprocessing, where: str) -> NDArray[np.float32]:
+    shape = image_shape(preprocessing.layout, len(preprocessing.channels), preprocessing.size)
+    tensor = read_numbers(data, np.dtype(np.float32), where)
+    if tensor.shape != shape:
+        raise ProblemError(
+            "options", f"{where}: expected a tensor of the shape {shape}, got {tensor.shape}."
+        )
+    return tensor

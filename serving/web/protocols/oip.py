@@ -1,0 +1,174 @@
+"""The Open Inference Protocol v2: preprocessed tensors in, every output of the graph out.
+
+Specification: https://github.com/kserve/open-inference-protocol, with the binary tensor extension
+of https://github.com/triton-inference-server/server/blob/main/docs/protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from serving.answers.problems import ProblemError
+from serving.model.runtime import run
+from serving.process.live import Served
+from serving.web.host import Host
+from serving.web.openapi import json_body
+from serving.web.protocols import tensors
+from serving.web.protocols.messages import (
+    InferRequest,
+    InferResponse,
+    Live,
+    ModelMetadata,
+    Ready,
+    ServerMetadata,
+)
+
+VERSION = "1"
+"""The one version of the one model; an artifact's hash tells models apart, see ``/v1/model``."""
+LENGTH = "Inference-Header-Content-Length"
+_BINARY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            LENGTH: {
+                "description": "Bytes of the JSON part, where tensors follow it as bytes.",
+                "schema": {"type": "integer"},
+            }
+        },
+    }
+}
+
+
+def router(host: Host) -> APIRouter:
+    """The routes under ``/v2``.
+
+    Args:
+        host: The application that mounts them.
+
+    Returns:
+        Health, metadata and ``infer``, with and without a version in the path.
+    """
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    body = json_body(InferRequest)
+    body["requestBody"]["content"]["application/octet-stream"] = {
+        "schema": {"type": "string", "format": "binary"}
+    }
+
+    def served(name: str, version: str = VERSION) -> Served:
+        if version != VERSION:
+            raise ProblemError(
+                "unknown-path", f"expected the version {VERSION!r}, got {version[:80]!r}."
+            )
+        return host.answerer_named(name).served
+
+    @routes.get("/health/live")
+    async def live() -> Live:
+        """Whether the process answers."""
+        return Live()
+
+    @routes.get("/health/ready")
+    async def ready() -> Ready:
+        """Whether the model answers; 503 while it is loaded."""
+        host.answerer()
+        return Ready()
+
+    @routes.get("")
+    async def server(request: Request) -> ServerMetadata:
+        """Name, version and extensions of the server."""
+        return ServerMetadata(version=request.app.version)
+
+    @routes.get("/models/{name}")
+    async def model(name: str) -> ModelMetadata:
+        """What the model takes and gives."""
+        return describe(served(name))
+
+    @routes.get("/models/{name}/versions/{version}")
+    async def model_version(name: str, version: str) -> ModelMetadata:
+        """What the model takes and gives."""
+        return describe(served(name, version))
+
+    @routes.get("/models/{name}/ready")
+    async def model_ready(name: str) -> Ready:
+        """Whether the model answers."""
+        served(name)
+        return Ready()
+
+    @routes.get("/models/{name}/versions/{version}/ready")
+    async def model_version_ready(name: str, version: str) -> Ready:
+        """Whether the model answers."""
+        served(name, version)
+        return Ready()
+
+    @routes.post(
+        "/models/{name}/infer",
+        response_model=InferResponse,
+        responses=_BINARY,
+        openapi_extra=body,
+    )
+    async def infer_(name: str, request: Request) -> Response:
+        """Every output of the graph, or those asked for, for preprocessed input tensors."""
+        return await answer(served(name), request)
+
+    @routes.post(
+        "/models/{name}/versions/{version}/infer",
+        response_model=InferResponse,
+        responses=_BINARY,
+        openapi_extra=body,
+    )
+    async def infer_version(name: str, version: str, request: Request) -> Response:
+        """Every output of the graph, or those asked for, for preprocessed input tensors."""
+        return await answer(served(name, version), request)
+
+    async def answer(model: Served, request: Request) -> Response:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise ProblemError("media-type", "expected a body without Content-Encoding.")
+        content = await host.read(request)
+        length = request.headers.get(LENGTH)
+        answer, json_length = await host.analyse(
+            lambda: infer(model, content, length, max_batch=host.max_images)
+        )
+        if json_length is None:
+            return Response(answer, media_type="application/json")
+        headers = {LENGTH: str(json_length)}
+        return Response(answer, headers=headers, media_type="application/octet-stream")
+
+    return routes
+
+
+def describe(served: Served) -> ModelMetadata:
+    """What the model takes and gives, as its graph declares it."""
+    return ModelMetadata(
+        name=served.name,
+        inputs=tensors.describe(served.predictor.session.get_inputs()),
+        outputs=tensors.describe(served.predictor.session.get_outputs()),
+    )
+
+
+def infer(
+    served: Served, body: bytes, header_length: str | None, *, max_batch: int
+) -> tuple[bytes, int | None]:
+    """Answer one ``infer`` request.
+
+    Args:
+        served: The model.
+        body: The body of the request.
+        header_length: Its header ``Inference-Header-Content-Length``, where there is one.
+        max_batch: Images that one request may hold.
+
+    Returns:
+        The body of the answer, and the bytes of its JSON part where tensors follow it.
+
+    Raises:
+        ProblemError: The request does not fit the model.
+    """
+    model = describe(served)
+    message = tensors.parse(body, header_length)
+    feeds = tensors.read_inputs(message, model.inputs, max_batch)
+    binary = tensors.requested(message, model.outputs)
+    values = run(served.predictor.session, list(binary), feeds)
+    head = {"model_name": model.name, "model_version": VERSION}
+    if message.header.id is not None:
+        head["id"] = message.header.id
+    return tensors.encode(head, values, binary)

@@ -1,0 +1,300 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from planted import opposed_parts, plant
+
+from exporter.decompose import regression
+from exporter.decompose.regression import (
+    BUDGET,
+    LARGEST,
+    NEXT_TURNS,
+    SMALLEST,
+    Alternation,
+    discovery_weights,
+    half_agreement,
+    sum_of_norms,
+)
+from exporter.decompose.ridge import Ridge
+from exporter.decompose.shares import peak_shares
+from exporter.decompose.solution import Ending
+
+seeds = st.integers(0, 2**32 - 1)
+lambdas = st.sampled_from([1.0, 2.0, 10.0, 128.0])
+POSITIONS = 9
+
+
+def random_class(seed, images=6, channels=20, k=3):
+    """Features of any sign (n, p, d), a head row (d,) and a presence (n * p, k)."""
+    random = np.random.default_rng(seed)
+    features = random.normal(0.2, 1, (images, POSITIONS, channels)).astype(np.float32)
+    presence = np.maximum(random.normal(size=(images * POSITIONS, k)), 0).astype(np.float32)
+    return features, random.normal(size=channels), presence
+
+
+def regress(features, row, presence):
+    """The split with the least lambda within the budget."""
+    turns = Alternation(features, row)
+    return turns.within_budget(turns.settle(presence, SMALLEST), NEXT_TURNS)
+
+
+def regress_with(value, features, row, presence):
+    """The split with one lambda and no budget."""
+    return Alternation(features, row).settle(presence, value)
+
+
+@given(seed=seeds, k=st.integers(2, 6), value=lambdas)
+def test_the_prototypes_sum_to_the_row_whatever_lambda_is(seed, k, value):
+    features, row, presence = random_class(seed, k=k)
+    found = regress_with(value, features, row, presence)
+    assert found.regularization == value
+    # Completeness is exact in real numbers; here k corrections are solved in float32 with a
+    # condition of at most 1 + d / lambda = 21.
+    np.testing.assert_allclose(found.prototypes.sum(axis=0), row, atol=2e-5)
+
+
+@given(seed=seeds, value=lambdas, rows=st.integers(4, 60))
+def test_the_ridge_is_its_closed_form_with_few_rows_and_with_many(seed, value, rows):
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(rows, 20)).astype(np.float32)
+    targets = random.normal(size=(rows, 3)).astype(np.float32)
+    system = Ridge(features)
+    for strength in (2 * value, value):  # fitting again forgets the lambda before
+        system.strengthen(strength)
+    # Float32 and a condition of at most 1 + d / lambda = 21.
+    expected = closed_form(features, targets, value)
+    np.testing.assert_allclose(system.coefficients(targets), expected, atol=2e-5)
+
+
+def closed_form(features, targets, value):
+    """(F'F + lambda tr(F'F)/d I)^-1 F'Y in float64, as (k, d)."""
+    f = features.astype(np.float64)
+    gram = f.T @ f
+    shift = value * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.linalg.solve(gram + shift, f.T @ targets).T
+
+
+def test_the_ridge_of_features_of_zeros_is_zero():
+    system = Ridge(np.zeros((5, 3), dtype=np.float32))
+    system.strengthen(1.0)
+    np.testing.assert_array_equal(system.coefficients(np.ones((5, 2), np.float32)), 0)
+
+
+def test_separable_parts_are_recovered_exactly():
+    planted = plant()
+    presence = np.eye(3, dtype=np.float32)[planted.part.ravel()]
+    evidence = planted.features @ planted.row
+    shares = np.array([evidence[planted.part == part].sum() for part in range(3)])
+    shares = shares / shares.sum()
+    # lambda towards 0: no shrinkage.
+    found = regress_with(1e-4, planted.features, planted.row, presence).prototypes
+    heatmaps = planted.features @ found.T
+    # Every heatmap is the evidence where its part is, and zero elsewhere. Shrinkage by 1e-4 is
+    # what remains, on evidence of about 4.
+    for part in range(3):
+        expected = np.where(planted.part == part, evidence, 0)
+        np.testing.assert_allclose(heatmaps[:, :, part], expected, atol=5e-3)
+
+
+@given(seed=seeds)
+def test_discovery_weights_grow_with_evidence_from_one(seed):
+    features, row, _ = random_class(seed)
+    flat = features.reshape(-1, features.shape[2])
+    weights, evidence = discovery_weights(flat, row), flat @ row.astype(np.float32)
+    assert (weights[evidence <= 0] == 1).all()
+    order = np.argsort(evidence)
+    assert (np.diff(weights[order]) >= 0).all()
+    # The squares average to two by construction, up to float32.
+    assert np.mean(weights.astype(np.float64) ** 2) == pytest.approx(2, rel=1e-5)
+
+
+def test_no_evidence_weighs_every_position_alike():
+    features = np.ones((5, 4), dtype=np.float32)
+    np.testing.assert_array_equal(discovery_weights(features, -np.ones(4)), 1)
+
+
+@given(seed=seeds, noise=st.floats(0.1, 0.15))
+def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, noise):
+    features, row, presence = opposed_parts(images=4, noise=noise, seed=seed)
+    size, (turns, first) = np.linalg.norm(row), settled(features, row, presence)
+    assume(not first.within)  # but once in ten thousand
+    found = turns.within_budget(first, 0)
+    assert found.within
+    assert sum_of_norms(found.prototypes) <= BUDGET * size * (1 + 1e-6)
+    octaves = np.log2(found.regularization / SMALLEST)
+    assert octaves * 4 == pytest.approx(round(octaves * 4))
+    # For the same shares the next weaker step cancels more than allowed.
+    assert not turns.at(found.regularization / 2**0.25, found.shares, 0).within
+
+
+@given(seed=seeds)
+def test_turns_on_the_way_to_the_budget_end_within_it(seed):
+    features, row, presence = opposed_parts(images=4, noise=0.15, seed=seed)
+    turns, first = settled(features, row, presence)
+    assume(not first.within)
+    found = turns.within_budget(first, NEXT_TURNS)
+    assert found.regularization > SMALLEST
+    assert found.within
+    assert sum_of_norms(found.prototypes) <= BUDGET * np.linalg.norm(row) * (1 + 1e-6)
+
+
+def test_no_turns_begin_with_the_shares_of_a_larger_lambda(monkeypatch):
+    # Heatmaps that a large lambda once made alike would not part again.
+    features, row, presence = opposed_parts(images=4, noise=0.15)
+    turns, first = settled(features, row, presence)
+    assert not first.within
+    ended = [(first.regularization, first.shares)]
+    at = Alternation.at
+
+    def spied(self, regularization, shares, limit):
+        came_from = [value for value, known in ended if known is shares]
+        assert came_from
+        assert max(came_from) < regularization
+        found = at(self, regularization, shares, limit)
+        ended.append((regularization, found.shares))
+        return found
+
+    monkeypatch.setattr(Alternation, "at", spied)
+    assert turns.within_budget(first, NEXT_TURNS).within
+    assert len(ended) >= 2 + regression.HALVINGS
+
+
+def settled(features, row, presence):
+    """The turns of a class, and where they ended with the smallest lambda."""
+    turns = Alternation(features, row)
+    return turns, turns.settle(presence, SMALLEST)
+
+
+def test_a_class_is_determined_where_half_of_the_images_says_what_the_other_half_says():
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    assert not found.within
+    assert turns.determined(found)
+
+
+def test_a_class_is_not_determined_where_the_halves_disagree():
+    turns, found = settled(*opposed_parts(images=4, noise=0.15))
+    assert not found.within
+    assert not turns.determined(found)
+
+
+@pytest.mark.parametrize(("agreement", "determined"), [(0.979, False), (0.98, True)])
+def test_halves_agree_from_a_correlation_of_0_98(monkeypatch, agreement, determined):
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    monkeypatch.setattr(regression, "half_agreement", lambda *_: agreement)
+    assert turns.determined(found) == determined
+
+
+@given(seed=seeds)
+def test_the_objective_is_the_relative_error_of_the_evidence_of_the_parts(seed):
+    features, row, presence = random_class(seed)
+    turns, found = settled(features, row, presence)
+    flat = features.reshape(-1, features.shape[2]).astype(np.float64)
+    targets = found.shares * (flat @ row)[:, None]
+    missed = np.sum((flat @ found.prototypes.T - targets) ** 2) / np.sum(targets**2)
+    assert turns.summary(found).objective == pytest.approx(missed, rel=1e-4)  # float32
+
+
+def test_near_copies_within_the_budget_determine_nothing(monkeypatch):
+    monkeypatch.setattr(regression, "BUDGET", 100.0)
+    turns, found = settled(*opposed_parts(images=200, noise=0.05))
+    assert found.within
+    assert not turns.determined(found)
+
+
+@given(seed=seeds, value=lambdas, images=st.integers(2, 7))
+def test_the_agreement_of_halves_is_the_mean_correlation_of_two_fits(seed, value, images):
+    features, _, presence = random_class(seed, images=images)
+    flat = features.reshape(-1, features.shape[2])
+    known = np.random.default_rng(seed).normal(size=presence.shape).astype(np.float32)
+    even = np.arange(images).repeat(POSITIONS) % 2 == 0
+    maps = [
+        flat @ closed_form(flat[half], presence[half], value).T + known for half in (even, ~even)
+    ]
+    expected = [
+        np.corrcoef(one, other)[0, 1] for one, other in zip(maps[0].T, maps[1].T, strict=True)
+    ]
+    found = half_agreement(flat, images, presence, known, value)
+    assert found == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_one_image_has_no_halves_that_could_agree():
+    features, _, presence = random_class(0, images=1)
+    assert half_agreement(features[0], 1, presence, presence, 1.0) == 0
+
+
+def test_heatmaps_that_do_not_vary_do_not_agree():
+    zeros = np.zeros((8, 3), dtype=np.float32)
+    assert half_agreement(np.ones((8, 5), np.float32), 4, zeros, zeros, 1.0) == 0
+
+
+def test_a_budget_that_no_lambda_meets_is_its_own_ending(monkeypatch):
+    features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "BUDGET", 0.9)  # the triangle inequality forbids it
+    turns, found = settled(features, row, presence)
+    found = turns.within_budget(found, NEXT_TURNS)
+    assert turns.summary(found).ending is Ending.BUDGET
+    assert found.regularization == LARGEST
+
+
+def test_shares_that_still_move_when_the_turns_run_out_have_not_settled(monkeypatch):
+    features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    turns, found = settled(features, row, presence)
+    assert not found.stayed
+    assert turns.summary(found).ending is Ending.LIMIT
+    # Turns that settle afterwards do not undo it.
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1000)
+    again = turns.settle(presence, LARGEST)
+    assert again.stayed
+    assert turns.summary(again).ending is Ending.LIMIT
+
+
+def test_turns_that_settle_in_the_last_one_allowed_have_settled(monkeypatch):
+    features, row, presence = random_class(0)
+    turns, found = settled(features, row, presence)
+    assert turns.turns < regression.FIRST_TURNS
+    monkeypatch.setattr(regression, "FIRST_TURNS", turns.turns)
+    turns, again = settled(features, row, presence)
+    np.testing.assert_array_equal(again.shares, found.shares)
+    assert turns.summary(again).ending is Ending.SETTLED
+
+
+def test_over_the_budget_is_said_even_of_turns_that_ran_out(monkeypatch):
+    features, row, presence = random_class(0)
+    monkeypatch.setattr(regression, "BUDGET", 0.9)
+    monkeypatch.setattr(regression, "FIRST_TURNS", 1)
+    turns, found = settled(features, row, presence)
+    assert turns.summary(turns.within_budget(found, NEXT_TURNS)).ending is Ending.BUDGET
+
+
+def test_settled_shares_are_those_of_their_own_heatmaps():
+    planted = plant()
+    presence = np.eye(3, dtype=np.float32)[planted.part.ravel()]
+    found = regress(planted.features, planted.row, presence).prototypes
+    heatmaps = (planted.features @ found.T).reshape(-1, 3).astype(np.float32)
+    shares = peak_shares(heatmaps, len(planted.features))
+    # The fixed point: where a part is, nearly all of the position is shared to it.
+    owned = shares[np.arange(len(shares)), planted.part.ravel()]
+    assert np.mean(owned) > 0.9
+
+
+def test_turns_mend_a_bad_start():
+    # A third of the positions are given to the wrong part at first; the parts that the head can
+    # point at win them back.
+    planted = plant(images=12)
+    random = np.random.default_rng(0)
+    part = planted.part.ravel().copy()
+    wrong = random.random(part.shape) < 1 / 3
+    part[wrong] = random.integers(0, 3, wrong.sum())
+    presence = np.eye(3, dtype=np.float32)[part]
+    found = regress(planted.features, planted.row, presence).prototypes
+    heatmaps = planted.features @ found.T  # (n, p, 3)
+    agreement = (heatmaps.argmax(axis=2) == planted.part).mean()
+    assert agreement > 0.95 > (part == planted.part.ravel()).mean()
+
+
+@given(seed=seeds)
+def test_no_evidence_at_all_still_sums_to_the_row(seed):
+    features, _, presence = random_class(seed)
+    row = np.zeros(features.shape[2])
+    np.testing.assert_array_equal(regress(features, row, presence).prototypes, 0)

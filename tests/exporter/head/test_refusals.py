@@ -1,0 +1,326 @@
+"""Every refusal names the node in the way, says why, and what would do."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from graphs import GEMM, LINEAR, POOLED, Weights, classifier, ints
+
+from exporter.errors import HeadError
+from exporter.head import find_head
+
+# Tail, weights, what the message has to say
+
+NLC = "fl = Reshape (map, to_bdl) tokens = Transpose <perm = [0, 2, 1]> (fl)"
+TO_TOKENS = {"to_bdl": ints(0, 6, 12)}
+
+REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
+    "class token by Gather": (
+        f"{NLC} [pick] z = Gather <axis = 1> (tokens, first) {GEMM}",
+        {**TO_TOKENS, "first": np.array(0)},
+        ("Gather ('pick')", "before 'linear'", "class token", "averages its patch tokens"),
+    ),
+    "class token by Slice": (
+        f"{NLC} [pick] s = Slice (tokens, a, b, axis) z = Flatten (s) {GEMM}",
+        {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
+        ("Slice ('pick')", "class token"),
+    ),
+    "a part of the channels": (
+        f"{POOLED} [pick] s = Slice (z, a, b, axis) [linear] logits = MatMul (s, w)",
+        {"a": ints(0), "b": ints(3), "axis": ints(1), "w": (3, 5)},
+        ("Slice ('pick')", "part of a tensor"),
+    ),
+    "mean over tokens with a class token among them": (
+        f"{NLC} s = Slice (tokens, a, b, axis) all = Concat <axis = 1> (s, tokens) "
+        f"[pool] z = ReduceMean <axes = [1], keepdims = 0> (all) {GEMM}",
+        {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
+        ("'pool'", "13 tokens", "do not fill a grid", "class token"),
+    ),
+    "GlobalMaxPool": (
+        f"[pool] p = GlobalMaxPool (map) z = Flatten (p) {GEMM}",
+        {},
+        ("GlobalMaxPool ('pool')", "maximum", "average pooling would do"),
+    ),
+    "ReduceMax": (
+        f"[pool] z = ReduceMax <axes = [2, 3], keepdims = 0> (map) {GEMM}",
+        {},
+        ("ReduceMax ('pool')", "maximum"),
+    ),
+    "HardSwish between pooling and linear, as in MobileNetV3": (
+        f"{POOLED} h = Gemm <transB = 1> (z, w1) [act] a = HardSwish (h) "
+        + GEMM.replace("(z", "(a"),
+        {"w1": (6, 6)},
+        ("HardSwish ('act')", "before 'linear'", "non-linearity", "single linear layer"),
+    ),
+    "ReLU between linear layers, as in VGG": (
+        "z0 = Flatten (map) h = Gemm <transB = 1> (z0, w1) [act] a = Relu (h) "
+        + GEMM.replace("(z", "(a"),
+        {"w1": (6, 72)},
+        ("Relu ('act')", "non-linearity"),
+    ),
+    "a non-linearity behind the linear layer": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [act] logits = Tanh (y)",
+        {},
+        ("Tanh ('act')", "behind the linear layer", "non-linearity"),
+    ),
+    "two pooled branches": (
+        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Concat <axis = 1> (z, mz) "
+        "[linear] logits = MatMul (a, w)",
+        {"w": (12, 5)},
+        ("Concat ('join')", "several branches"),
+    ),
+    "two added branches": (
+        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Add (z, mz) "
+        + GEMM.replace("(z", "(a"),
+        {},
+        ("Add ('join')", "'z' and 'mz'", "expected one of them to be a constant"),
+    ),
+    "attention pooling": (
+        f"{NLC} s = MatMul (tokens, q) w = Softmax <axis = 1> (s) "
+        "wt = Transpose <perm = [0, 2, 1]> (w) [pool] p = MatMul (wt, tokens) z = Flatten (p) "
+        + GEMM,
+        {**TO_TOKENS, "q": (6, 1)},
+        ("MatMul ('pool')", "Attention pooling"),
+    ),
+    "no pooling": (
+        "[flat] z = Flatten (map) [linear] logits = MatMul (z, w)",
+        {"w": (72, 5)},
+        ("Flatten ('flat')", "(?, 6, 4, 3)", "every position has weights of its own"),
+    ),
+    "linear layer before the pooling": (
+        "c = Conv (map, w, bias) [pool] p = GlobalAveragePool (c) logits = Flatten (p)",
+        {"w": (5, 6, 1, 1)},
+        ("GlobalAveragePool ('pool')", "without a linear layer behind it"),
+    ),
+    "pooling of one axis": (
+        "[pool] q = ReduceMean <axes = [3]> (map) s = Squeeze (q, axes) [linear] z = Flatten (s) "
+        "logits = MatMul (z, w)",
+        {"axes": ints(3), "w": (24, 5)},
+        ("Flatten", "every position"),
+    ),
+    "pooling of the channels": (
+        "[pool] q = ReduceMean <axes = [1, 3], keepdims = 0> (map) [linear] logits = MatMul (q, w)",
+        {"w": (4, 5)},
+        ("ReduceMean ('pool')", "averages axes [1, 3] of 'map'", "expected all positions"),
+    ),
+    "AveragePool that does not cover the map": (
+        "[pool] p = AveragePool <kernel_shape = [4, 2], strides = [4, 2]> (map) "
+        f"z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "(4, 2)", "(?, 6, 4, 3)", "GlobalAveragePool would do"),
+    ),
+    "AveragePool with padding": (
+        "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1]> (map) "
+        f"z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "without padding"),
+    ),
+    "Dropout in training mode": (
+        f"{POOLED} [drop] d = Dropout (z, ratio, training) " + GEMM.replace("(z", "(d"),
+        {"ratio": np.float32(0.5), "training": np.array(True)},
+        ("Dropout ('drop')", "training mode", "model.eval()"),
+    ),
+    "BatchNormalization in training mode": (
+        f"{POOLED} [norm] n, m1, v1 = BatchNormalization <training_mode = 1> (z, g, g, g, v) "
+        + GEMM.replace("(z", "(n"),
+        {"g": (6,), "v": np.ones(6, np.float32)},
+        ("BatchNormalization ('norm')", "training mode"),
+    ),
+    "the batch is not first": (
+        f"{POOLED} t = Transpose <perm = [1, 0]> (z) [linear] m = MatMul (weight, t) "
+        "logits = Transpose <perm = [1, 0]> (m)",
+        {},
+        ("Transpose", "batch"),
+    ),
+    "Gemm with transA on a value that is not transposed": (
+        f"{POOLED} [linear] logits = Gemm <transA = 1> (z, w)",
+        {"w": (1, 5)},
+        ("Gemm ('linear')", "batch axis is not first"),
+    ),
+    "one bias an image": (
+        f"{POOLED} [linear] logits = Gemm <transB = 1> (z, weight, per_image)",
+        {"per_image": (2, 1)},
+        ("Gemm ('linear')", "(2, 1)", "for the channels of every image"),
+    ),
+    "LogSoftmax": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [log] logits = LogSoftmax (y)",
+        {},
+        ("LogSoftmax ('log')", "Export the model without it"),
+    ),
+    "Softmax over the batch": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [soft] logits = Softmax <axis = 0> (y)",
+        {},
+        ("Softmax ('soft')", "axis 0"),
+    ),
+    "division by something that depends on the image": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [div] logits = Div (bias, y)",
+        {},
+        ("Div ('div')", "depends on the image"),
+    ),
+    "a computation between pooling and LayerNormalization": (
+        f"{POOLED} [add] a = Add (z, beta) n = LayerNormalization (a, beta, beta) "
+        + GEMM.replace("(z", "(n"),
+        {"beta": (6,)},
+        ("Add ('add')", "between the pooling and a LayerNormalization"),
+    ),
+    "LayerNormalization of the logits": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [norm] logits = LayerNormalization (y, bias)",
+        {},
+        ("LayerNormalization ('norm')", "normalises the logits"),
+    ),
+    "LayerNormalization without pooling": (
+        "[norm] n = LayerNormalization <axis = 1> (map, g) z = Flatten (n) "
+        "[linear] logits = MatMul (z, w)",
+        {"g": (6, 4, 3), "w": (72, 5)},
+        ("every position has weights",),
+    ),
+    "grouped 1x1 Conv": (
+        f"{POOLED} [linear] c = Conv <group = 2> (p, w) logits = Flatten (c)",
+        {"w": (4, 3, 1, 1)},
+        ("Conv ('linear')", "group 2"),
+    ),
+    "a Conv of the pooled map that is not 1x1": (
+        f"{POOLED} [linear] c = Conv <pads = [1, 1, 1, 1]> (p, w) logits = Flatten (c)",
+        {"w": (5, 6, 3, 3)},
+        ("Conv ('linear')", "(5, 6, 3, 3)", "1x1"),
+    ),
+    "a constant that tells images apart": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [add] logits = Add (y, per_image)",
+        {"per_image": (5, 1)},
+        ("Add ('add')", "(5, 1)"),
+    ),
+    "a division that only looks like LayerNormalization": (
+        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Pow (c, four) "
+        "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) [div] n = Div (c, s) "
+        + GEMM.replace("(z", "(n"),
+        {"four": np.float32(4), "epsilon": np.float32(1e-5)},
+        ("Div ('div')", "'c' and 's'"),
+    ),
+    "a deviation of something else": (
+        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) o = Sub (z, beta) "
+        "q = Mul (o, o) v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        "[div] n = Div (c, s) " + GEMM.replace("(z", "(n"),
+        {"beta": (6,), "epsilon": np.float32(1e-5)},
+        ("Div ('div')", "'c' and 's'"),
+    ),
+    "a LayerNormalization that is not of the channels": (
+        f"{POOLED} u = Unsqueeze (z, two) [norm] l = LayerNormalization <axis = -1> (u, one) "
+        "n = Flatten (l) " + GEMM.replace("(z", "(n"),
+        {"two": ints(2), "one": (1,)},
+        ("LayerNormalization ('norm')", "axes (-1,)", "expected all channels"),
+    ),
+    "a mean over parts of several channels": (
+        "q = Reshape (map, mixed) [pool] z = ReduceMean <axes = [2], keepdims = 0> (q) "
+        "[linear] logits = MatMul (z, w)",
+        {"mixed": ints(0, 12, 6), "w": (12, 5)},
+        ("ReduceMean ('pool')", "averages axes [2] of 'q'", "(b, l, d)"),
+    ),
+    "control flow": (
+        f"{POOLED} yes = Constant <value_ints = [1]> () ok = Cast <to = 9> (yes) "
+        "s = Squeeze (ok) [branch] y = If (s) <then_branch = a () => (float[b, 6] t) "
+        "{ t = Relu (z) }, else_branch = c () => (float[b, 6] e) { e = Abs (z) }> "
+        + GEMM.replace("(z", "(y"),
+        {},
+        ("If ('branch')", "control flow"),
+    ),
+    "class numbers": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [best] i = ArgMax <axis = 1> (y) "
+        "logits = Cast <to = 1> (i)",
+        {},
+        ("ArgMax ('best')", "class numbers are not logits"),
+    ),
+    "quantised weight": (
+        f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = MatMul (z, w)",
+        {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
+        ("MatMul ('linear')", "'z' and 'w'", "constant of the graph"),
+    ),
+    "quantised Gemm weight": (
+        f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = Gemm (z, w)",
+        {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
+        ("Gemm ('linear')", "'w'", "dequantise"),
+    ),
+    "quantised features": (
+        f"{POOLED} q = QuantizeLinear (z, scale, zero) [deq] x = DequantizeLinear (q, scale, zero) "
+        + GEMM.replace("(z", "(x"),
+        {"scale": np.float32(0.1), "zero": np.uint8(0)},
+        ("DequantizeLinear ('deq')", "quantised", "float model"),
+    ),
+    "half precision between": (
+        f"{POOLED} h = Cast <to = 10> (z) [back] f = Identity (h) c = Cast <to = 1> (f) "
+        + GEMM.replace("(z", "(c"),
+        {},
+        ("Cast", "FLOAT16", "Export the model in float32"),
+    ),
+    "an unknown operator": (
+        f"{POOLED} [odd] n = LpNormalization (z) " + GEMM.replace("(z", "(n"),
+        {},
+        ("LpNormalization ('odd')", "not linear"),
+    ),
+    "half precision from the feature map on": (
+        "h = Cast <to = 10> (map) p = GlobalAveragePool (h) z = Flatten (p) "
+        "c = Cast <to = 1> (z) " + GEMM.replace("(z", "(c"),
+        {},
+        ("the feature map, 'h', is float16", "Export the model in float32"),
+    ),
+    "mean over everything": (
+        "[pool] p = ReduceMean (map) z = Flatten (p) [linear] logits = MatMul (z, w)",
+        {"w": (1, 5)},
+        ("ReduceMean ('pool')", "averages over every axis"),
+    ),
+    "constant logits": (
+        "logits = Identity (bias)",
+        {"bias": (1, 5)},
+        ("without a pooling",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_a_head_is_refused_by_name_and_with_advice(name: str) -> None:
+    tail, weights, expected = REFUSED[name]
+    with pytest.raises(HeadError) as error:
+        find_head(classifier(tail, {**LINEAR, **weights}))
+    assert [part for part in expected if part not in str(error.value)] == [], error.value
+
+
+def test_half_precision_logits_are_refused() -> None:
+    model = classifier(
+        f"{POOLED} {GEMM.replace('logits', 'y')} logits = Cast <to = 10> (y)",
+        outputs="float16[b, 5] logits",
+    )
+    with pytest.raises(HeadError, match=r"the logits, 'logits', is float16.*in float32"):
+        find_head(model)
+
+
+def test_logits_of_another_rank_are_refused() -> None:
+    model = classifier(
+        f"{POOLED} u = Unsqueeze (z, one) [linear] logits = MatMul (u, w)",
+        {"one": ints(1), "w": (6, 5)},
+        outputs="float[b, 1, 5] logits",
+    )
+    with pytest.raises(HeadError, match=r"\(\?, 1, 5\): expected \(batch, classes\)"):
+        find_head(model)
+
+
+def test_a_weight_that_is_a_graph_input_is_refused() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    weight = model.graph.initializers.pop("weight")
+    model.graph.inputs.append(ir.Value(name="weight", type=weight.type, shape=weight.shape))
+    gemm = model.graph.node("linear")
+    gemm.replace_input_with(1, model.graph.inputs[-1])
+    with pytest.raises(HeadError, match=r"Gemm \('linear'\) takes its matrix from 'weight'"):
+        find_head(model)
+
+
+def test_a_function_of_another_domain_is_refused_with_how_to_inline_it() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    model.graph.node("flat").domain = "my.functions"
+    with pytest.raises(HeadError, match=r"'my\.functions'.*inline_local_functions"):
+        find_head(model)
+
+
+def test_a_linear_layer_that_does_not_fit_the_pooled_map_is_refused() -> None:
+    model = classifier(f"{POOLED} [linear] logits = MatMul (z, w)", {"w": (7, 5)})
+    with pytest.raises(HeadError, match="maps 7 channels to 5 classes"):
+        find_head(model)

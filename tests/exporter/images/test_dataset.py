@@ -1,0 +1,124 @@
+import os
+
+import pytest
+
+from exporter.errors import DatasetError
+from exporter.images.dataset import read_dataset, read_labels
+
+
+def make(root, folders):
+    for name, count in folders.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            (root / name / f"{number:03d}.jpg").touch()
+    return root
+
+
+def read(root, count, labels=None, max_images=10, seed=0):
+    return read_dataset(
+        root, class_count=count, labels=labels, max_images=max_images, seed=seed
+    ).classes
+
+
+def test_folders_are_matched_by_label(tmp_path):
+    classes = read(make(tmp_path, {"kite": 2, "crane": 3}), 3, ["crane", "owl", "kite"])
+    assert [(c.label, len(c.paths)) for c in classes] == [("crane", 3), ("owl", 0), ("kite", 2)]
+
+
+def test_labels_may_name_only_some_classes(tmp_path):
+    classes = read(make(tmp_path, {"kite": 2}), 3, {2: "kite"})
+    assert [(c.label, len(c.paths)) for c in classes] == [
+        ("class 0", 0),
+        ("class 1", 0),
+        ("kite", 2),
+    ]
+
+
+def test_without_labels_folders_named_by_numbers_are_indices(tmp_path):
+    classes = read(make(tmp_path, {"2": 1, "10": 4}), 12)
+    assert [len(c.paths) for c in classes] == [0, 0, 1, *[0] * 7, 4, 0]
+
+
+def test_without_labels_as_many_folders_as_classes_go_by_name(tmp_path):
+    classes = read(make(tmp_path, {"b": 1, "a": 2}), 2)
+    assert [(c.label, len(c.paths)) for c in classes] == [("a", 2), ("b", 1)]
+
+
+def test_a_folder_that_is_no_label_lists_the_near_ones(tmp_path):
+    with pytest.raises(DatasetError, match=r"crain.*Did you mean 'crane'"):
+        read(make(tmp_path, {"crain": 1}), 2, ["crane", "kite"])
+
+
+def test_a_label_shared_by_two_classes_cannot_take_a_folder(tmp_path):
+    with pytest.raises(DatasetError, match=r"\[0, 2\] share this label"):
+        read(make(tmp_path, {"crane": 1}), 3, ["crane", "kite", "crane"])
+
+
+def test_a_shared_label_without_a_folder_does_no_harm(tmp_path):
+    assert len(read(make(tmp_path, {"kite": 1}), 3, ["crane", "kite", "crane"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("folders", "count", "labels", "message"),
+    [
+        ({}, 2, None, "found no folder"),
+        ({"a": 0, "b": 0}, 2, None, "found none"),
+        ({"a": 1}, 2, None, "Give `labels`"),
+        ({"0": 1, "7": 1}, 2, None, "different class indices from 0 to 1"),
+        ({"1": 1, "01": 1}, 2, None, "different class indices"),
+        ({"a": 1}, 2, ["a"], "expected 2 labels, one for each logit, got 1"),
+        ({"a": 1}, 2, {5: "a"}, "class indices from 0 to 1"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused(tmp_path, folders, count, labels, message):
+    with pytest.raises(DatasetError, match=message):
+        read(make(tmp_path, folders), count, labels)
+
+
+def test_the_draw_depends_on_the_seed_and_on_nothing_else(tmp_path):
+    make(tmp_path, {"a": 50, "b": 50})
+    first = read(tmp_path, 2, max_images=5)
+    assert read(tmp_path, 2, max_images=5) == first
+    assert read(tmp_path, 2, max_images=5, seed=1) != first
+    assert [len(c.paths) for c in first] == [5, 5]
+    assert all(c.paths == tuple(sorted(c.paths)) for c in first)
+
+
+def test_other_files_and_hidden_folders_are_left_alone(tmp_path):
+    make(tmp_path, {"a": 1, ".cache": 1, "b/deeper": 2})
+    (tmp_path / "a" / "notes.txt").touch()
+    (tmp_path / "README").touch()
+    assert [len(c.paths) for c in read(tmp_path, 2)] == [1, 2]
+
+
+def test_names_that_are_no_text_are_escaped_not_lost(tmp_path):
+    (tmp_path / os.fsdecode(b"k\xe4uzchen")).mkdir()
+    (tmp_path / os.fsdecode(b"k\xe4uzchen/\xff \xc3\xa4.jpg")).touch()
+    dataset = read_dataset(tmp_path, class_count=1, labels=None, max_images=10, seed=0)
+    (entry,) = dataset.classes
+    assert entry.label == r"k\xe4uzchen"
+    assert [dataset.image_id(path) for path in entry.paths] == [r"k\xe4uzchen/\xff ä.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("labels.json", '["a", "b"]', ["a", "b"]),
+        ("labels.json", '{"3": "a"}', {3: "a"}),
+        ("labels.txt", "a\n\nb c\n", ["a", "b c"]),
+    ],
+)
+def test_label_files(tmp_path, name, text, expected):
+    (tmp_path / name).write_text(text)
+    assert read_labels(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "3", '{"a": "b"}', "[1, 2]", '{"0": 1}', "\udcff", r'["\ud800"]', r'{"0": "\ud800"}'],
+)
+def test_malformed_label_files_are_refused(tmp_path, text):
+    path = tmp_path / "labels.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DatasetError, match=r"labels\.json"):
+        read_labels(path)

@@ -1,0 +1,57 @@
+import pytest
+
+from exporter.errors import SourceError
+from exporter.source.presets import PRESETS, fitting_preprocessing, preset, read_preprocessing
+from serving.artifact import Preprocessing
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_gives_the_networks_size(name):
+    assert fitting_preprocessing(name, (None, 3, 192, 160)).size == (192, 160)
+
+
+def test_a_preset_takes_the_layout_from_the_input():
+    assert fitting_preprocessing("unit", (None, 96, 96, 3)).layout == "NHWC"
+
+
+def test_a_network_of_any_size_is_given_224_pixels():
+    assert fitting_preprocessing("imagenet", (None, 3, None, None)).size == (224, 224)
+
+
+def test_the_imagenet_preset_is_torchvisions():
+    found = preset("imagenet", size=(224, 224))
+    assert (found.resize, found.crop, found.interpolation) == (256, (224, 224), "bilinear")
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(SourceError, match="imagenet"):
+        fitting_preprocessing("imagnet", (None, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Preprocessing(crop=16),
+        Preprocessing(crop=8, layout="NHWC"),
+        Preprocessing(crop=8, channels="L", mean=(0,), std=(1,)),
+    ],
+)
+def test_preprocessing_that_does_not_fit_the_input_is_refused(wanted):
+    with pytest.raises(SourceError, match=r"NCHW \(any, 3, 8, 8\)"):
+        fitting_preprocessing(wanted, (None, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected JSON"),
+        ('{"crop": 8, "colour": 1}', "colour"),
+        ('{"crop": "big"}', "crop"),
+        ('{"resize": 256}', "same size"),
+    ],
+)
+def test_malformed_preprocessing_files_name_the_field(tmp_path, text, message):
+    path = tmp_path / "preprocess.json"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=message):
+        read_preprocessing(path)

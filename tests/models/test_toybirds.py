@@ -1,0 +1,211 @@
+import csv
+import itertools
+import json
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+from places import TOYBIRDS
+
+FOLDER = TOYBIRDS
+FRESH = 20_000  # beyond what training, generate.py and check.py draw from a split
+
+
+def held_out(toybirds, number):
+    """`number` scenes of each species that nothing else draws."""
+    first = toybirds.SPLITS["test"] + FRESH
+    for i, species in itertools.product(range(number), toybirds.SPECIES):
+        yield toybirds.scene(first + i, species)
+
+
+def test_the_same_seed_gives_the_same_bytes(toybirds):
+    a = toybirds.draw(toybirds.scene(5, "quilltail"))
+    np.random.default_rng().standard_normal(3)  # other users of randomness do not matter
+    b = toybirds.draw(toybirds.scene(5, "quilltail"))
+    np.testing.assert_array_equal(a.image, b.image)
+    assert all(np.array_equal(a.masks[part], b.masks[part]) for part in toybirds.PARTS)
+
+
+def test_another_seed_gives_another_picture(toybirds):
+    images = [toybirds.draw(toybirds.scene(seed, "fenpiper")).image for seed in range(4)]
+    for a, b in itertools.combinations(images, 2):
+        assert np.abs(a.astype(int) - b).mean() > 10  # of 255: not just other noise (about 2)
+
+
+def test_any_two_species_differ_in_at_least_five_of_seven_parts(toybirds):
+    for a, b in itertools.combinations(toybirds.SPECIES.values(), 2):
+        differing = [p for p in toybirds.PARTS if getattr(a, p) != getattr(b, p)]
+        assert len(differing) >= 5
+
+
+def test_every_colour_is_worn_by_several_species_on_several_parts(toybirds):
+    for colour in toybirds.PALETTE:
+        worn = {
+            (name, part)
+            for name, species in toybirds.SPECIES.items()
+            for part in toybirds.PARTS
+            if getattr(species, part).colour == colour
+        }
+        assert len({name for name, _ in worn}) >= 4
+        assert len({part for _, part in worn}) >= 4
+
+
+def test_no_shape_of_a_part_names_its_species(toybirds):
+    for part in toybirds.PARTS:
+        shapes = [getattr(species, part).shape for species in toybirds.SPECIES.values()]
+        assert min(shapes.count(shape) for shape in shapes) >= 2
+
+
+def test_a_visible_keypoint_lies_on_its_part_and_a_hidden_one_nowhere(toybirds):
+    visible = hidden = 0
+    for scene in held_out(toybirds, 3):
+        sample = toybirds.draw(scene, size=64)
+        for part, (x, y, shown) in sample.keypoints.items():
+            if shown:
+                assert sample.masks[part][int(y), int(x)]
+                visible += 1
+            else:
+                assert np.isnan(x)
+                assert np.isnan(y)
+                hidden += 1
+    assert visible > 4 * hidden > 0  # parts are lost in some pictures, and only in some
+
+
+def test_lost_parts_have_no_pixels(toybirds):
+    lost = 0
+    for scene in held_out(toybirds, 2):
+        sample = toybirds.draw(scene, size=64)
+        for part in scene.missing:
+            assert not sample.masks[part].any()
+            lost += 1
+    assert lost > 0
+
+
+def test_leaving_a_part_out_changes_its_own_pixels_and_no_others(toybirds):
+    # No tolerance: a mask holds every pixel with a sub-pixel of the part, antialiased edges too.
+    for scene in held_out(toybirds, 1):
+        whole = toybirds.draw(scene, size=64)
+        for part in toybirds.PARTS:
+            lacking = toybirds.draw(scene, without={part}, size=64)
+            changed = (whole.image != lacking.image).any(axis=2)
+            assert not (changed & ~whole.masks[part]).any()
+            assert not lacking.masks[part].any()
+            # What was covered seldom looks the same; a pixel grazed by an edge can.
+            assert changed.sum() >= 0.6 * whole.masks[part].sum()
+
+
+def test_masks_lie_within_the_bird(toybirds):
+    for scene in held_out(toybirds, 1):
+        sample = toybirds.draw(scene, size=64)
+        for mask in sample.masks.values():
+            assert not (mask & ~sample.bird).any()
+
+
+def test_leaving_out_what_is_no_part_is_refused(toybirds):
+    with pytest.raises(ValueError, match="antlers"):
+        toybirds.draw(toybirds.scene(0, "fenpiper"), without={"antlers"})
+
+
+def test_the_splits_share_no_seed(toybirds):
+    train, test = toybirds.SPLITS["train"], toybirds.SPLITS["test"]
+    assert abs(train - test) >= 1_000_000
+    image = toybirds.draw(toybirds.scene(train, "stormjay")).image
+    assert not np.array_equal(image, toybirds.draw(toybirds.scene(test, "stormjay")).image)
+
+
+def test_the_written_folder_holds_the_drawn_pictures_and_their_keypoints(
+    toybirds, tmp_path, monkeypatch
+):
+    out = tmp_path / "birds"
+    command = ["generate.py", "--out", str(out), "--train", "1", "--test", "1", "--jobs", "1"]
+    monkeypatch.setattr("sys.argv", command)
+    toybirds.main()
+    sample = toybirds.draw(toybirds.scene(toybirds.SPLITS["test"], "larkspar"))
+    stored = np.asarray(Image.open(out / "test" / "larkspar" / "0000.jpg"))
+    # JPEG at quality 92 without chroma subsampling moves a channel by about two of 255.
+    assert np.abs(stored.astype(int) - sample.image).mean() < 4
+    with (out / "parts.csv").open() as table:
+        rows = [
+            r for r in csv.DictReader(table) if (r["split"], r["species"]) == ("test", "larkspar")
+        ]
+    for row in rows:
+        x, y, visible = sample.keypoints[row["part"]]
+        assert row["visible"] == str(int(visible))
+        assert (row["x"], row["y"]) == ((str(int(x)), str(int(y))) if visible else ("", ""))
+    assert [row["part"] for row in rows] == list(toybirds.PARTS)
+
+
+def test_without_truth_nothing_is_written_but_pictures_and_keypoints(
+    toybirds, tmp_path, monkeypatch
+):
+    out, options = (
+        tmp_path / "birds",
+        ["--train", "1", "--test", "1", "--size", "32", "--jobs", "1"],
+    )
+    monkeypatch.setattr("sys.argv", ["generate.py", "--out", str(out), *options])
+    toybirds.main()
+    assert sorted(entry.name for entry in out.iterdir()) == ["parts.csv", "test", "train"]
+
+
+def test_another_backdrop_changes_no_sub_pixel_of_the_bird(toybirds, monkeypatch):
+    module, canvases = sys.modules[toybirds.draw.__module__], []
+
+    class Kept(module.Canvas):
+        def __init__(self, *args):
+            super().__init__(*args)
+            canvases.append(self)
+
+    monkeypatch.setattr(module, "Canvas", Kept)
+    for scene in held_out(toybirds, 1):
+        canvases.clear()
+        for name in (scene.backdrop, *toybirds.NEW_BACKDROPS):
+            toybirds.draw(toybirds.scene(scene.seed, scene.species, name), size=32)
+        before, *others = canvases
+        bird = before.owner > 0
+        for after in others:
+            np.testing.assert_array_equal(after.owner, before.owner)
+            np.testing.assert_array_equal(after.colour[bird], before.colour[bird])
+            changed = (after.colour != before.colour).any(axis=2)
+            assert changed[~bird].mean() > 0.5  # twigs and leaves stay as well
+
+
+def test_an_existing_folder_is_not_overwritten(toybirds, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["generate.py", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="remove it"):
+        toybirds.main()
+
+
+@pytest.fixture(scope="module")
+def session():
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(FOLDER / "toybirds.onnx", options)
+
+
+def inputs(images):
+    """Pictures (n, h, w, 3) as the network's input, as preprocess.json says."""
+    preprocess = json.loads((FOLDER / "preprocess.json").read_text())
+    mean, std = (np.float32(preprocess[key]) for key in ("mean", "std"))
+    pixels = (images * np.float32(preprocess["scale"]) - mean) / std
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def test_the_committed_model_recognises_95_percent_of_fresh_pictures(toybirds, session):
+    labels = json.loads((FOLDER / "labels.json").read_text())
+    samples = [toybirds.draw(scene) for scene in held_out(toybirds, 8)]
+    (logits,) = session.run(["logits"], {"image": inputs(np.stack([s.image for s in samples]))})
+    right = [labels[i] == s.label for i, s in zip(logits.argmax(1), samples, strict=True)]
+    assert np.mean(right) >= 0.95
+
+
+def test_the_committed_model_is_small_and_says_nothing_about_where_it_was_made(toybirds):
+    path = FOLDER / "toybirds.onnx"
+    model = onnx.load(path)
+    assert path.stat().st_size <= 2 * 1024**2
+    assert json.loads((FOLDER / "labels.json").read_text()) == sorted(toybirds.SPECIES)
+    for thing in (model, model.graph, *model.graph.node, *model.graph.initializer):
+        assert not thing.metadata_props
+        assert not thing.doc_string

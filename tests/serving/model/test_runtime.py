@@ -1,0 +1,88 @@
+"""Which onnxruntime runs, and what is said when it cannot."""
+
+import subprocess
+import sys
+
+import onnxruntime
+import pytest
+import tiny
+
+from serving.errors import InferenceError, RuntimeSetupError
+from serving.model import runtime
+from serving.model.runtime import make_session, output_names, run
+
+MISSING = "sys.modules['onnxruntime'] = None"
+BOTH = """
+import importlib.metadata as metadata
+real = metadata.distribution
+metadata.distribution = lambda name: real('onnxruntime' if name == 'onnxruntime-gpu' else name)
+"""
+
+
+def command_line(preparation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys\n{preparation}\nfrom exporter.cli import main\nmain()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("preparation", "message"),
+    [
+        (MISSING, "pip install 'protohead[cpu]' or 'protohead[gpu]'"),
+        (BOTH, "found both, which overwrite each other. Run: pip uninstall -y onnxruntime"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["verify", "explain"])
+def test_none_or_both_runtimes_are_one_line_that_names_the_mend(preparation, message, verb):
+    more = ("a.jpg", "--out", "p") if verb == "explain" else ()
+    done = command_line(preparation, verb, "artifact", *more)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_needs_no_runtime():
+    assert command_line(MISSING, "--help").returncode == 0
+
+
+def test_bytes_that_are_no_model_are_refused():
+    with pytest.raises(RuntimeSetupError, match="cannot load the model"):
+        make_session(b"no model")
+
+
+def test_cuda_that_cannot_run_is_an_error_and_never_a_silent_fallback(monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(RuntimeSetupError, match="expected the CUDA provider"):
+        make_session(tiny.model().SerializeToString(), provider="cuda")
+
+
+def test_auto_runs_where_there_is_no_cuda():
+    session = make_session(tiny.model().SerializeToString(), provider="auto", threads=1)
+    assert "CPUExecutionProvider" in session.get_providers()
+    assert output_names(session) == ["logits"]
+
+
+def test_a_missing_input_is_an_inference_error():
+    session = make_session(tiny.model().SerializeToString())
+    with pytest.raises(InferenceError):
+        run(session, ["logits"], {})
+
+
+def test_on_cuda_products_keep_all_bits_of_float32(monkeypatch):
+    asked = []
+
+    class Session:
+        def __init__(self, model, options, providers):
+            asked.extend(providers)
+
+        def get_providers(self):
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    monkeypatch.setattr(runtime.ort, "InferenceSession", Session)
+    monkeypatch.setattr(
+        runtime.ort,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    make_session(b"", provider="cuda")
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})]

@@ -1,0 +1,401 @@
+"""The server as it runs in production: BentoML's supervisor, its workers, and the real client."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import tiny
+from places import ROOT
+
+from serving.artifact import MANIFEST, sha256_of
+from serving.process.settings import Settings
+from serving.web.launch import command
+
+PNG = {"content-type": "image/png"}
+TLS = ssl.create_default_context()  # httpx would make one for every call
+START = 60.0  # s; a start takes 4 s alone, and these machines are shared
+
+
+def image(label=0):
+    content = io.BytesIO()
+    tiny.image(label, 50).save(content, "PNG")
+    return content.getvalue()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def until(condition, seconds=START):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "expected it sooner"
+        time.sleep(0.05)
+
+
+def alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # reaped since it was listed
+        return False
+
+
+@dataclass
+class Server:
+    process: psutil.Process
+    port: int
+    log: Path
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def workers(self):
+        return [child for child in self.process.children() if alive(child)]
+
+    def get(self, path):
+        return httpx.get(self.url + path, timeout=20, verify=TLS)
+
+    def ready(self):
+        with contextlib.suppress(httpx.TransportError):
+            return self.get("/readyz").status_code == 200
+        return False
+
+
+def environment(folder, **variables):
+    """Where BentoML keeps its files, and nothing of this process's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PROTOHEAD_")}
+    # Warnings are errors in here, not in the libraries of the server.
+    kept.pop("PYTHONWARNINGS", None)
+    return {**kept, "XDG_CACHE_HOME": str(folder), "BENTOML_HOME": str(folder / "home"),
+            **variables}  # fmt: skip
+
+
+@contextlib.contextmanager
+def started(words, port, folder, **variables):
+    """Run a server; at the end nothing of it is left."""
+    (folder / "home").mkdir(parents=True, exist_ok=True)
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            words, env=environment(folder, **variables), stdout=output, stderr=output,
+            start_new_session=True, cwd=folder,
+        )  # fmt: skip
+    server = Server(psutil.Process(process.pid), port, log)
+    try:
+        until(lambda: server.ready() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield server
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+
+
+def serve(artifact, folder, workers):
+    port = free_port()
+    program = str(Path(sys.executable).with_name("protohead"))
+    words = [program, "serve", str(artifact), "--port", str(port), "--workers", str(workers),
+             "--threads", "1", "--provider", "cpu"]  # fmt: skip
+    return started(words, port, folder)
+
+
+@pytest.fixture(scope="module")
+def artifacts(tiny_export, tmp_path_factory):
+    """Two artifacts of one model, told apart by their manifest, and a bad one."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    for name in ("one", "two", "bad"):
+        shutil.copytree(tiny_export[1].folder, folder / name)
+    manifest = json.loads((folder / "two" / MANIFEST).read_bytes())
+    (folder / "two" / MANIFEST).write_text(json.dumps(manifest))  # the same, written otherwise
+    (folder / "bad" / "model.onnx").write_bytes(b"truncated")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(artifacts, tmp_path_factory):
+    link = artifacts / "served"
+    link.symlink_to(artifacts / "one")
+    with serve(link, tmp_path_factory.mktemp("server"), workers=2) as server:
+        until(lambda: len(server.workers()) == 2)
+        yield server
+
+
+def test_bentomls_health_and_our_metrics_answer(server):
+    for path in ("/livez", "/readyz", "/healthz"):
+        assert server.get(path).status_code == 200
+    httpx.post(server.url + "/v1/explain", content=image(), headers=PNG, verify=TLS)
+    assert "protohead_residual_count" in server.get("/metrics").text
+
+
+def test_health_answers_other_methods_with_a_problem(server):
+    for path in ("/livez", "/readyz", "/healthz", "/schema.json"):
+        assert httpx.head(f"{server.url}{path}", verify=TLS).status_code == 200
+        answer = httpx.post(f"{server.url}{path}", verify=TLS)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_bentomls_own_pages_are_not_there(server):
+    for path in ("/docs.json", "/static_content/index.css", "/nothing"):
+        answer = server.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert "script" not in server.get("/livez").text
+
+
+def test_metrics_are_those_of_all_workers_whichever_answers(server):
+    def answered():
+        lines = server.get("/metrics").text.splitlines()
+        return sum(float(x.split()[-1]) for x in lines if x.startswith("protohead_predictions"))
+
+    before = answered()
+    for _ in range(20):  # each on a new connection, so that both workers get some
+        httpx.post(server.url + "/v1/predict", content=image(), headers=PNG, verify=TLS)
+    assert {answered() for _ in range(8)} == {before + 20}
+
+
+def called(server, call):
+    """Call with BentoML's client, in a process of its own: warnings are errors in this one."""
+    lines = (
+        "import bentoml, io, json, pathlib, PIL.Image",
+        f"with bentoml.SyncHTTPClient({server.url!r}) as client:",
+        f"    print(json.dumps(client.{call}))",
+    )
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=START
+    )
+
+
+def test_bentomls_client_gets_the_public_answers(server, tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(image())
+    given = f"image=pathlib.Path({str(path)!r})"
+    # The client takes no bytes for a file (its own assertion), but a picture opened from bytes: it
+    # sends the file as it is.
+    in_memory = f"image=PIL.Image.open(io.BytesIO({image()!r}))"
+    for call, public in (
+        (f"predict({in_memory})", "/v1/predict"),
+        (f"explain({in_memory}, top=1)", "/v1/explain?top=1"),
+        (f"predict({given})", "/v1/predict"),
+        (f"predict({given}, top=2)", "/v1/predict?top=2"),
+        (f"explain({given})", "/v1/explain"),
+        (f"explain({given}, top=1, heatmaps='none')", "/v1/explain?top=1&heatmaps=none"),
+    ):
+        expected = httpx.post(server.url + public, content=image(), headers=PNG, verify=TLS)
+        done = called(server, call)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == expected.json()
+
+
+def test_a_url_in_place_of_an_image_is_never_fetched(server):
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.settimeout(0.5)
+        url = f"http://127.0.0.1:{trap.getsockname()[1]}/secret.png"
+        for call in ("predict", "explain"):
+            done = called(server, f"{call}(image={url!r})")
+            assert "urn:protohead:media-type" in done.stderr
+        for path in ("/predict", "/explain", "/v1/predict", "/v1/explain"):
+            for body in (
+                {"data": {"image": url}},
+                {"files": {"image": (None, url)}},
+                {"json": {"image": url}},
+                {"content": url, "headers": {"content-type": "application/json"}},
+                {"content": url, "headers": PNG},
+            ):
+                answer = httpx.post(server.url + path, verify=TLS, **body)
+                assert 400 <= answer.status_code < 500, answer.text
+        with pytest.raises(TimeoutError):
+            trap.accept()
+
+
+def test_damaged_and_pickled_bodies_of_typed_calls_are_problems(server):
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=x",
+                 "application/vnd.bentoml+pickle", "application/json"):  # fmt: skip
+        answer = httpx.post(server.url + "/predict", content=b"x", headers={"content-type": kind})
+        assert 400 <= answer.status_code < 500
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_nothing_of_bentomls_stands_before_the_guard(artifacts, tmp_path):
+    # Its time limit left a timer behind every request for more than a minute.
+    done = subprocess.run(
+        [sys.executable, "-c", "import serving.service as s; print(type(s.Service.to_asgi()))"],
+        env=environment(tmp_path, PROTOHEAD_ARTIFACT=str(artifacts / "one")),
+        cwd=ROOT, capture_output=True, text=True, timeout=START,
+    )  # fmt: skip
+    assert done.stdout.strip() == "<class 'serving.service.Front'>", done.stderr
+
+
+def test_the_log_is_one_json_line_a_request(server):
+    httpx.get(server.url + "/v1/model", headers={"x-request-id": "look-for-me"})
+    until(lambda: "look-for-me" in server.log.read_text(), 10)
+    lines = [line for line in server.log.read_text().splitlines() if "look-for-me" in line]
+    assert len(lines) == 1
+    assert json.loads(lines[0])["route"] == "/v1/model"
+
+
+def served_by_all(server):
+    """The artifacts that answer, over enough connections to meet every worker."""
+    return {server.get("/v1/model").json()["artifact"] for _ in range(12)}
+
+
+def test_moving_the_link_swaps_every_worker_and_a_bad_artifact_none(server, artifacts):
+    def point(name):
+        (artifacts / "fresh").symlink_to(artifacts / name)
+        (artifacts / "fresh").rename(artifacts / "served")
+
+    one, two = (sha256_of(artifacts / name / MANIFEST) for name in ("one", "two"))
+    statuses, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            answer = httpx.post(
+                server.url + "/v1/explain", content=image(), headers=PNG, verify=TLS
+            )
+            statuses.append(answer.status_code)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        assert served_by_all(server) == {one}
+        point("two")
+        until(lambda: served_by_all(server) == {two})
+        point("bad")
+        until(lambda: server.log.read_text().count("refused, the old model goes on") == 2)
+        assert served_by_all(server) == {two}
+        point("one")
+        until(lambda: served_by_all(server) == {one})
+    finally:
+        stop.set()
+        thread.join()
+    assert set(statuses) == {200}
+
+
+def test_a_killed_worker_is_replaced_and_the_other_answers_meanwhile(server):
+    until(lambda: len(server.workers()) == 2)
+    before = {worker.pid for worker in server.workers()}
+    server.workers()[0].kill()
+    answers = [server.get("/v1/model").status_code for _ in range(20)]
+    assert set(answers) == {200}
+    # The supervisor looks every second, not every 10 s as BentoML sets it.
+    until(lambda: len({worker.pid for worker in server.workers()} - before) == 1, seconds=9)
+
+
+def test_sigterm_finishes_what_is_in_flight(artifacts, tmp_path):
+    content = image()
+    head = (
+        "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    ).encode()
+    with serve(artifacts / "one", tmp_path, workers=1) as server:
+        workers = server.workers()
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head + content[:10])
+            time.sleep(0.5)  # until the worker has begun to read it
+            server.process.terminate()
+            time.sleep(1.0)
+            connection.sendall(content[10:])
+            connection.settimeout(20)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert b'"results"' in answer
+        server.process.wait(20)
+        until(lambda: not any(worker.is_running() for worker in workers), 20)
+        assert '"method":"POST"' in server.log.read_text()  # the last lines are written too
+
+
+def test_a_killed_supervisor_leaves_no_worker_behind(artifacts, tmp_path):
+    with serve(artifacts / "one", tmp_path, workers=2) as server:
+        until(lambda: len(server.workers()) == 2)
+        workers = server.workers()
+        until(lambda: server.log.read_text().count("Completed startup hook") == 2)
+        server.process.kill()
+        until(lambda: not any(worker.is_running() for worker in workers), 20)
+
+
+def test_a_bad_artifact_stops_the_start_with_one_line(artifacts, tmp_path):
+    program = str(Path(sys.executable).with_name("protohead"))
+    port = str(free_port())
+    bento = [*command(Settings(port=int(port)))]
+    for words in ([program, "serve", str(artifacts / "bad"), "--port", port], bento):
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=START,
+            env=environment(tmp_path, PROTOHEAD_ARTIFACT=str(artifacts / "bad")),
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "model.onnx has changed" in done.stderr + done.stdout
+        assert len((done.stderr + done.stdout).strip().splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def bento(artifacts, tmp_path_factory):
+    """A home of BentoML that holds the built Bento, as `make bento` builds it."""
+    folder = tmp_path_factory.mktemp("bento")
+    source = folder / "source"
+    shutil.copytree(ROOT / "serving", source / "serving")
+    shutil.copytree(artifacts / "one", source / "artifact")
+    shutil.copy(ROOT / "pyproject.toml", source)
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", "--version", "test"],
+        cwd=source, env=environment(folder), capture_output=True, text=True, timeout=START,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_bento_holds_what_serving_needs_and_nothing_else(bento):
+    packed = bento / "home" / "bentos" / "protohead" / "test" / "src"
+    names = {path.relative_to(packed).parts[0] for path in packed.rglob("*") if path.is_file()}
+    assert names <= {"serving", "artifact", "pyproject.toml", "bentofile.yaml"}
+    assert (packed / "serving" / "page" / "index.html").is_file()
+    assert not list(packed.rglob("*.pyc"))
+    wanted = (bento / "home/bentos/protohead/test/env/python/requirements.txt").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for requirement in (*project["dependencies"], *extras["cpu"], *extras["serve"]):
+        assert requirement in wanted.splitlines()
+    assert "torch" not in wanted
+
+
+def test_the_bento_serves_where_the_project_is_not_installed(bento, artifacts, tmp_path):
+    clean = tmp_path / "clean"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", clean], check=True)
+    python = clean / "bin" / "python"
+    # The packages that the project needs, without the project: paths that its own installation
+    # adds to this environment are not followed from there.
+    packages = next(p for p in map(Path, sys.path) if p.name == "site-packages")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (clean / "lib" / version / "site-packages" / "needed.pth").write_text(str(packages))
+    found = subprocess.run(
+        [python, "-c", "import importlib.util as u; print(u.find_spec('serving'))"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "None"
+    port = free_port()
+    words = [python, "-m", "bentoml", "serve", "protohead:test", "--port", str(port),
+             "--host", "127.0.0.1"]  # fmt: skip
+    home = str(bento / "home")
+    with started(words, port, tmp_path, BENTOML_HOME=home, PROTOHEAD_WORKERS="1") as server:
+        answer = httpx.post(
+            server.url + "/v1/explain", content=image(), headers=PNG, verify=TLS
+        ).json()
+        assert answer["model"]["artifact"] == sha256_of(artifacts / "one" / MANIFEST)
+        assert answer["results"][0]["residual"] < 1e-5  # float32 values below 10
+        assert server.get("/").status_code == 200

@@ -1,0 +1,35 @@
+"""What the tests of the page do on it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from serving.artifact import Artifact
+
+SECONDS = 20  # that a busy machine may take for what a person sees at once
+expect.set_options(timeout=SECONDS * 1000)
+DECODED = "image => image.decode()"  # fails where there is no picture
+
+
+def explain(page: Page, picture: Path) -> None:
+    page.set_input_files("#file", picture)
+    expect(page.locator("#class-title")).to_be_visible()
+
+
+def shown_logit(page: Page) -> float:
+    return float(page.locator("#logit").get_attribute("data-value"))
+
+
+def relabel(source: Artifact, folder: Path, labels: Sequence[str]) -> Path:
+    """A copy of an artifact under other labels."""
+    shutil.copytree(source.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for record, label in zip(manifest["classes"], labels, strict=True):
+        record["label"] = label
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
