@@ -10,10 +10,18 @@ from planted import opposed_parts, plant
 from exporter.decompose import Ending, decompose, decomposition, nmf, pointing, regression
 from exporter.decompose.decomposition import MINIMUM_IMAGES, discover
 from exporter.decompose.pointing import point
-from exporter.decompose.regression import BUDGET, LARGEST, SMALLEST, Alternation, sum_of_norms
+from exporter.decompose.refinement import Heatmaps
+from exporter.decompose.regression import (
+    BUDGET,
+    LARGEST,
+    NEXT_TURNS,
+    SMALLEST,
+    Alternation,
+    sum_of_norms,
+)
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import TO_FIT, TO_POINT, mean_overlap, select
-from exporter.decompose.shares import POWER
+from exporter.decompose.shares import POWER, peak_shares
 from exporter.decompose.solution import Summary
 from exporter.errors import DecompositionError
 
@@ -97,6 +105,23 @@ def test_a_determined_class_points_from_selected_parts_where_these_end_farther_a
     np.testing.assert_array_equal(found.scale, scale(many.prototypes[chosen], row).value)
 
 
+def test_a_class_that_is_not_determined_selects_with_the_lambda_that_its_parts_needed():
+    features, row, _ = opposed_parts(images=4, noise=0.15, seed=1)
+    found = decompose(features, row, method="evidence", prototypes=3, seed=0)
+    turns = Alternation(features, row)
+    own = discover(features, row, "evidence", 3, seed=0).value
+    needed = turns.within_budget(turns.settle(own.presence, SMALLEST), NEXT_TURNS).regularization
+    many = discover(features, row, "evidence", TO_FIT.candidates * 3, seed=0).value
+    choices = [select(turns, many.presence, 3, value, TO_FIT.apart) for value in (needed, SMALLEST)]
+    assert set(choices[0][0]) != set(choices[1][0])  # so that lambda can be told
+    chosen, heat = choices[0]
+    np.testing.assert_array_equal(found.scale, scale(many.prototypes[chosen], row).value)
+    # The heat is shared as it is: turns would lead back to where the k parts settle.
+    fitted = turns.within_budget(turns.at(SMALLEST, peak_shares(heat, 4), 0), 0)
+    assert found.regularization == fitted.regularization
+    np.testing.assert_allclose(found.prototypes, fitted.prototypes, atol=1e-5)
+
+
 @settings(max_examples=25)
 @given(seed=seeds, k=st.integers(2, 4))
 def test_a_class_that_is_not_determined_stays_within_the_budget(seed, k):
@@ -112,6 +137,22 @@ def test_the_prototypes_of_the_paper_sum_to_the_row():
     features, row = random_class(0)
     found = decompose(features, row, method="paper", prototypes=3, seed=0).prototypes
     np.testing.assert_allclose(found.sum(axis=0), row, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["paper", "naive"])
+def test_the_paper_adds_shares_of_the_residual_to_scaled_prototypes(method):
+    features, row = random_class(0)
+    found = decompose(features, row, method=method, prototypes=3, seed=0)
+    basis = discover(features, row, method, 3, seed=0).value.prototypes
+    shares = found.prototypes - found.scale[:, None] * basis
+    residual = row - found.scale @ basis
+    np.testing.assert_allclose(shares.sum(axis=0), residual, atol=1e-14)
+    # The last share is what remains, which differs from the solver's by rounding only.
+    mismatch = Heatmaps(features, basis).mismatch(shares)
+    assert mismatch == pytest.approx(found.refinement.objective, rel=1e-9)
+    if method == "naive":
+        expected = np.outer(found.scale / found.scale.sum(), residual)
+        np.testing.assert_allclose(shares, expected, atol=1e-12)
 
 
 @methods
