@@ -1,10 +1,10 @@
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from places import ROOT
 from planted import opposed_parts, plant
 
 from exporter.decompose import Ending, decompose, decomposition, nmf, pointing, regression
@@ -404,7 +404,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def test_the_documented_numbers_are_those_of_the_code():
-    method = (Path(__file__).parents[1] / "docs" / "method.md").read_text(encoding="utf-8")
+    method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     text = " ".join(method.split())
     for written in (
         f"m_i = e_i^{POWER} / sum_j e_j^{POWER} (b)",
