@@ -79,3 +79,12 @@ def test_every_exported_name_exists(package):
     assert all(hasattr(module, name) for name in module.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         module.no_such_name  # noqa: B018
+
+
+def test_the_exporters_verbs_are_called_whatever_was_imported_before():
+    code = (
+        "import exporter.verify.run, exporter, pathlib\n"
+        "print(exporter.verify(pathlib.Path('nowhere'))[0].name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "integrity\n", done.stderr
