@@ -37,7 +37,7 @@ def predictor(tiny_export):
 @pytest.fixture(scope="module")
 def client(tiny_export):
     settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         yield client
 
 
@@ -73,10 +73,8 @@ def test_toybirds_logits_over_http_are_the_sources_bit_for_bit(toybirds, tmp_pat
     prepare = Predictor(folder, threads=1).preprocess
     with listening(Settings(artifact=folder, provider="cpu", threads=1)) as address:
         for image in drawn_toybirds(toybirds, "test", 2):
-            answer = httpx.post(
-                f"{address.url}/v1/explain?heatmaps=none",
-                content=image,
-                headers={"content-type": "image/png"},
+            answer = address.post(
+                "/v1/explain?heatmaps=none", content=image, headers={"content-type": "image/png"}
             ).json()["results"][0]
             logits = source.run(None, {"image": prepare(image)[1][None]})[0][0]
             for explained in answer["classes"]:
@@ -275,7 +273,7 @@ def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
     edit(artifact.folder, tmp_path / "1", reason=why, mute=[("green", 1)], data=config.data)
     edit(tmp_path / "1", tmp_path / "2", reason="names", names=[((2, 1), "=blue")])
     settings = Settings(artifact=tmp_path / "2", provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         first, second = client.get("/v1/model").json()["edits"]
         prototypes = client.get("/v1/classes/green/prototypes").json()["prototypes"]
     assert (first["reason"], first["muted"]) == (why, [{"class": 1, "prototype": 1}])
@@ -353,7 +351,7 @@ def test_the_files_of_the_page_are_asked_for_again(client):
 
 
 def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like_numbers):
-    with listening(toybirds_like_numbers) as address, httpx.Client(base_url=address.url) as client:
+    with listening(toybirds_like_numbers) as address, address.client() as client:
         # Labels 2, 7 and 0 of the classes 0, 1 and 2: a label first, else digits are an id.
         for text, index in (("2", 0), ("7", 1), ("0", 2), ("00", 0), ("1", 1), ("002", 2)):
             assert client.get(f"/v1/classes/{text}/prototypes").json()["id"] == index

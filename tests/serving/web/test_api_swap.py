@@ -7,13 +7,11 @@ import logging
 import os
 import shutil
 import threading
-import time
 
-import httpx
 import numpy as np
 import pytest
 import tiny
-from http_server import listening
+from http_server import listening, until
 
 from exporter import export
 from serving import ArtifactError
@@ -57,13 +55,6 @@ def image():
     content = io.BytesIO()
     tiny.image(0, 50).save(content, "PNG")
     return content.getvalue()
-
-
-def until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "expected it sooner"
-        time.sleep(0.02)
 
 
 def hashed_again(folder):
@@ -117,14 +108,14 @@ def damaged(folder, target, damage):
 def test_a_new_artifact_takes_over_while_requests_run_and_none_fails(settings, link, other_export):
     answers, stop = [], threading.Event()
 
-    def ask(url):
-        with httpx.Client(base_url=url, timeout=20) as client:
+    def ask(address):
+        with address.client() as client:
             while not stop.is_set():
                 answer = client.post("/v1/explain", content=image(), headers=PNG)
                 answers.append((answer.status_code, answer.json()))
 
     with listening(settings) as address:
-        threads = [threading.Thread(target=ask, args=(address.url,)) for _ in range(3)]
+        threads = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         until(lambda: len(answers) > 10)
@@ -199,7 +190,7 @@ def test_muting_and_evidence_survive_the_folder_being_replaced(tiny_export, othe
     folder = tmp_path / "served"
     shutil.copytree(tiny_export[1].folder, folder)
     settings = Settings(artifact=folder, provider="cpu", threads=1, reload=0)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         ask = {"content": image(), "headers": PNG}
         before = client.post("/v1/explain?mute=red:0", **ask).json()
         url = client.get("/v1/classes/red/prototypes").json()["prototypes"][0]["evidence"][0]["url"]

@@ -3,7 +3,6 @@
 import base64
 import resource
 
-import httpx
 import numpy as np
 import pytest
 import tiny
@@ -25,7 +24,7 @@ def predictor(tiny_export):
 @pytest.fixture(scope="module")
 def client(tiny_export):
     settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         yield client
 
 
