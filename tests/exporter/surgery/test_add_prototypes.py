@@ -156,6 +156,7 @@ def test_the_source_nodes_come_first_and_new_names_are_set_apart(name: str) -> N
     for node in added_nodes(source, explained):
         assert (node.name or "").startswith("protohead/")
     new = explained.graph.initializers.keys() - source.graph.initializers.keys()
+    assert new >= {"protohead/prototypes", "protohead/reference"}
     assert all(constant.startswith("protohead/") for constant in new)
 
 

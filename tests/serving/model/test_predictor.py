@@ -132,7 +132,7 @@ def test_requests_for_what_is_not_there_are_refused(predictor, images, options, 
 
 
 def test_bytes_that_are_no_image_are_refused(predictor):
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match="6 bytes: expected an image"):
         predictor.explain(b"GIF89a")
 
 
