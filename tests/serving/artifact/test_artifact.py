@@ -289,23 +289,23 @@ def test_another_format_version_says_what_to_do(folder):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        lambda c: c.update(prototypes=0),
-        lambda c: c.update(prototypes=33),
-        lambda c: c.update(extra=1),
-        lambda c: c.pop("head"),
-        lambda c: c.update(classes=[]),
-        lambda c: c["classes"].reverse(),
-        lambda c: c["files"].pop("model.onnx"),
-        lambda c: c["files"].update({"model.onnx": "xyz"}),
-        lambda c: c["input"]["preprocessing"].update(crop=-1),
-        lambda c: c["input"].update(dtype="float64"),
+        (lambda c: c.update(prototypes=0), "prototypes: .*equal to 1"),
+        (lambda c: c.update(prototypes=33), "prototypes: .*equal to 32"),
+        (lambda c: c.update(extra=1), "extra: "),
+        (lambda c: c.pop("head"), "head: "),
+        (lambda c: c.update(classes=[]), "classes: .*at least 1"),
+        (lambda c: c["classes"].reverse(), "classes numbered 0, 1, 2"),
+        (lambda c: c["files"].pop("model.onnx"), r"none for \['model\.onnx'\]"),
+        (lambda c: c["files"].update({"model.onnx": "xyz"}), r"files\.model\.onnx: "),
+        (lambda c: c["input"]["preprocessing"].update(crop=-1), r"input\.preprocessing\.crop"),
+        (lambda c: c["input"].update(dtype="float64"), r"input\.dtype: "),
     ],
 )
-def test_a_manifest_out_of_range_is_refused(folder, change):
+def test_a_manifest_out_of_range_is_refused(folder, change, message):
     rewrite(folder, change)
-    with pytest.raises(ManifestError):
+    with pytest.raises(ManifestError, match=message):
         load_artifact(folder)
 
 
