@@ -53,7 +53,7 @@ def cross_validate(
         trial: The training images of the class.
         prototypes: k.
         folds: At least 2, each with two images or more left to learn from.
-        seed: Of discovery.
+        seed: Seed of discovery.
     """
     row = subject.head.weight[trial.index].astype(np.float64) - subject.reference
     fold = np.arange(len(trial.pictures)) % folds

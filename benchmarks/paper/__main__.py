@@ -125,7 +125,7 @@ def write(out: Path, name: str, found: Mapping[str, tuple[str, Mapping[str, byte
 
     Args:
         out: The folder of results.md.
-        name: Of the data set.
+        name: Name of the data set.
         found: Markdown and figures by section.
 
     Raises:

@@ -52,7 +52,7 @@ def replace_sections(document: str, name: str, sections: Mapping[str, str]) -> s
 
     Args:
         document: The document.
-        name: Of the data set.
+        name: Name of the data set.
         sections: Text by section.
 
     Raises:

@@ -53,7 +53,7 @@ class Scores:
             k: Prototypes.
             seed: Number of the seed, from 0.
             method: Its name.
-            figures: By metric.
+            figures: Its figures by metric.
         """
         if label not in self._classes:
             self._classes.append(label)

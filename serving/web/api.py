@@ -62,7 +62,7 @@ class _Application(FastAPI):
         await response(scope, receive, send)
 
     async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As GET is answered, without the body."""
+        """Answer as GET would be answered, without the body."""
         as_get = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:
