@@ -18,7 +18,7 @@ FLOORS = {
         "source",
         "images",
         "writing editing evaluate",
-        "report verify",
+        "report verification",
         "pipelines",
         "commands",
         "cli",

@@ -17,7 +17,7 @@ golden batch             the recorded outputs, to 1e-4 of the largest value on a
 
 Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
 compares its own two graphs, ``top-1 agreement`` tells what the edits change and fails nothing, and
-``exporter/verify/edit_gates.py`` has the gates that it adds.
+``exporter/verification/edit_gates.py`` has the gates that it adds.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from safetensors.numpy import load_file
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
 from exporter.text import as_text
-from exporter.verify.edit_gates import EditComparison, EffectComparison, largest, unedited
-from exporter.verify.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.edit_gates import EditComparison, EffectComparison, largest, unedited
+from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
 from serving.artifact import GOLDEN, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError
 from serving.model.explanation import completeness_residual

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save
 
 from exporter import verify
 from exporter.source.onnx_file import load_source
-from exporter.verify.report import to_junit, to_markdown
-from exporter.verify.run import passed
+from exporter.verification.report import to_junit, to_markdown
+from exporter.verification.run import passed
 
 
 @pytest.fixture
