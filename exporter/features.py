@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exporter.errors import SourceError
-from exporter.head import Head
+from exporter.head import Grid, Head
 from exporter.source import Source
 from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
@@ -68,11 +68,14 @@ class FeatureReader:
         threads: Threads for decoding and inside the network; 0 takes all cores.
 
     Attributes:
-        grid: (h, w) of the feature map.
+        grid: (h, w) of the feature map, as the graph says. Of a map (b, d, h, w) or (b, h, w, d)
+            whose size the graph does not tell, that of the map which the network gives.
 
     Raises:
         RuntimeSetupError: onnxruntime cannot load the graph.
         InferenceError: The network cannot run on images of the preprocessing's size.
+        SourceError: The network gives another grid than the graph says, or tokens whose number
+            the graph does not fix.
     """
 
     def __init__(
@@ -177,7 +180,7 @@ class FeatureReader:
 
     def _measure(
         self, batch: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Grid]:
         count = len(batch)
         size = self._fixed_batch or count
         names = (self._head.feature, self._head.logits)
@@ -197,44 +200,48 @@ class FeatureReader:
         rows, grid = self._rows(features)
         return rows, logits, grid
 
-    def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], Grid]:
         """Feature map of any layout -> (n, p, d), and its grid."""
         head = self._head
         if head.layout == "NCHW":
             n, d, h, w = features.shape
             rows = features.reshape(n, d, h * w).transpose(0, 2, 1)
+            grid = self._as_in_the_graph((h, w))
         elif head.layout == "NHWC":
             n, h, w, d = features.shape
             rows = features.reshape(n, h * w, d)
+            grid = self._as_in_the_graph((h, w))
         else:
-            rows = features
-            h, w = token_grid(features.shape[1], self._preprocessing.size)
+            rows, grid = features, self._grid_of_tokens(features.shape[1])
         if head.layer_norm is not None:
             variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
             sigma = np.sqrt(variance + head.layer_norm.epsilon)
             rows = (rows / sigma[:, None, None]).astype(np.float32)
-        return rows, (h, w)
+        return rows, grid
 
+    def _as_in_the_graph(self, grid: Grid) -> Grid:
+        """The grid of a map that the network gave; where the graph tells it too, they agree."""
+        if self._head.grid not in (None, grid):
+            raise SourceError(
+                f"expected the feature map {self._head.feature!r} on the grid that the graph says, "
+                f"{self._head.grid}, the network gives {grid}. The shapes stored in the model are "
+                "wrong: export it again, or delete its value_info."
+            )
+        return grid
 
-def token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The grid of a sequence of patch tokens, from the aspect ratio of the input.
-
-    Args:
-        tokens: Length of the sequence.
-        size: Height and width of the input, pixels.
-
-    Returns:
-        (h, w) with h * w = tokens, as close to the input's aspect ratio as the tokens allow.
-
-    Raises:
-        SourceError: The tokens do not fill a grid of the input's shape.
-    """
-    height, width = size
-    h = max(1, round((tokens * height / width) ** 0.5))
-    if tokens % h or abs((tokens // h) / h - width / height) > 0.25 * width / height:
-        raise SourceError(
-            f"expected patch tokens that fill a grid of the shape of the input ({height} x "
-            f"{width}), got {tokens} tokens. Tokens beside the patches (class token, registers) "
-            "must not be averaged in."
-        )
-    return h, tokens // h
+    def _grid_of_tokens(self, tokens: int) -> Grid:
+        """The grid of a head that averages tokens, which only the graph can tell."""
+        grid = self._head.grid
+        if grid is None:
+            raise SourceError(
+                f"expected the graph to fix the number of tokens {self._head.feature!r}, because "
+                f"it alone tells their grid; it leaves it open, the network gives {tokens}. Export "
+                "the model with a fixed image size, or run onnx.shape_inference on it."
+            )
+        if grid[0] * grid[1] != tokens:
+            raise SourceError(
+                f"expected {grid[0] * grid[1]} tokens of {self._head.feature!r} on a grid of "
+                f"{grid[0]} x {grid[1]} as the graph says, the network gives {tokens}. The shapes "
+                "stored in the model are wrong: export it again, or delete its value_info."
+            )
+        return grid

@@ -1,10 +1,13 @@
 """Find the feature map, the pooling and the linear head in a classifier's graph.
 
 find.py walks up from the logits; linear.py and normalisation.py fold what it meets into one tail
-(tail.py); pooling.py and grid.py read where the walk ends; obstacles.py says why it cannot go on.
+(tail.py); pooling.py reads where the walk ends, and obstacles.py says why it cannot go on. grid.py
+says on which grid the positions of the feature map lie: order.py follows them further up to the
+image, one node at a time (moves.py), as digits of an index (positions.py).
 """
 
 from exporter.head.find import Head, find_head
+from exporter.head.grid import Grid
 from exporter.head.tail import LayerNorm
 
-__all__ = ["Head", "LayerNorm", "find_head"]
+__all__ = ["Grid", "Head", "LayerNorm", "find_head"]
