@@ -5,6 +5,7 @@ Symbols: n images, c classes, d channels, p = h*w positions of the feature map.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exporter.errors import SourceError
-from exporter.head import Grid, Head
+from exporter.head import Head
 from exporter.source import Source
 from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
@@ -180,7 +181,7 @@ class FeatureReader:
 
     def _measure(
         self, batch: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Grid]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
         count = len(batch)
         size = self._fixed_batch or count
         names = (self._head.feature, self._head.logits)
@@ -197,51 +198,55 @@ class FeatureReader:
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "
                 "the preprocessing: a wrong scale makes activations overflow."
             )
-        rows, grid = self._rows(features)
+        rows, grid = feature_rows(features, self._head)
         return rows, logits, grid
 
-    def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], Grid]:
-        """Feature map of any layout -> (n, p, d), and its grid."""
-        head = self._head
-        if head.layout == "NCHW":
-            n, d, h, w = features.shape
-            rows = features.reshape(n, d, h * w).transpose(0, 2, 1)
-            grid = self._as_in_the_graph((h, w))
-        elif head.layout == "NHWC":
-            n, h, w, d = features.shape
-            rows = features.reshape(n, h * w, d)
-            grid = self._as_in_the_graph((h, w))
-        else:
-            rows, grid = features, self._grid_of_tokens(features.shape[1])
-        if head.layer_norm is not None:
-            variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
-            sigma = np.sqrt(variance + head.layer_norm.epsilon)
-            rows = (rows / sigma[:, None, None]).astype(np.float32)
-        return rows, grid
 
-    def _as_in_the_graph(self, grid: Grid) -> Grid:
-        """The grid of a map that the network gave; where the graph tells it too, they agree."""
-        if self._head.grid not in (None, grid):
-            raise SourceError(
-                f"expected the feature map {self._head.feature!r} on the grid that the graph says, "
-                f"{self._head.grid}, the network gives {grid}. The shapes stored in the model are "
-                "wrong: export it again, or delete its value_info."
-            )
-        return grid
+def feature_rows(
+    features: NDArray[np.float32], head: Head
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """A feature map as it leaves the network, position by position.
 
-    def _grid_of_tokens(self, tokens: int) -> Grid:
-        """The grid of a head that averages tokens, which only the graph can tell."""
-        grid = self._head.grid
-        if grid is None:
-            raise SourceError(
-                f"expected the graph to fix the number of tokens {self._head.feature!r}, because "
-                f"it alone tells their grid; it leaves it open, the network gives {tokens}. Export "
-                "the model with a fixed image size, or run onnx.shape_inference on it."
-            )
-        if grid[0] * grid[1] != tokens:
-            raise SourceError(
-                f"expected {grid[0] * grid[1]} tokens of {self._head.feature!r} on a grid of "
-                f"{grid[0]} x {grid[1]} as the graph says, the network gives {tokens}. The shapes "
-                "stored in the model are wrong: export it again, or delete its value_info."
-            )
-        return grid
+    Args:
+        features: (n, d, h, w), (n, h, w, d) or tokens (n, p, d), as ``head.layout`` says.
+        head: The head that averages it.
+
+    Returns:
+        Maps (n, p, d) as in :class:`ClassFeatures`, and their grid (h, w).
+
+    Raises:
+        SourceError: They do not lie on the grid that the graph says, or are tokens and it says
+            none.
+    """
+    if head.layout == "NCHW":
+        n, d, *sizes = features.shape
+        rows = features.reshape(n, d, -1).transpose(0, 2, 1)
+    else:
+        n, *sizes, d = features.shape
+        rows = features.reshape(n, -1, d)
+    grid = _agreed(head, tuple(sizes))
+    if head.layer_norm is not None:
+        variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
+        sigma = np.sqrt(variance + head.layer_norm.epsilon)
+        rows = (rows / sigma[:, None, None]).astype(np.float32)
+    return rows, grid
+
+
+def _agreed(head: Head, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The grid of the graph, held against what the network gives: (h, w), or the tokens (p,)."""
+    if head.grid is None and len(sizes) == 2:
+        return sizes
+    if head.grid is None:
+        raise SourceError(
+            f"expected the graph to fix the number of tokens {head.feature!r}, because it alone "
+            f"tells their grid; it leaves it open, the network gives {sizes[0]}. Export the model "
+            "with a fixed image size, or run onnx.shape_inference on it."
+        )
+    if sizes not in (head.grid, (math.prod(head.grid),)):
+        found = " x ".join(str(size) for size in sizes)
+        raise SourceError(
+            f"expected the feature map {head.feature!r} on the grid that the graph says, "
+            f"{head.grid[0]} x {head.grid[1]}, the network gives {found}. The shapes stored in the "
+            "model are wrong: export it again, or delete its value_info."
+        )
+    return head.grid

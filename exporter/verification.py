@@ -12,6 +12,7 @@ completeness, all        the same for every class of the model, through ``steera
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
 heatmap means            |mean of heatmap - contribution| <= 1e-5 L
 top-1 agreement          the same best class for every image
+grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
 ======================== =====================================================================
 
@@ -37,6 +38,7 @@ from safetensors.numpy import load_file
 
 from exporter.editing.gates import EditComparison, EffectComparison, largest, unedited
 from exporter.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.grid_gate import grid_gate
 from exporter.head import find_head
 from exporter.names import as_text
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
@@ -112,6 +114,7 @@ def verify(
     return (
         *first,
         *comparison.gates(),
+        grid_gate(predictor, graph, threads=threads),
         _sum_gate(artifact, graph),
         _golden_gate(predictor),
     )

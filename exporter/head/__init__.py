@@ -7,7 +7,6 @@ image, one node at a time (moves.py), as digits of an index (positions.py).
 """
 
 from exporter.head.find import Head, find_head
-from exporter.head.grid import Grid
 from exporter.head.tail import LayerNorm
 
-__all__ = ["Grid", "Head", "LayerNorm", "find_head"]
+__all__ = ["Head", "LayerNorm", "find_head"]
