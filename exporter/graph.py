@@ -140,7 +140,7 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     if value.const_value is not None:
         return value.const_value.numpy()
     nodes = _constant_nodes(value)
-    return None if nodes is None else _evaluate(value, nodes)
+    return None if nodes is None else evaluate(value, nodes)
 
 
 def axes_of(node: ir.Node) -> tuple[int, ...] | None:
@@ -173,8 +173,16 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
     return None if graph is None else [node for node in graph if node in found]
 
 
-def _evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
-    """Run constant nodes on the tensors they read."""
+def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
+    """Run constant nodes on the tensors they read.
+
+    Args:
+        value: The value that is asked for.
+        nodes: The nodes that compute it, in order; what else they read is constant.
+
+    Returns:
+        What the value holds.
+    """
     feeds = {
         read.name or "": read.const_value.numpy()
         for node in nodes

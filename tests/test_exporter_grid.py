@@ -92,6 +92,10 @@ CONSTANTS: Weights = {
     "zero": ints(0),
     "minus_two": ints(-2),
     "minus_one": ints(-1),
+    "minus_ones": ints(-1, -1, -1),
+    "three": ints(3),
+    "four": ints(4),
+    "six": ints(6),
     "far": ints(1000),
     "pads": ints(0, 0, 0, 0, 0, 0, 0, 0),
     "parts": ints(1, 12),
@@ -165,6 +169,12 @@ KNOWN = {
         f"{TOKENS} mean = ReduceMean <axes = [1]> (t) g = Sigmoid (mean) y = Mul (t, g)"
     ),
     "Einsum": f'{TOKENS} y = Einsum <equation = "blc,cd->bld"> (t, m)',
+    "shapes computed from the image's, as TorchScript writes them": (
+        "s = Shape (map) b = Slice (s, zero, one) h = Slice (s, two, three) w = Slice (s, three, "
+        "four) l = Mul (h, w) to = Concat <axis = 0> (b, l, six) same = Equal (to, minus_ones) "
+        "none = ConstantOfShape <value = int64[1] {1}> (three) any = Where (same, none, to) "
+        "c = Transpose <perm = [0, 2, 3, 1]> (map) x = Reshape (c, any) y = Relu (x)"
+    ),
     "tokens of a map that nothing tells the axes of": (
         "o = CumSum (map, two) g = Transpose <perm = [0, 2, 3, 1]> (o) x = Reshape (g, to_bld) "
         "y = Relu (x)"

@@ -14,11 +14,14 @@ Symbols: b images, d channels, h×w grid, l = h·w positions.
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from exporter.errors import HeadError
 from exporter.graph import dimensions
 from exporter.head.order import Evidence, Grid, Order, Reading, follow
 from exporter.head.pooling import Pooling
 from exporter.head.positions import all_along
+from exporter.head.sizes import settled
 
 __all__ = ["Grid", "find_grid"]
 
@@ -36,19 +39,30 @@ def find_grid(pooling: Pooling) -> Grid | None:
         HeadError: The positions lie in another order than row by row, or it is not known on which
             grid tokens lie; a class token may be among them.
     """
+    feature = _settled(pooling.feature)
+    shape = dimensions(feature) or (None,) * len(pooling.layout)
     axes = [axis for axis, letter in enumerate(pooling.layout) if letter in "HWL"]
-    positions = all_along(dimensions(pooling.feature) or (), axes)
+    positions = all_along(shape, axes)
     if positions is None:
         return None
-    sizes = [size or 0 for size in pooling.positions]
-    shown = (sizes[0], sizes[1]) if len(sizes) == 2 else None
     if positions.count == 1:
         return 1, 1
-    evidence = follow(pooling.feature, positions, shown)
+    shown = (shape[axes[0]] or 0, shape[axes[1]] or 0) if len(axes) == 2 else None
+    evidence = follow(feature, positions, shown)
     readings = evidence.image or evidence.maps
     if readings:
         return _row_by_row(pooling, readings)
     return shown or _flattened_from(pooling, evidence, positions.count)
+
+
+def _settled(feature: ir.Value) -> ir.Value:
+    """The same value in a graph whose sizes are settled."""
+    graph = feature.graph
+    if graph is None:
+        return feature
+    copy = settled(graph)
+    values = (value for node in copy for value in node.outputs)
+    return next((value for value in values if value.name == feature.name), feature)
 
 
 def _row_by_row(pooling: Pooling, readings: set[Reading]) -> Grid:
