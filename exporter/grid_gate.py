@@ -42,7 +42,7 @@ from scipy.optimize import linear_sum_assignment
 
 from exporter.errors import ExporterError, VerificationError
 from exporter.features import feature_rows
-from exporter.gates import limit_gate, worst
+from exporter.gates import COMPLETENESS, limit_gate, worst
 from exporter.head import find_head
 from exporter.surgery import fix_input_size, tap_features
 from serving.artifact import PROTOTYPES, GateRecord
@@ -59,9 +59,7 @@ _PLACES = 32
 _RUNS = 64
 _CLASSES = 8
 _BATCH = 8
-_ROUNDING = (
-    1e-5  # of the largest heat: below it a change is float32 rounding, as in the other gates
-)
+_ROUNDING = COMPLETENESS  # of the largest heat: what changes less changes by float32 rounding
 _FLAT = 1e-3  # of the sum of |prototype| |feature|: a map that varies less than that is flat
 _TINY = float(np.finfo(np.float64).tiny)
 _FLOOR = 1e-6  # of the largest change: where a cell sees nothing of a place, its log is not endless
