@@ -13,7 +13,8 @@ FLOORS = {
     "serving": ("errors", "artifact", "model", "drawing", "process", "answers", "web", "service"),
     "exporter": (
         "text errors config progress",
-        "decompose head",
+        "decompose graph",
+        "head",
         "surgery",
         "source",
         "images",

@@ -12,6 +12,7 @@ completeness, all        the same for every class of the model, through ``steera
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
 heatmap means            |mean of heatmap - contribution| <= 1e-5 L
 top-1 agreement          the same best class for every image
+grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
 ======================== =====================================================================
 
@@ -40,6 +41,7 @@ from exporter.source.embedded import embedded_source
 from exporter.text import as_text
 from exporter.verification.edit_gates import EditComparison, EffectComparison, largest, unedited
 from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.grid_gate import grid_gate
 from serving.artifact import GOLDEN, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError
 from serving.model.explanation import completeness_residual
@@ -115,6 +117,7 @@ def verify(
     return (
         *first,
         *comparison.gates(),
+        grid_gate(predictor, graph, threads=threads),
         _sum_gate(artifact, graph),
         _golden_gate(predictor),
     )

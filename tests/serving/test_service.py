@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 import tiny
+from packaging.requirements import Requirement
 from places import ROOT
 
 from serving.artifact import MANIFEST, sha256_of

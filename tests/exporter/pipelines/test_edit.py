@@ -271,6 +271,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "completeness, all",
         "heatmap means",
         "top-1 agreement",
+        "grid",
         "prototypes sum to head",
         "golden batch",
     ]
@@ -281,7 +282,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
 
 
 def test_what_verification_measured_is_in_the_manifest(edited):
-    assert len(edited.manifest.verification) == 15
+    assert len(edited.manifest.verification) == 16
     assert passed(edited.manifest.verification)
 
 
