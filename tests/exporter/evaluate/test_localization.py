@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from exporter.evaluate.localization import boxes, hits, min_max, overlap, visible
+from exporter.evaluate.arithmetic.localization import boxes, hits, min_max, overlap, visible
 from exporter.evaluate.metrics.pointing.consistency import consistency, distinct_parts, hit_rates
 from exporter.evaluate.metrics.pointing.distinctiveness import distinctiveness
-from exporter.evaluate.metrics.pointing.stability import noisy, stability
+from exporter.evaluate.metrics.pointing.stability import stability
+from exporter.evaluate.trial.alterations import noisy
 from serving.artifact import Preprocessing
 from serving.drawing.peaks import peaks, upsample
 
