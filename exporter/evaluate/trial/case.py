@@ -40,7 +40,7 @@ class Need(Enum):
     BACKDROPS = "other backdrops"
     SOFTMAX = "a softmax"
     SHUFFLED = "a network of shuffled weights"
-    MANY_RUNS = "many runs, on the first images"
+    MANY_RUNS = "many runs over the first images"
 
 
 class Case:
