@@ -165,6 +165,13 @@ def test_distinctiveness_is_the_mean_over_pairs_and_images():
     assert distinctiveness(peaks_, SIZE) == pytest.approx(1 - (1 / 9 + 1) / 2)
 
 
+def test_the_boxes_of_distinctiveness_are_not_cut_at_the_border():
+    # Two peaks in a corner, 36 px apart: whole boxes share a third. Cut at the border they would
+    # share a half, 36 of 72 px wide, and prototypes that meet in a corner would count as closer.
+    corner = np.array([[[0, 0], [36, 0]]])
+    assert distinctiveness(corner, SIZE) == pytest.approx(1 - 1 / 3)
+
+
 def test_a_single_prototype_has_no_distinctiveness():
     assert distinctiveness(np.array([[[1, 2]]]), SIZE) is None
 
