@@ -26,7 +26,7 @@ def figures_over_classes(method: str, found: Sequence[Measured]) -> dict[str, Fi
     Raises:
         DatasetError: Something was measured that is no metric of the catalog.
     """
-    for name in {name for one in found for name in one.figures.get(method, {})}:
+    for name in sorted({name for one in found for name in one.figures.get(method, {})}):
         metric_named(name)
     result = {}
     for metric in METRICS:

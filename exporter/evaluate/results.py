@@ -17,6 +17,7 @@ from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.trial.metric import Metric
 
 FORMAT: Literal["protohead-evaluation/1"] = "protohead-evaluation/1"
+_AGAIN = "It may be of another version: run `protohead evaluate` again."
 
 
 class _Record(BaseModel):
@@ -176,6 +177,3 @@ def _require_known(path: Path, record: MetricRecord) -> None:
             f"{path}: expected {known.better} to be better for {known.name!r}, as in this version, "
             f"got {record.better}. {_AGAIN}"
         )
-
-
-_AGAIN = "It may be of another version: run `protohead evaluate` again."
