@@ -21,7 +21,7 @@ from benchmarks.paper.classes import ClassRun, Plan, stream
 from benchmarks.paper.markdown import replace_sections
 from exporter.decompose.refinement import require_simplex
 from exporter.errors import DecompositionError, ExporterError
-from exporter.evaluate.subject import Subject, open_subject
+from exporter.evaluate.trial.subject import Subject, open_subject
 from serving.artifact import load_artifact
 from serving.errors import ArtifactError
 
@@ -125,7 +125,7 @@ def write(out: Path, name: str, found: Mapping[str, tuple[str, Mapping[str, byte
 
     Args:
         out: The folder of results.md.
-        name: Of the data set.
+        name: Name of the data set.
         found: Markdown and figures by section.
 
     Raises:

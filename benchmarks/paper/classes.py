@@ -25,8 +25,8 @@ from exporter.errors import DecompositionError
 from exporter.evaluate.annotations import read_annotations, read_truth
 from exporter.evaluate.baselines.methods import OURS, Method
 from exporter.evaluate.metrics.robustness.seed_overlap import seed_overlap
-from exporter.evaluate.subject import Subject
-from exporter.evaluate.trial import Conditions, Trial, run_trial
+from exporter.evaluate.trial.run import Conditions, Trial, run_trial
+from exporter.evaluate.trial.subject import Subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import FeatureReader
 
@@ -37,7 +37,7 @@ class Plan:
 
     Attributes:
         data: Folder with one folder of held-out images for each class.
-        train: The same with training images.
+        train: Folder with one folder of training images for each class.
         parts: Part annotations, if there are any.
         counts: The k that all methods are compared at.
         sweep: More k, at which the paper's solver does not run.
@@ -79,10 +79,10 @@ class Split:
     Attributes:
         k: Prototypes.
         seed: Number of the seed, from 0.
-        methods: By name.
+        methods: Every method by its name.
         start: Scaled prototypes of NMF, of the whole head row.
-        start_less_mean: The same of the head row less the reference.
-        figures: By method, then metric.
+        start_less_mean: The start of the head row less the reference.
+        figures: Every figure by method, then metric.
     """
 
     k: int
@@ -98,11 +98,11 @@ class ClassRun:
     """One class.
 
     Attributes:
-        number: Of the classes used, from 0.
+        number: Its place among the classes used, from 0.
         trial: Its held-out images, as every method sees them.
         training: (n, p, d), feature maps of its training images.
         row: (d,), its head row.
-        splits: For every k and seed.
+        splits: The split for every k and seed.
     """
 
     number: int

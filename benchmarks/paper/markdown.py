@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from exporter.evaluate.statistics import Difference, Spread
+from exporter.evaluate.arithmetic.statistics import Difference, Spread
 from exporter.evaluate.tables import DASH, number
 
 
@@ -52,7 +52,7 @@ def replace_sections(document: str, name: str, sections: Mapping[str, str]) -> s
 
     Args:
         document: The document.
-        name: Of the data set.
+        name: Name of the data set.
         sections: Text by section.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from exporter.decompose import decompose
 from exporter.decompose.scaling import scale
 from exporter.evaluate.baselines.methods import OURS, Baseline, Method, baselines, ours
-from exporter.evaluate.subject import Subject
+from exporter.evaluate.trial.subject import Subject
 from exporter.head.rows import round_exactly
 
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
         training: (n, p, d), feature maps of the class's training images.
         row: (d,), the head row less the reference.
         k: Prototypes.
-        seed: Of discovery.
+        seed: Seed of discovery.
 
     Raises:
         DecompositionError: The class cannot be decomposed.
@@ -73,7 +73,7 @@ def others(
         row: (d,), the whole head row.
         training: (n, p, d).
         k: Prototypes.
-        seed: Of NMF.
+        seed: Seed of NMF.
         with_paper: Also the paper's Nelder-Mead, which takes its time.
     """
     names: Sequence[Baseline] = (*COMPARED, "paper") if with_paper else COMPARED

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.statistics import (
+from exporter.evaluate.arithmetic.statistics import (
     Difference,
     Spread,
     mean_interval,
@@ -53,7 +53,7 @@ class Scores:
             k: Prototypes.
             seed: Number of the seed, from 0.
             method: Its name.
-            figures: By metric.
+            figures: Its figures by metric.
         """
         if label not in self._classes:
             self._classes.append(label)

@@ -74,7 +74,7 @@ def need_export_extra() -> None:
 
 
 def need_serve_extra() -> None:
-    """The same for the server."""
+    """Refuse, by the name of what is missing, before the server is imported."""
     _need("serve", _SERVE_PACKAGES)
 
 

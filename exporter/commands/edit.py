@@ -18,8 +18,7 @@ from exporter.commands.summaries import edit_summary, undo_summary
     "--mute",
     multiple=True,
     metavar="LABEL:NUMBER",
-    help="Prototype that shall not count any more. Repeatable; a class without a label of this "
-    "name may be given by its number.",
+    help="Prototype that shall not count any more; its class by label or id. Repeatable.",
 )
 @click.option(
     "--name",

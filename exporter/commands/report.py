@@ -46,7 +46,7 @@ from exporter.commands.summaries import report_summary
     "--classes",
     multiple=True,
     metavar="LABEL",
-    help="Report this class, by label or number. Repeatable. [default: all]",
+    help="Report this class, by label or id. Repeatable. [default: all]",
 )
 @click.option(
     "--max-classes",

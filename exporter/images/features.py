@@ -5,6 +5,7 @@ Symbols: n images, c classes, d channels, p = h*w positions of the feature map.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,11 +69,14 @@ class FeatureReader:
         threads: Threads for decoding and inside the network; 0 takes all cores.
 
     Attributes:
-        grid: (h, w) of the feature map.
+        grid: (h, w) of the feature map, as the graph says. Of a map (b, d, h, w) or (b, h, w, d)
+            whose size the graph does not tell, that of the map which the network gives.
 
     Raises:
         RuntimeSetupError: onnxruntime cannot load the graph.
         InferenceError: The network cannot run on images of the preprocessing's size.
+        SourceError: The network gives another grid than the graph says, or tokens whose number
+            the graph does not fix.
     """
 
     def __init__(
@@ -194,47 +198,55 @@ class FeatureReader:
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "
                 "the preprocessing: a wrong scale makes activations overflow."
             )
-        rows, grid = self._rows(features)
+        rows, grid = feature_rows(features, self._head)
         return rows, logits, grid
 
-    def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[int, int]]:
-        """Feature map of any layout -> (n, p, d), and its grid."""
-        head = self._head
-        if head.layout == "NCHW":
-            n, d, h, w = features.shape
-            rows = features.reshape(n, d, h * w).transpose(0, 2, 1)
-        elif head.layout == "NHWC":
-            n, h, w, d = features.shape
-            rows = features.reshape(n, h * w, d)
-        else:
-            rows = features
-            h, w = token_grid(features.shape[1], self._preprocessing.size)
-        if head.layer_norm is not None:
-            variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
-            sigma = np.sqrt(variance + head.layer_norm.epsilon)
-            rows = (rows / sigma[:, None, None]).astype(np.float32)
-        return rows, (h, w)
 
-
-def token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The grid of a sequence of patch tokens, from the aspect ratio of the input.
+def feature_rows(
+    features: NDArray[np.float32], head: Head
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """A feature map as it leaves the network, position by position.
 
     Args:
-        tokens: Length of the sequence.
-        size: Height and width of the input, pixels.
+        features: (n, d, h, w), (n, h, w, d) or tokens (n, p, d), as ``head.layout`` says.
+        head: The head that averages it.
 
     Returns:
-        (h, w) with h * w = tokens, as close to the input's aspect ratio as the tokens allow.
+        Maps (n, p, d) as in :class:`ClassFeatures`, and their grid (h, w).
 
     Raises:
-        SourceError: The tokens do not fill a grid of the input's shape.
+        SourceError: They do not lie on the grid that the graph says, or are tokens and it says
+            none.
     """
-    height, width = size
-    h = max(1, round((tokens * height / width) ** 0.5))
-    if tokens % h or abs((tokens // h) / h - width / height) > 0.25 * width / height:
+    if head.layout == "NCHW":
+        n, d, *sizes = features.shape
+        rows = features.reshape(n, d, -1).transpose(0, 2, 1)
+    else:
+        n, *sizes, d = features.shape
+        rows = features.reshape(n, -1, d)
+    grid = _agreed(head, tuple(sizes))
+    if head.layer_norm is not None:
+        variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
+        sigma = np.sqrt(variance + head.layer_norm.epsilon)
+        rows = (rows / sigma[:, None, None]).astype(np.float32)
+    return rows, grid
+
+
+def _agreed(head: Head, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The grid of the graph, held against what the network gives: (h, w), or the tokens (p,)."""
+    if head.grid is None and len(sizes) == 2:
+        return sizes
+    if head.grid is None:
         raise SourceError(
-            f"expected patch tokens that fill a grid of the shape of the input ({height} x "
-            f"{width}), got {tokens} tokens. Tokens beside the patches (class token, registers) "
-            "must not be averaged in."
+            f"expected the graph to fix the number of tokens {head.feature!r}, because it alone "
+            f"tells their grid; it leaves it open, the network gives {sizes[0]}. Export the model "
+            "with a fixed image size, or run onnx.shape_inference on it."
         )
-    return h, tokens // h
+    if sizes not in (head.grid, (math.prod(head.grid),)):
+        found = " x ".join(str(size) for size in sizes)
+        raise SourceError(
+            f"expected the feature map {head.feature!r} on the grid that the graph says, "
+            f"{head.grid[0]} x {head.grid[1]}, the network gives {found}. The shapes stored in the "
+            "model are wrong: export it again, or delete its value_info."
+        )
+    return head.grid

@@ -14,7 +14,7 @@ from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
 from exporter.errors import EditError, VerificationError
 from exporter.progress import Progress, silent
-from exporter.verify.run import verify
+from exporter.verification.run import verify
 from exporter.writing.atomic import writing
 from exporter.writing.staging import Staging, named
 from serving.artifact import Artifact, load_artifact

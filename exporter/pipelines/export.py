@@ -31,7 +31,7 @@ from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.presets import fitting_preprocessing
 from exporter.surgery import fix_input_size
-from exporter.verify.run import verify
+from exporter.verification.run import verify
 from exporter.writing.artifact import (
     ArtifactParts,
     add_verification,

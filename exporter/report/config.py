@@ -19,7 +19,7 @@ class ReportConfig(BaseModel):
         classes: Labels or numbers of the classes to report; all with held-out images if empty.
         max_classes: Classes shown with pictures; the others are measured and listed.
         max_images: Held-out images measured of each class, drawn by seed where there are more.
-        seed: Of that draw.
+        seed: Seed of that draw.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

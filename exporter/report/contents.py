@@ -19,7 +19,7 @@ class Contents:
 
     Attributes:
         artifact: The artifact.
-        sha256: Of its manifest.
+        sha256: Hash of its manifest.
         data: The held-out images.
         classes: The classes of the report, in the order of the logits.
         shown: Those shown with pictures.

@@ -27,14 +27,14 @@ class Example:
     Attributes:
         path: Its file.
         place: Its rank by the class's probability, from 1.
-        probability: Of its class.
-        logit: Of its class.
+        probability: Probability of its class.
+        logit: Logit of its class.
         bias: The head's.
         common: The reference's share.
         contributions: (k,), logit units.
         heatmaps: (k, h, w), logit units.
         best: The class with the largest logit.
-        best_probability: Of that class.
+        best_probability: Probability of that class.
         recognised: Whether the model gives the image to its class.
     """
 

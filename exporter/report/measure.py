@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import visible
+from exporter.evaluate.arithmetic.localization import visible
 from exporter.evaluate.metrics.robustness.redundancy import heatmap_correlation
 from exporter.evaluate.metrics.sums.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.metrics.sums.completeness import completeness_residual
@@ -29,7 +29,7 @@ class Pair:
     Attributes:
         first: Number of the one.
         second: Number of the other, larger.
-        cosine: Of the prototypes, -1 to 1; None if one is zero.
+        cosine: Cosine of the two prototypes, -1 to 1; None if one is zero.
         correlation: Mean of their heatmaps' over images, -1 to 1; None without any.
     """
 
@@ -85,7 +85,7 @@ class ClassFigures:
         norms: (k,), |p~_i| of each, zero where muted.
         norm_sum: Sum of the norms over the norm of the sum.
         pairs: Every two live prototypes.
-        held_out: From the held-out images; None without any.
+        held_out: Figures from the held-out images; None without any.
     """
 
     live: tuple[int, ...]

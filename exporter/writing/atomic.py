@@ -20,7 +20,7 @@ def refusal(error: OSError, where: Path, kept: str, again: str = "run it again")
     """The error for what the operating system refuses to write.
 
     Args:
-        error: Its refusal.
+        error: The refusal.
         where: What is written; for a refusal that names no file.
         kept: What is as it was before, in a sentence.
         again: How to go on once there is room.

@@ -42,7 +42,7 @@ class Intake:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def from_typed_client(self) -> Intake:
-        """The same from BentoML's clients, which write each field of a form as JSON."""
+        """The body of BentoML's clients, which write each field of a form as JSON."""
         try:
             values = {name: orjson.loads(text) for name, text in self.texts}
         except orjson.JSONDecodeError as error:

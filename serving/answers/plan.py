@@ -83,8 +83,8 @@ def drawer(options: HeatmapOptions, *, width: int, height: int) -> Draw:
 
     Args:
         options: What the client asked for.
-        width: Of the view, pixels.
-        height: Of the view, pixels.
+        width: Width of the view, pixels.
+        height: Height of the view, pixels.
     """
     if options.heatmaps == "none":
         return lambda _number, _heatmap: None

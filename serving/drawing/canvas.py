@@ -64,7 +64,7 @@ def apart(points: Sequence[Point], diameter: int, size: tuple[int, int]) -> list
 
     Args:
         points: Wanted centres, the most important first: it stays nearest to where it is.
-        diameter: Of the discs, pixels.
+        diameter: Diameter of the discs, pixels.
         size: (width, height) of the picture in which the discs must lie, pixels.
 
     Returns:

@@ -28,7 +28,7 @@ class _Format:
     """An image format.
 
     Attributes:
-        suffixes: Of its files.
+        suffixes: Suffixes of its files, in small letters.
         begins: What its files begin with, one of them; a dot is any byte.
         served: Whether clients of the server may send it.
     """

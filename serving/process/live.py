@@ -44,7 +44,7 @@ class Served:
 
     Attributes:
         predictor: Runs it.
-        sha256: Of the manifest, which names every other file by hash.
+        sha256: Hash of the manifest, which names every other file by hash.
         samples: Golden inputs as JPEG, as the network sees them.
     """
 

@@ -21,9 +21,8 @@ from serving.answers.problems import ProblemError, as_problem, kind_of
 from serving.errors import ImageError, RequestError
 from serving.process import metrics
 from serving.process.logs import flush_access
-from serving.web import openapi, routes_answers, routes_model
+from serving.web import kserve, oip, openapi, routes_answers, routes_model
 from serving.web.host import Host
-from serving.web.protocols import kserve, oip
 
 PAGE = Path(__file__).parents[1] / "page"
 _DESCRIPTION = (
@@ -62,7 +61,7 @@ class _Application(FastAPI):
         await response(scope, receive, send)
 
     async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As GET is answered, without the body."""
+        """Answer as GET would be answered, without the body."""
         as_get = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:

@@ -81,7 +81,7 @@ class Host:
         )
 
     def answerer_named(self, name: str) -> Answerer:
-        """The same by the name that a protocol's clients put in the path.
+        """Answers by the model of a name, which clients of protocols put in the path.
 
         Raises:
             ProblemError: Another model is served.

@@ -33,7 +33,7 @@ class ImageParts:
     Attributes:
         points: (q, 2) float64, x and y in pixels of the annotated image; NaN where not visible.
         places: Where each part was read, for errors; empty if the points were checked on reading.
-        box: Of the object, where annotations have one. An image of its size is cropped to it.
+        box: The object's, where annotations have one. An image of its size is cropped to it.
         size: (width, height) of the annotated image, where the annotations say it.
     """
 

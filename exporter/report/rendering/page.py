@@ -41,7 +41,7 @@ class Veil:
 
     Attributes:
         picture: The heatmap.
-        contribution: In words, logit units.
+        contribution: The contribution in words, logit units.
         bar: Its length, per cent of the class's largest.
         against: Whether it counts against the class.
         peak: (x, y) of the peak in pixels of the photograph; None where nothing is positive.
@@ -65,7 +65,7 @@ class Photograph:
         chance: Probability of its class.
         taken: What the model takes it for, where it is another class; else empty.
         colour: What the network sees.
-        pale: The same, pale.
+        pale: What the network sees, pale.
         veils: One for each prototype.
         rest: Bias and common term together, and the logit: what the column adds up to.
     """
@@ -87,11 +87,11 @@ class Prototype:
     """A prototype of a class in the page.
 
     Attributes:
-        number: From 0.
+        number: Its number in the class, from 0.
         name: Its name, where it has one of its own; else empty.
         muted: Whether an edit muted it.
-        share: Of the evidence, in words.
-        bar: The same, per cent, 0 where negative.
+        share: Its share of the evidence, in words.
+        bar: Its share in per cent, 0 where negative.
         facts: Names and values of its other figures.
         crops: Its evidence, best first: the picture and the training image's name and value.
         warned: Titles of the rules that spoke of it.

@@ -50,7 +50,7 @@ def photograph(view: Image.Image) -> Picture:
 
 
 def ground(view: Image.Image) -> Picture:
-    """The same, pale: what heatmaps are laid over."""
+    """What the network sees, pale: heatmaps are laid over it."""
     return _webp(pale(_fitted(view)), quality=_PALE_QUALITY)
 
 
@@ -59,7 +59,7 @@ def veil(heatmap: NDArray[np.floating], number: int, size: tuple[int, int]) -> P
 
     Args:
         heatmap: (h, w).
-        number: Of the prototype, for its colour.
+        number: Number of the prototype, which decides its colour.
         size: (width, height) of the view; only its proportions count.
     """
     factor = _VEIL / max(size)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from exporter.evaluate.arithmetic.pixels import class_probability
 from exporter.evaluate.baselines.grad_cam import grad_cam
 from exporter.evaluate.baselines.rise import GRID, random_masks, rise
 from exporter.evaluate.metrics.sums.insertion_deletion import (
     Curves,
     blurred,
-    class_probability,
     mean_colour,
     pixel_curves,
     prototype_curves,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from exporter.evaluate.statistics import (
+from exporter.evaluate.arithmetic.statistics import (
     correlation,
     mean_defined,
     mean_interval,

@@ -13,7 +13,7 @@ from PIL import Image
 from exporter.errors import SourceError
 from exporter.head import find_head
 from exporter.images.evidence import best_crops, crop_box
-from exporter.images.features import FeatureReader, token_grid
+from exporter.images.features import FeatureReader
 from exporter.source.onnx_file import load_source
 from serving.artifact import Preprocessing
 from serving.model.preprocess import preprocess
@@ -108,25 +108,6 @@ def test_values_that_are_not_finite_are_refused(tmp_path, tiny_export, paths):
     source = load_source(str(tmp_path / "infinite.onnx"))
     with pytest.raises(SourceError, match="not finite"):
         FeatureReader(source, find_head(source.model), tiny_export[0].preprocessing, 1)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "size", "grid"),
-    [
-        (49, (224, 224), (7, 7)),
-        (1, (8, 8), (1, 1)),
-        (98, (224, 448), (7, 14)),
-        (60, (320, 192), (10, 6)),
-    ],
-)  # fmt: skip
-def test_tokens_fill_the_grid_of_the_input(tokens, size, grid):
-    assert token_grid(tokens, size) == grid
-
-
-@pytest.mark.parametrize("tokens", [50, 197, 47])
-def test_tokens_that_fill_no_grid_are_refused(tokens):
-    with pytest.raises(SourceError, match="class token"):
-        token_grid(tokens, (224, 224))
 
 
 def peaked(cells, grid=(6, 6)):

@@ -20,7 +20,7 @@ import exporter
 from exporter.errors import DatasetError, EditError, OutputError, VerificationError
 from exporter.source.onnx_file import load_source
 from exporter.surgery import remove_prototype_outputs
-from exporter.verify.run import passed, verify
+from exporter.verification.run import passed, verify
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 from serving.drawing.picture import draw
 from serving.errors import IntegrityError
@@ -271,6 +271,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "completeness, all",
         "heatmap means",
         "top-1 agreement",
+        "grid",
         "prototypes sum to head",
         "golden batch",
     ]
@@ -281,7 +282,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
 
 
 def test_what_verification_measured_is_in_the_manifest(edited):
-    assert len(edited.manifest.verification) == 15
+    assert len(edited.manifest.verification) == 16
     assert passed(edited.manifest.verification)
 
 
@@ -645,6 +646,6 @@ def test_what_an_interrupted_export_left_is_not_thrown_away_unasked(tiny_export,
 def test_an_edit_that_breaks_a_promise_does_not_appear(
     tiny_export, tmp_path, monkeypatch, nothing_written
 ):
-    monkeypatch.setattr("exporter.verify.edit_gates.COMPLETENESS", -1.0)
+    monkeypatch.setattr("exporter.verification.edit_gates.COMPLETENESS", -1.0)
     with pytest.raises(VerificationError, match=r"not put in place.*edited logits"):
         exporter.edit(tiny_export[1].folder, nothing_written, reason="r", mute=MUTE)

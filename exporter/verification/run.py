@@ -12,12 +12,13 @@ completeness, all        the same for every class of the model, through ``steera
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
 heatmap means            |mean of heatmap - contribution| <= 1e-5 L
 top-1 agreement          the same best class for every image
+grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
 ======================== =====================================================================
 
 Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
 compares its own two graphs, ``top-1 agreement`` tells what the edits change and fails nothing, and
-``exporter/verify/edit_gates.py`` has the gates that it adds.
+``exporter/verification/edit_gates.py`` has the gates that it adds.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from safetensors.numpy import load_file
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
 from exporter.text import as_text
-from exporter.verify.edit_gates import EditComparison, EffectComparison, largest, unedited
-from exporter.verify.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.edit_gates import EditComparison, EffectComparison, largest, unedited
+from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.grid_gate import grid_gate
 from serving.artifact import GOLDEN, PROTOTYPES, Artifact, GateRecord, load_artifact
 from serving.errors import ArtifactError, ImageError
 from serving.model.explanation import completeness_residual
@@ -115,6 +117,7 @@ def verify(
     return (
         *first,
         *comparison.gates(),
+        grid_gate(predictor, graph, threads=threads),
         _sum_gate(artifact, graph),
         _golden_gate(predictor),
     )

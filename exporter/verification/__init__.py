@@ -1,0 +1,1 @@
+"""An artifact held to every promise: run measures, gates judge, report tells."""
