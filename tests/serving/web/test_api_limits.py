@@ -148,9 +148,14 @@ def test_a_contrast_is_of_one_image(client):
 
 
 def test_a_body_is_refused_at_its_declared_length_and_while_it_streams(client):
-    body = encoded() + bytes(MAX_BODY)
+    image = encoded()
+    longest = image + bytes(MAX_BODY - len(image))  # decoders leave what follows an image alone
+    body = longest + b"0"
+    assert client.post("/v1/predict", content=longest, headers=PNG).status_code == 200
+    assert client.post("/v1/predict", content=iter([longest]), headers=PNG).status_code == 200
     words = refused(client.post("/v1/predict", content=body, headers=PNG), 413, "too-large")
     assert str(MAX_BODY) in words
+    refused(client.post("/v1/predict", content=iter([body]), headers=PNG), 413, "too-large")
     chunks = (body[i : i + 10_000] for i in range(0, len(body), 10_000))
     refused(client.post("/v1/predict", content=chunks, headers=PNG), 413, "too-large")
 
@@ -261,6 +266,7 @@ def test_an_answer_that_takes_too_long_is_given_up(tiny_export, monkeypatch):
         finally:
             release.set()
     refused(answer, 503, "timeout")
+    assert int(answer.headers["retry-after"]) >= 1
     assert limits == [77]
 
 
@@ -319,7 +325,7 @@ def test_more_drawing_than_allowed_is_refused_before_it_begins(tiny_export):
             return address.post(path, files=files, data=options)
 
         drawn = {"heatmaps": "png", "upsample": str(side)}
-        assert ask("/v1/explain", 1, top="1", **drawn).status_code == 200
+        assert ask("/v1/explain", most, top="1", **drawn).status_code == 200
         detail = refused(ask("/v1/explain", most + 1, top="1", **drawn), 413, "too-large")
         assert "100000 pixels" in detail
         assert ask("/v1/explain", most + 1, top="1").status_code == 200  # values cost no drawing
@@ -435,16 +441,26 @@ def test_the_page_may_load_nothing_from_elsewhere(client):
     )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
-    assert policy["frame-ancestors"] == "'none'"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    for closed in ("frame-ancestors", "base-uri", "form-action"):
+        assert policy[closed] == "'none'"
+
+
+def test_every_answer_keeps_other_pages_out_whatever_it_is(client):
+    answers = [client.get(path) for path in ("/", "/v1/model", "/metrics", "/page/app.js", "/none")]
+    answers += [client.post("/v1/predict", content=encoded(), headers=PNG), client.head("/")]
+    for headers in (answer.headers for answer in answers):
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "default-src 'none'" in headers["content-security-policy"]
 
 
 def test_a_request_id_is_taken_over_only_when_harmless(client):
-    assert (
-        client.get("/v1/model", headers={"x-request-id": "a.B-9"}).headers["x-request-id"]
-        == "a.B-9"
-    )
+    for harmless in ("a.B-9", "x" * 64):
+        answer = client.get("/v1/model", headers={"x-request-id": harmless})
+        assert answer.headers["x-request-id"] == harmless
     for hostile in ('a"b', "a b", "x" * 65, ""):
         found = client.get("/v1/model", headers={"x-request-id": hostile}).headers["x-request-id"]
         assert found != hostile

@@ -9,9 +9,11 @@ import shutil
 import threading
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 from http_server import listening, until
+from onnx.numpy_helper import from_array, to_array
 
 from exporter import export
 from serving import ArtifactError
@@ -91,12 +93,21 @@ def other_answers(folder):
     hashed_again(folder)
 
 
+def steerable_of_another_model(folder):
+    model = onnx.load(folder / "steerable.onnx")
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(from_array(to_array(bias) + np.float32(1), "bias"))
+    onnx.save(model, folder / "steerable.onnx")
+    hashed_again(folder)
+
+
 def no_golden(folder):
     (folder / "golden.npz").write_bytes(b"PK\x03\x04 nothing")
     hashed_again(folder)
 
 
-DAMAGES = [truncated_model, no_manifest, other_format, not_a_model, other_answers, no_golden]
+DAMAGES = [truncated_model, no_manifest, other_format, not_a_model, other_answers, no_golden,
+           steerable_of_another_model]  # fmt: skip
 
 
 def damaged(folder, target, damage):
