@@ -310,6 +310,27 @@ def test_a_reference_of_another_length_is_refused() -> None:
         )
 
 
+def test_a_reference_in_float64_is_refused() -> None:
+    model = classifier(PLAIN)
+    head = find_head(model)
+    prototypes, reference = split_head(head.weight)
+    with pytest.raises(SurgeryError, match="and float64"):
+        add_prototype_outputs(
+            model, head, prototypes, reference=reference.astype(np.float64), top=1, grid=GRID
+        )
+
+
+def test_a_grid_is_held_against_a_map_whose_size_is_known_alone() -> None:
+    head = find_head(classifier(PLAIN))
+    prototypes, reference = split_head(head.weight)
+    model = classifier(PLAIN)
+    model.graph.node("relu").outputs[0].shape = ir.Shape(["b", 6, None, 3])
+    explained = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=1, grid=GRID
+    )
+    assert run(explained, {"image": images(1)})["heatmaps"].shape == (1, 1, 3, *GRID)
+
+
 def test_a_grid_of_another_size_is_refused() -> None:
     head = find_head(classifier(PLAIN))
     prototypes, _ = split_head(head.weight)

@@ -88,6 +88,24 @@ def test_an_artifact_is_replaced_only_when_asked_and_only_at_the_end(tmp_path):
     assert not (out / "mark").exists()
 
 
+def test_an_artifact_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    out = tmp_path / "artifact"
+    finish(begin(out))
+    (out / "mark").touch()
+    staging = begin(out, overwrite=True)
+    rename = Path.rename
+
+    def refused(path, target):
+        if path == staging.artifact:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OutputError, match="artifact is as it was before"):
+        finish(staging)
+    assert (out / "mark").exists()
+
+
 def test_a_folder_of_other_files_is_never_replaced(tmp_path):
     out = tmp_path / "thesis"
     out.mkdir()
