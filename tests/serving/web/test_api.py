@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import shutil
 
 import httpx
 import numpy as np
@@ -15,6 +17,7 @@ from places import TOYBIRDS
 from exporter import ExportConfig, edit, export
 from serving import Predictor, Preprocessing
 from serving.answers import schema
+from serving.artifact import MANIFEST
 from serving.drawing.overlay import strength
 from serving.drawing.palette import prototype_colour
 from serving.process.settings import Settings
@@ -276,6 +279,7 @@ def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
     with listening(settings) as address, address.client() as client:
         first, second = client.get("/v1/model").json()["edits"]
         prototypes = client.get("/v1/classes/green/prototypes").json()["prototypes"]
+        others = client.get("/v1/classes/blue/prototypes").json()["prototypes"]
     assert (first["reason"], first["muted"]) == (why, [{"class": 1, "prototype": 1}])
     effect = first["effect"]
     assert effect["data"] == config.data.name
@@ -284,6 +288,7 @@ def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
     )
     assert (second["reason"], second["muted"], second["effect"]) == ("names", [], None)
     assert [prototype["muted"] for prototype in prototypes] == [None, why]
+    assert [prototype["muted"] for prototype in others] == [None, None]
 
 
 def test_evidence_links_lead_to_the_crops_and_may_be_kept_for_ever(client, tiny_export):
@@ -367,6 +372,26 @@ def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like
         assert [c["id"] for c in found] == [2, 1, 0]
 
 
+def test_a_label_with_commas_is_one_class_and_between_others_a_comma_parts(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for record, label in zip(manifest["classes"], ("robin, european", "wren", "owl"), strict=True):
+        record["label"] = label
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    settings = Settings(artifact=folder, provider="cpu", threads=1)
+    with listening(settings) as address, address.client() as client:
+        for text, ids in (("robin, european", [0]), ("owl, wren", [2, 1]), ("2,0", [2, 0])):
+            assert [c["id"] for c in explained(client, classes=text)["classes"]] == ids
+        found = explained(client, classes="0,1", mute=["robin, european:1", "wren:0, 1:1"])
+        muted = [[p["muted"] for p in c["prototypes"]] for c in found["classes"]]
+        assert muted == [[False, True], [True, True]]
+
+
+def test_a_class_named_twice_is_explained_once(client):
+    answer = explained(client, classes=["blue", "red", "2"])
+    assert [c["label"] for c in answer["classes"]] == ["blue", "red"]
+
+
 @pytest.fixture
 def toybirds_like_numbers(tmp_path):
     """Settings of the tiny classifier with labels that are digits, and ids of other classes."""
@@ -400,6 +425,29 @@ def test_only_listed_files_are_served(client, path):
     answer = client.send(httpx.Request("GET", url))
     assert answer.status_code == 404, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_crop_that_was_changed_since_is_not_found(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    settings = Settings(artifact=folder, provider="cpu", threads=1, reload=0)
+    with listening(settings) as address:
+        shown = address.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]
+        path = folder / shown["url"].removeprefix("/v1/").partition("?")[0]
+        path.write_bytes(path.read_bytes() + b"0")
+        assert address.get(shown["url"]).status_code == 404
+
+
+def test_samples_of_a_network_that_takes_blue_first_have_their_own_colours(tmp_path):
+    config = tiny.write(tmp_path)
+    blue_first = Preprocessing(crop=tiny.SIZE, channels="BGR")
+    export(config.model_copy(update={"preprocessing": blue_first}))
+    settings = Settings(artifact=config.out, provider="cpu", threads=1)
+    with listening(settings) as address:
+        link = address.get("/v1/samples").json()["samples"][0]["url"]
+        sample = Image.open(io.BytesIO(address.get(link).content))
+    original = Image.open(config.data / "red" / "000.png")
+    difference = np.abs(np.asarray(sample, float) - np.asarray(original, float)).mean()
+    assert difference < 0.05 * 255  # JPEG of noise
 
 
 def test_samples_are_what_the_network_saw(client, predictor, tiny_export):

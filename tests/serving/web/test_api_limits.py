@@ -382,6 +382,8 @@ def test_with_tokens_only_their_bearers_are_answered(guarded):
             assert client.get("/v1/model", headers=headers).status_code == 200
             answer = client.post("/v1/predict", content=encoded(), headers=PNG | headers)
             assert answer.status_code == 200
+        sample = client.get("/v1/samples/0.jpg", headers=headers)
+        assert sample.headers["cache-control"].startswith("private")  # not for shared caches
 
 
 def test_tokens_are_read_again_when_their_file_changes(guarded, monkeypatch, caplog):

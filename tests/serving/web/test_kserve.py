@@ -137,6 +137,13 @@ def test_what_is_no_tensor_of_numbers_is_told_without_room_for_it(client, instan
     assert largest_memory() - before < 20 * 2**20
 
 
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_a_tensor_on_which_the_network_overflows_is_told(client, verb):
+    answer = ask(client, verb, np.full((3, 24, 24), 3e38).tolist())
+    assert answer.status_code == 422
+    assert "expected finite logits" in answer.json()["error"]
+
+
 def largest_memory():
     """Bytes that this process, server thread and all, ever had at once."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

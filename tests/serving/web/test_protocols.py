@@ -104,6 +104,10 @@ def test_without_requested_outputs_all_of_them_come(client, batch, expected):
     result = client.infer("tiny", [tensor(batch)], request_id="a1", model_version="1")
     assert [output["name"] for output in result.get_response()["outputs"]] == NAMES
     assert result.get_response()["id"] == "a1"
+    sizes = [
+        output["parameters"]["binary_data_size"] for output in result.get_response()["outputs"]
+    ]
+    assert sizes == [expected[name].nbytes for name in NAMES]  # as bytes: the client asks for them
     assert result.as_numpy("heatmaps").tobytes() == expected["heatmaps"].tobytes()
 
 
