@@ -18,9 +18,10 @@ import httpx
 import psutil
 import pytest
 import tiny
-from http_server import PATIENCE, Address, until
+from http_server import Address
 from packaging.requirements import Requirement
 from places import ROOT
+from waiting import PATIENCE, until
 
 from serving.artifact import MANIFEST, sha256_of
 from serving.process.settings import Settings

@@ -6,21 +6,19 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import uvicorn
+from waiting import PATIENCE
 
 from serving.process.settings import Settings
 from serving.web.api import create_app
 from serving.web.guard import Guard
 from serving.web.host import Host
 
-PATIENCE = 120.0
-"""Seconds after which something hangs; no test waits for it, however busy the machine."""
 TLS = ssl.create_default_context()  # httpx would make one for every call
 
 
@@ -94,11 +92,3 @@ def listening(settings: Settings) -> Iterator[Address]:
             thread.join(PATIENCE)
         if thread.is_alive():
             raise RuntimeError(f"expected the server to end within {PATIENCE:g} s")
-
-
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "expected it sooner"
-        time.sleep(0.02)

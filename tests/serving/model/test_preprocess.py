@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from waiting import PATIENCE
 
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
@@ -184,6 +185,6 @@ except UserWarning:
 
 def test_pillows_warnings_are_silent_in_threads_and_no_others():
     words = [sys.executable, "-W", "error", "-c", _IN_THREADS]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "400 decoded, warnings of others remain\n", done.stderr
     assert done.stderr == ""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import onnxruntime
 import pytest
 import tiny
+from waiting import PATIENCE
 
 from serving.errors import InferenceError, RuntimeSetupError
 from serving.model import runtime
@@ -23,7 +24,7 @@ metadata.distribution = lambda name: real('onnxruntime' if name == 'onnxruntime-
 def command_line(preparation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys\n{preparation}\nfrom exporter.cli import main\nmain()"
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """An open page while the server goes away, comes back, or serves another model."""
 
 import pytest
-from http_server import listening, until
+from http_server import listening
 from page import DECODED, explain, relabel
 from playwright.sync_api import expect
+from waiting import until
 
 from serving.process.settings import Settings
 

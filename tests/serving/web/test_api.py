@@ -139,12 +139,20 @@ def test_contributions_bias_and_common_sum_to_the_logit_within_the_stated_residu
 
 
 def test_the_positive_shares_of_a_class_sum_to_one(client):
-    shares = [
-        [p["share"] for p in c["prototypes"] if p["share"] > 0]
-        for c in explained(client)["classes"]
-    ]
-    assert any(shares)
-    assert all(sum(positive) == pytest.approx(1) for positive in shares if positive)
+    mixed = 0
+    plain = io.BytesIO()
+    Image.new("RGB", (tiny.SIZE, tiny.SIZE), "red").save(plain, "PNG")
+    for image in (png(), plain.getvalue()):
+        for c in explained(client, image, classes="0,1,2")["classes"]:
+            shares = [p["share"] for p in c["prototypes"]]
+            signs = [np.sign(p["contribution"]) for p in c["prototypes"]]
+            if 1 in signs:
+                assert sum(share for share in shares if share > 0) == pytest.approx(1)
+                assert np.sign(shares).tolist() == signs
+            else:
+                assert shares == [0, 0]
+            mixed += len(set(signs)) > 1
+    assert mixed  # what speaks against a class is no part of the whole
 
 
 def test_classes_are_named_by_id_or_label_in_every_way(client):

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 import tiny
-from http_server import PATIENCE, listening, until
+from http_server import listening
 from PIL import Image
+from waiting import PATIENCE, until
 
 from serving.answers import answerer
 from serving.answers.problems import ProblemError
@@ -492,6 +493,15 @@ def test_the_log_has_one_line_a_request_without_its_content(client, lines):
     text = json.dumps(lines)
     assert body["image"][:20] not in text
     assert "word" not in text
+
+
+def test_the_log_counts_the_bytes_that_are_sent(client, lines):
+    for method in ("GET", "HEAD"):
+        answer = client.request(method, "/v1/classes", headers={"x-request-id": method})
+        until(lambda name=method: name in {line["id"] for line in lines})
+        (line,) = (line for line in lines if line["id"] == method)
+        assert line["bytes"] == len(answer.content)
+        assert (line["bytes"] > 0) is (method == "GET")
 
 
 def samples(client):

@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import pytest
 import tiny
-from http_server import listening, until
+from http_server import listening
 from onnx.numpy_helper import from_array, to_array
+from waiting import until
 
 from exporter import export
 from serving import ArtifactError

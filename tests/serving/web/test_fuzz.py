@@ -11,7 +11,7 @@ import pytest
 import schemathesis
 import tiny
 from hostile import encoded, images, refused
-from http_server import PATIENCE, listening
+from http_server import listening
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from waiting import PATIENCE
 
 from serving.process.settings import Settings
 
