@@ -25,7 +25,6 @@ _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false
 _EMPTY = ("", "nan", "na", "n/a", "<na>", "none", "null")
 _UNSET = ((0.0, 0.0), (-1.0, -1.0))  # how tools without a flag write a part that is not there
 _SHORT = 60
-_ID_DIGITS = 18
 _OTHERS = {
     b"PK\x03\x04": "a workbook or an archive. Save the sheet as CSV, or unpack it.",
     b"\xd0\xcf\x11\xe0": "a workbook. Save the sheet as CSV.",
@@ -63,16 +62,6 @@ class Place:
         if not math.isfinite(value):
             raise self.error(f"expected a number as {what}, found {short(text)}. Correct it.")
         return value
-
-    def identifier(self, text: str, what: str) -> int:
-        """An id, a whole number.
-
-        Raises:
-            DatasetError: The text is no whole number.
-        """
-        if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS):
-            raise self.error(f"expected a whole number as {what}, found {text!r}. Correct it.")
-        return int(text)
 
     def point(self, part: str, x: str, y: str, visible: str | None) -> tuple[float, float]:
         """A keypoint from its text: x and y, both NaN where the part is not visible.
