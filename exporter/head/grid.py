@@ -5,6 +5,7 @@ Symbols: b images, d channels, h×w grid, l = h·w positions, row by row.
 
 from __future__ import annotations
 
+import logging
 import math
 
 import onnx_ir as ir
@@ -13,7 +14,11 @@ from exporter.errors import HeadError
 from exporter.head.graph import attribute, dimensions, source
 from exporter.head.pooling import Pooling
 
+_logger = logging.getLogger(__name__)
+
 Grid = tuple[int, int]
+
+ONE_CELL = "its feature map has one position, so no heatmap can say where"
 
 _KEEPS_ORDER = {"Flatten", "Identity", "LayerNormalization", "Reshape", "Squeeze", "Unsqueeze"}
 _MOVES_CHANNELS = {(0, 2, 1), (0, 2, 3, 1), (0, 3, 1, 2)}
@@ -48,6 +53,17 @@ def find_grid(pooling: Pooling, image: Grid | None) -> Grid | None:
             "a class token is among them, a model that averages the patch tokens alone would do."
         )
     return grid
+
+
+def warn_of_one_cell(grid: Grid | None, name: str) -> None:
+    """Say so where a feature map has one position: contributions hold, heatmaps are blank."""
+    if grid == (1, 1):
+        _logger.warning(
+            "%s: %s in the image a prototype was found. A larger input, or a model that averages "
+            "its last convolution, would",
+            name,
+            ONE_CELL,
+        )
 
 
 def _flattened_from(pooling: Pooling, positions: int) -> Grid | None:
