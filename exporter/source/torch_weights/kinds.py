@@ -18,6 +18,7 @@ Kind = Literal["safetensors", "torch", "index"]
 _HEAD = 512
 _LFS = b"version https://git-lfs"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_PICKLE, _LATEST = 0x80, 5  # its first byte, and the protocols that follow it
 _SAVE = "Save model.state_dict() alone where the model can be loaded, best as .safetensors."
 
 
@@ -58,7 +59,8 @@ def kind_of(path: Path) -> Kind:
     if head.startswith(b"PK"):
         _refuse_archive(path)
         return "torch"
-    return "safetensors" if path.suffix == ".safetensors" else "torch"
+    is_pickle = len(head) > 1 and head[0] == _PICKLE and head[1] <= _LATEST
+    return "safetensors" if path.suffix == ".safetensors" and not is_pickle else "torch"
 
 
 def _refuse_archive(path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,8 +67,12 @@ def _read(path: Path, safetensors: bool) -> object:
             raise _damaged(path, error) from error
     names = _foreign_names(path)
     try:
-        with torch.serialization.safe_globals([(_stand_in(name), name) for name in names]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with (
+            path.open("rb") as file,  # of a path, torch believes the suffix
+            torch.serialization.safe_globals([(_stand_in(name), name) for name in names]),
+            warnings.catch_warnings(action="ignore"),  # of pickles it knows, and refuses anyway
+        ):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, names) from error
     except Exception as error:  # a damaged pickle fails anywhere in the reader

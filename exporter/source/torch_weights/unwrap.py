@@ -76,12 +76,12 @@ def whole_module(path: Path, name: str, trail: list[str] | None = None) -> Sourc
     """The refusal of a pickled module, which is code and no weights."""
     place = f", in its {trail[-1]!r}" if trail else ""
     saving = "torch.save(model.state_dict(), FILE)"
-    kind = f"a whole pickled module ({name}{place})"
+    kind = f"a whole pickled object ({name}{place}), as torch.save(model) writes it"
     if name.startswith("fastai"):
         kind, saving = "a fastai learner", "torch.save(learn.model.state_dict(), FILE)"
     return SourceError(
         f"{path}: {kind}, which could run code and is not loaded; expected tensors alone. Where "
-        f"you trust it, load it yourself and save its weights: {saving}."
+        f"you trust it, load it yourself and save the weights: {saving}."
     )
 
 
@@ -93,16 +93,19 @@ def _next_key(content: Mapping[Any, Any]) -> str | None:
             return key
     if _tensors(content):
         return None
-    nested = [key for key, value in content.items() if isinstance(key, str) and _complete(value)]
+    nested = [key for key, value in content.items() if isinstance(key, str) and _holds(value)]
     if len(nested) == 1:
         return nested[0]
     modules = [key for key in _KEYS if isinstance(content.get(key), Inert)]
     return modules[0] if modules else None
 
 
-def _complete(value: object) -> bool:
-    """Whether this is a state dict and nothing else."""
-    return isinstance(value, Mapping) and len(_tensors(value)) == len(value) > 0
+def _holds(value: object) -> bool:
+    """Whether this is a state dict and nothing else, or has one under a usual name."""
+    if not isinstance(value, Mapping):
+        return False
+    usual = (value.get(key) for key in _KEYS)
+    return len(_tensors(value)) == len(value) > 0 or any(map(_holds, usual))
 
 
 def _tensors(content: object) -> dict[str, torch.Tensor]:
