@@ -147,7 +147,7 @@ def _from_processor(config: Mapping[str, Any], size: Size | None) -> Preprocessi
     scale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    if config.get("do_normalize", "image_mean" in config):
+    if config.get("do_normalize", not kind.startswith("MobileViT")):
         mean = _per_channel(config.get("image_mean", (0.5,) * 3), 3)
         std = _per_channel(config.get("image_std", (0.5,) * 3), 3)
     if kind.startswith("EfficientNet"):

@@ -107,8 +107,8 @@ def _classes(network: nn.Module, state: Mapping[str, torch.Tensor]) -> int | Non
 def _import_timm(where: str) -> Any:
     """timm, with torchvision where there is one that works beside this torch, else without.
 
-    timm imports three things of torchvision: a class to recognise frozen norms by, a transform to
-    derive one from, and the names of interpolations. A network needs none of them.
+    timm imports of torchvision a class to recognise frozen norms by, a transform to derive one
+    from, the names of interpolations, and datasets. A network needs none of them.
     """
     for place in (contextlib.nullcontext, _no_torchvision):
         before = set(sys.modules)
@@ -156,25 +156,28 @@ class _Absent(nn.Module):
     """A class of torchvision that no network is an instance of."""
 
 
+class _StandIn(ModuleType):
+    """A module of torchvision, in which every name is a class that nothing uses."""
+
+    __path__: list[str] = []  # noqa: RUF012  # a package, so that its parts can be imported
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Absent
+
+
 @contextlib.contextmanager
 def _no_torchvision() -> Iterator[None]:
     """While timm is imported, modules that hold what it looks for in torchvision."""
-    held: dict[str, dict[str, Any]] = {
-        "": {},
-        ".ops": {},
-        ".ops.misc": {"FrozenBatchNorm2d": _Absent},
-        ".transforms": {"ToTensor": _Absent, "Compose": _Absent},
-        ".transforms.functional": {"InterpolationMode": _Interpolation},
-    }
-    modules: dict[str, ModuleType] = {}
-    for suffix, content in held.items():
-        module = ModuleType(f"torchvision{suffix}")
-        module.__path__ = []
-        vars(module).update(content)
-        modules[module.__name__] = module
-        parent, _, child = module.__name__.rpartition(".")
+    parts = ("", ".datasets", ".ops", ".ops.misc", ".transforms", ".transforms.functional")
+    modules = {f"torchvision{part}": _StandIn(f"torchvision{part}") for part in parts}
+    for name, module in modules.items():
+        parent, _, child = name.rpartition(".")
         if parent:
             setattr(modules[parent], child, module)
+    functional = modules["torchvision.transforms.functional"]
+    functional.InterpolationMode = _Interpolation  # type: ignore[attr-defined]
     before = {name: sys.modules[name] for name in modules if name in sys.modules}
     sys.modules.update(modules)
     try:
