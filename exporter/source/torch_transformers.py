@@ -71,6 +71,9 @@ def build_transformers(folder: Path) -> nn.Module:
     kind_of(weights_in(folder))  # its own words for a pointer or an archive
     with _offline():
         transformers = _import_transformers(where)
+        bars = transformers.utils.logging
+        shown = bars.is_progress_bar_enabled()
+        bars.disable_progress_bar()
         try:
             network, told = transformers.AutoModelForImageClassification.from_pretrained(
                 folder,
@@ -83,6 +86,9 @@ def build_transformers(folder: Path) -> nn.Module:
             raise SourceError(
                 f"{where}: transformers cannot load it as an image classifier: {whole_cause(error)}"
             ) from error
+        finally:
+            if shown:
+                bars.enable_progress_bar()
     lost = [*sorted(map(str, told["missing_keys"])), *sorted(map(str, told["mismatched_keys"]))]
     if lost:
         raise SourceError(
