@@ -23,12 +23,14 @@ from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, decompose, require_feasible
 from exporter.errors import DecompositionError, VerificationError
 from exporter.head import find_head
+from exporter.head.grid import warn_of_one_cell
 from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
+from exporter.source.own import fitting_labels
 from exporter.source.presets import fitting_preprocessing
 from exporter.surgery import fix_input_size
 from exporter.verification.run import verify
@@ -67,10 +69,20 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         OutputError: ``config.out`` cannot be written; finished classes are kept for ``resume``.
         VerificationError: A promise is not kept; nothing appeared at ``config.out``.
     """
-    source = load_source(config.model, weights=config.weights, input_size=config.input_size)
-    preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape)
+    source = load_source(
+        config.model,
+        weights=config.weights,
+        input_size=config.input_size,
+        channels=config.channels,
+        output=config.output,
+    )
+    preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape, source.own)
+    if config.labels is None:
+        labels = fitting_labels(source.own, config.data)
+        config = config.model_copy(update={"labels": labels})
     fix_input_size(source.model, preprocessing.size)
-    head = find_head(source.model, output=config.output)
+    head = find_head(source.model, output=source.output)
+    warn_of_one_cell(head.grid, source.name)
     require_feasible(config.method, config.prototypes, channels=head.weight.shape[1])
     dataset = read_dataset(
         config.data,
