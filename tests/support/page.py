@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from serving.artifact import Artifact
 
-SECONDS = 20  # that a busy machine may take for what a person sees at once
+SECONDS = 60  # that a busy machine may take for what a person sees at once
 expect.set_options(timeout=SECONDS * 1000)
 DECODED = "image => image.decode()"  # fails where there is no picture
 

@@ -84,6 +84,23 @@ def test_the_draw_depends_on_the_seed_and_on_nothing_else(tmp_path):
     assert all(c.paths == tuple(sorted(c.paths)) for c in first)
 
 
+def test_each_class_is_drawn_on_its_own(tmp_path):
+    make(tmp_path, {"a": 50, "b": 50})
+    names = [[path.name for path in c.paths] for c in read(tmp_path, 2, max_images=5)]
+    assert names[0] != names[1]
+
+
+def test_as_many_images_are_kept_as_are_allowed(tmp_path):
+    make(tmp_path, {"a": 10, "b": 11})
+    assert [len(c.paths) for c in read(tmp_path, 2, max_images=10)] == [10, 10]
+
+
+def test_suffixes_in_capitals_are_those_of_images_too(tmp_path):
+    make(tmp_path, {"a": 1})
+    (tmp_path / "a" / "IMG_1.JPG").touch()
+    assert len(read(tmp_path, 1)[0].paths) == 2
+
+
 def test_other_files_and_hidden_folders_are_left_alone(tmp_path):
     make(tmp_path, {"a": 1, ".cache": 1, "b/deeper": 2})
     (tmp_path / "a" / "notes.txt").touch()

@@ -57,6 +57,15 @@ def test_a_sound_artifact_passes_every_gate(tiny_export, with_source):
     assert [gate.state for gate in gates] == ["passed"] * 12
 
 
+def test_the_limits_of_the_gates_are_those_that_are_documented(tiny_export):
+    limits = {gate.name: gate.limit for gate in verify(tiny_export[1].folder)}
+    assert limits["completeness"] == limits["completeness, all"] == limits["heatmap means"] == 1e-5
+    assert limits["golden batch"] == 1e-4
+    assert limits["top-1 agreement"] == 0
+    # float32 rounding of a sum of two prototypes and the reference.
+    assert limits["prototypes sum to head"] == pytest.approx(3 * 2**-23)
+
+
 def test_a_changed_file_stops_at_the_first_gate(artifact):
     with (artifact / "model.onnx").open("ab") as file:
         file.write(b"\0")
@@ -140,6 +149,48 @@ def test_another_source_model_is_found(artifact, tiny_export, tmp_path):
             tensor.CopyFrom(from_array(to_array(tensor) + np.float32(0.5), "bias"))
     other = ir.from_proto(model)
     assert "logits, batch 8" in failed(verify(artifact, source=other))
+
+
+def test_another_best_class_is_found(artifact, tiny_export):
+    model = onnx.load(tiny_export[0].model)
+    for tensor in model.graph.initializer:
+        if tensor.name == "bias":  # far above the others: the best class of every image
+            tensor.CopyFrom(from_array(to_array(tensor) + np.float32([1000, 0, 0]), "bias"))
+    images = [path for path in tiny_export[0].data.rglob("*.png") if path.parent.name != "red"]
+    gates = verify(artifact, source=ir.from_proto(model), images=images)
+    (gate,) = (gate for gate in gates if gate.name == "top-1 agreement")
+    assert (gate.state, gate.value >= len(images) / (len(images) + 8)) == ("failed", True)
+
+
+def test_one_heatmap_in_many_whose_mean_is_not_its_contribution_is_found(artifact):
+    model = onnx.load(artifact / "model.onnx")
+    (node,) = (node for node in model.graph.node if "heatmaps" in node.output)
+    node.output[0] = "protohead/right"
+    wrong = np.array([1, 1.01], np.float32).reshape(1, 1, 2, 1, 1)  # of two prototypes the second
+    model.graph.initializer.append(from_array(wrong, "protohead/wrong"))
+    names = ["protohead/right", "protohead/wrong"]
+    model.graph.node.append(onnx.helper.make_node("Mul", names, ["heatmaps"], "protohead/last"))
+    onnx.save(model, artifact / "model.onnx")
+    rehash(artifact, "model.onnx")
+    assert "heatmap means" in failed(verify(artifact))
+
+
+@pytest.mark.parametrize("name", ["outputs/heatmaps", "outputs/logits"])
+def test_a_golden_batch_that_lacks_an_output_is_found(artifact, name):
+    with np.load(artifact / "golden.npz") as golden:
+        arrays = dict(golden)
+    del arrays[name]
+    np.savez(artifact / "golden.npz", **arrays)
+    rehash(artifact, "golden.npz")
+    assert failed(verify(artifact)) == {"golden batch"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9])
+def test_every_image_is_compared_beside_eight_of_noise(tiny_export, count):
+    images = sorted(tiny_export[0].data.rglob("*.png"))[:count]
+    gates = verify(tiny_export[1].folder, images=images)
+    (gate,) = (gate for gate in gates if gate.name == "top-1 agreement")
+    assert f"of {8 + count} images differ" in gate.detail
 
 
 def test_the_junit_report_counts_what_the_gates_say(artifact):

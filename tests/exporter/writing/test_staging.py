@@ -387,7 +387,7 @@ def test_refusals_of_the_disk_say_what_to_do(tmp_path, number, message):
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match=r"artifact\.part.*cannot write: Not a directory"):
         begin(tmp_path / "file" / "artifact")
 
 

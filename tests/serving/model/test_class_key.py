@@ -50,6 +50,12 @@ def test_what_names_no_class_is_refused(key):
         ClassNames(tiny.LABELS).id_of(key)
 
 
+def test_an_id_has_at_most_twenty_digits():
+    assert ClassNames(tiny.LABELS).id_of("2".zfill(20)) == 2
+    with pytest.raises(RequestError, match="expected a label"):
+        ClassNames(tiny.LABELS).id_of("2".zfill(21))
+
+
 def test_a_near_label_is_told():
     with pytest.raises(RequestError, match=r"got 'blu'. Did you mean 'blue'\?"):
         ClassNames(tiny.LABELS).id_of("blu")
