@@ -1,6 +1,7 @@
 """From a case to figures, and from the figures of classes to those of a method, by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from exporter.evaluate.baselines.methods import Method
 from exporter.evaluate.measure import Measured, measure_case, measure_class
 from exporter.evaluate.metrics.catalog import metric_named
+from exporter.evaluate.metrics.sums.insertion_deletion import blurred, mean_colour, pixel_curves
 from exporter.evaluate.metrics.truth.background import by_image
 from exporter.evaluate.over_classes import figures_over_classes
 from exporter.evaluate.trial.case import Case
@@ -31,6 +33,17 @@ class Network:
         brightness = tensors.mean(axis=(1, 2, 3))
         logits = np.stack([brightness, -brightness], axis=1)
         return self._maps[: len(tensors), ::-1], logits.astype(np.float32)
+
+
+class Corner(Network):
+    """Sees the top left quarter alone."""
+
+    def __init__(self):
+        super().__init__(np.zeros((0, 4, 2)))
+
+    def run(self, tensors):
+        evidence = 4 * tensors[:, 0, :4, :4].mean(axis=(1, 2))
+        return self._maps, np.stack([evidence, 0 * evidence], axis=1)
 
 
 @pytest.fixture
@@ -66,9 +79,10 @@ def test_axioms_of_prototypes_without_a_row_are_asked_of_the_head_row(
 
 
 def test_axioms_look_at_the_first_pictures_alone(trial, method, subject, probe):
-    later = trial.maps.copy()
-    later[2] = 1e6  # would round
-    case = Case(replace(trial, maps=later), method, subject, runs=Runs(trial, probe))
+    maps = trial.maps.copy()
+    maps[:2, :, 1] = 0  # what the prototypes leave out shows in the third picture alone
+    half_blind = replace(method, prototypes=method.prototypes * [1.0, 0.0])
+    case = Case(replace(trial, maps=maps), half_blind, subject, runs=Runs(trial, probe))
     assert measured("axioms", case) == 0
 
 
@@ -181,6 +195,32 @@ def test_methods_of_one_sum_have_one_pixel_curve_and_others_their_own(
         measured("pixel_deletion", Case(trial, explains, subject, runs=runs))
     # Two pictures, two curves of 17 points each; the second method runs nothing.
     assert probe.reader.seen == [17] * 4 * 2
+
+
+def test_pixels_of_the_first_pictures_turn_to_their_mean_and_come_into_their_blur(
+    trial, method, subject
+):
+    generator = np.random.default_rng(0)
+    tensors = generator.random((3, 3, 8, 8), dtype=np.float32)
+    maps = generator.random((3, 4, 2), dtype=np.float32)
+    pictures = tuple(SimpleNamespace(tensor=tensor) for tensor in tensors)
+    trial = replace(trial, maps=maps, pictures=pictures)
+    network = Corner()
+    case = Case(
+        trial, method, subject, runs=Runs(trial, Probe(network, network, 2, "NCHW", seed=0))
+    )
+    expected = pixel_curves(
+        tensors[:2],
+        (maps[:2] @ method.row).reshape(2, 2, 2),
+        lambda found: network.run(found)[1],
+        0,
+        deleted_to=mean_colour(tensors[:2]),
+        inserted_into=blurred(tensors[:2]),
+        steps=16,
+    )
+    assert measured("pixel_deletion", case) == pytest.approx(expected.deletion_area)
+    assert measured("pixel_insertion", case) == pytest.approx(expected.insertion_area)
+    assert expected.deletion_area != pytest.approx(expected.insertion_area)
 
 
 def test_a_class_has_the_figures_of_each_method_and_of_two_maps(
