@@ -78,6 +78,13 @@ def test_axioms_of_prototypes_without_a_row_are_asked_of_the_head_row(
     assert measured("axioms", Case(trial, own, subject, runs=runs)) == 0
 
 
+def test_axioms_are_those_of_prototypes_as_they_are_served(trial, method, subject, probe):
+    # Thirds do not sum to the row in float32; the features are whole numbers and round nowhere.
+    thirds = replace(method, prototypes=np.tile(method.row / 3, (3, 1)))
+    found = measured("axioms", Case(trial, thirds, subject, runs=Runs(trial, probe)))
+    assert 1e-9 < found < 1e-6
+
+
 def test_axioms_look_at_the_first_pictures_alone(trial, method, subject, probe):
     maps = trial.maps.copy()
     maps[:2, :, 1] = 0  # what the prototypes leave out shows in the third picture alone
