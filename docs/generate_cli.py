@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exporter.cli import cli
-from exporter.source.presets import PRESETS
+from exporter.source.presets import OWN, PRESETS
 from serving.process.settings import PREFIX, Settings
 
 TARGET = Path(__file__).with_name("cli.md")
@@ -48,7 +48,10 @@ def render() -> str:
     for name, command in sorted(cli.commands.items()):
         parts += [f"## protohead {name}", f"```\n{_help(command, name, top)}\n```"]
     parts += ["## Presets", "For `--preset`; size and layout are those of the network's input."]
-    parts += ["\n".join(f"- `{name}`: {what}" for name, (what, _) in PRESETS.items())]
+    parts += [
+        f"- `{OWN}`: what timm or transformers say of the model, its labels too\n"
+        + "\n".join(f"- `{name}`: {what}" for name, (what, _) in PRESETS.items())
+    ]
     parts += ["## Settings of the server", "Environment variables; options of `serve` win."]
     parts += ["\n".join(_settings())]
     return "\n\n".join(parts) + "\n"

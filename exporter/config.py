@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,20 +12,40 @@ from serving.artifact import Preprocessing
 Method = Literal["evidence", "paper", "naive"]
 Reference = Literal["mean", "none"]
 
+Pixels = Annotated[int, Field(ge=1)]
+
+
+@runtime_checkable
+class TorchModule(Protocol):
+    """A ``torch.nn.Module``, told by what it can do: most exports need no torch."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The output for an input."""
+
+    def state_dict(self) -> Any:
+        """Its weights by name."""
+
+    def named_modules(self) -> Any:
+        """Its parts by name."""
+
 
 class ExportConfig(BaseModel):
     """Everything an export depends on, besides the files it reads.
 
     Attributes:
-        model: An ``.onnx`` file, ``package.module:callable`` or ``timm:NAME``.
+        model: An ``.onnx`` file, ``package.module:callable``, ``file.py:callable``, ``timm:NAME``,
+            ``hf:FOLDER``, or a ``torch.nn.Module``.
         data: Folder with one folder of training images for each class.
         out: The artifact's folder; it appears whole or not at all.
-        preprocessing: How images become input tensors, or the name of a preset.
+        preprocessing: How images become input tensors, or the name of a preset; ``model`` takes
+            what the model says of itself (timm, transformers).
         labels: Every class label in the order of the logits, or some by class index; None takes
-            the folder names.
+            the model's own where folders are named by them, else the folder names.
         weights: Weights for a torch model.
         input_size: (height, width) in pixels for a torch model that does not say.
-        output: The graph output with the logits, where the model has several.
+        channels: Channels of the images of a torch model that does not say: 1 is greyscale.
+        output: The output with the logits, where the model has several: a name, or for a torch
+            model an index.
         prototypes: k, prototypes of each class.
         method: How the head rows are split.
         reference: What is subtracted from every head row before it is split; None lets the
@@ -40,15 +60,16 @@ class ExportConfig(BaseModel):
         overwrite: Replace an artifact that stands at ``out``, or the remains of another export.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    model: str
+    model: str | TorchModule
     data: Path
     out: Path
-    preprocessing: Preprocessing | str
+    preprocessing: Preprocessing | str = "model"
     labels: tuple[str, ...] | dict[int, str] | None = None
     weights: Path | None = None
-    input_size: tuple[int, int] | None = None
+    input_size: tuple[Pixels, Pixels] | None = None
+    channels: Literal[1, 3] | None = None
     output: str | None = None
     prototypes: int = Field(default=3, ge=1, le=32)
     method: Method = "evidence"

@@ -1,6 +1,16 @@
-"""Names of files, which are bytes, as text."""
+"""Names of files, which are bytes, and errors of others, which are many lines, as text."""
 
 from __future__ import annotations
+
+import re
+
+_LONGEST = 500  # characters of another program's error
+# What torch adds to every error: where to read more, never what is wrong.
+_PADDING = re.compile(
+    r"(For (more|extended|C\+\+|full)|If you suspect|The error above occurred|Suggested fixes"
+    r"|\(?Size-like symbols|consider using|Caused by|Set TORCH|You can suppress|While executing"
+    r"|Original traceback|Use tlparse|Please report)"
+)
 
 
 def as_text(name: str) -> str:
@@ -11,3 +21,17 @@ def as_text(name: str) -> str:
 def is_text(name: str) -> bool:
     """Whether a name, as Python gives it, is UTF-8."""
     return as_text(name) == name
+
+
+def whole_cause(error: BaseException) -> str:
+    """Say in one line which error started it all, with everything it says about the reason."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [re.split(r" For more information", line)[0] for line in lines]
+    words = " ".join(line for line in told if line and not _PADDING.match(line))
+    words = " ".join(words.split())
+    if len(words) > _LONGEST:
+        words = words[:_LONGEST].rstrip() + " …"
+    name = type(error).__name__
+    return f"{name}: {words}" if words else name

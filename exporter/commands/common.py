@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.errors import MissingExtraError, OutputError
-from exporter.source.presets import PRESETS, read_preprocessing
+from exporter.source.presets import OWN, PRESETS, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _SERVE_PACKAGES = ("bentoml", "fastapi", "orjson", "prometheus_client", "python_
 weights_option = click.option(
     "--weights",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights of a torch model: .safetensors, or a state dict saved by torch.",
+    help="Weights of a torch model: .safetensors, shards by their index, or a state dict or "
+    "checkpoint saved by torch.",
 )
 input_size_option = click.option(
     "--input-size",
@@ -41,8 +42,15 @@ input_size_option = click.option(
     metavar="H W",
     help="Input height and width of a torch model that does not say.",
 )
+channels_option = click.option(
+    "--channels",
+    type=click.Choice(["1", "3"]),
+    callback=lambda _context, _option, value: value and int(value),
+    help="Channels of the images of a torch model that does not say: 3, or 1 for greyscale.",
+)
 output_option = click.option(
-    "--output", help="The output with the logits, where there are several."
+    "--output",
+    help="The output with the logits, where there are several: a name, or an index for torch.",
 )
 
 held_out_option = click.option(
@@ -102,9 +110,11 @@ def beside(model: str, name: str) -> Path | None:
     return path
 
 
-def preprocessing_of(model: str, file: Path | None) -> Preprocessing:
-    """Read the preprocessing from the file given, or from the one beside the model."""
+def preprocessing_of(model: str, file: Path | None) -> Preprocessing | str:
+    """The preprocessing of the file given, of the one beside the model, or the model's own."""
     file = file or beside(model, "preprocess.json")
+    if file is None and not model.endswith(".onnx"):
+        return OWN
     if file is None:
         raise click.UsageError(
             "How does an image become the input tensor? Pass --preprocess FILE, or --preset with "

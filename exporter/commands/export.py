@@ -10,6 +10,7 @@ import click
 
 from exporter.commands.common import (
     beside,
+    channels_option,
     input_size_option,
     max_images_option,
     need_export_extra,
@@ -20,7 +21,7 @@ from exporter.commands.common import (
 )
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import export_summary
-from exporter.source.presets import PRESETS
+from exporter.source.presets import OWN, PRESETS
 
 
 @click.command()
@@ -72,13 +73,18 @@ from exporter.source.presets import PRESETS
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
 )
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Preprocessing by name.")
+@click.option(
+    "--preset",
+    type=click.Choice([OWN, *PRESETS]),
+    help="Preprocessing by name; model takes what timm or transformers say. [default: model, for "
+    "torch models]",
+)
 @click.option(
     "--labels",
     "labels_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Class labels: a JSON list, a JSON object by class index, or text with one a line. "
-    "[default: labels.json beside MODEL, else the folder names]",
+    "[default: labels.json beside MODEL, else the model's own, else the folder names]",
 )
 @max_images_option
 @click.option(
@@ -99,6 +105,7 @@ from exporter.source.presets import PRESETS
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier export left at --out.")
 @weights_option
 @input_size_option
+@channels_option
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def export(
@@ -111,7 +118,8 @@ def export(
 ) -> None:
     """Write the artifact of MODEL: its ONNX graph with prototypes, heatmaps and evidence.
 
-    MODEL is an .onnx file, package.module:callable that returns a torch.nn.Module, or timm:NAME.
+    MODEL is an .onnx file; package.module:NAME or file.py:NAME, a torch.nn.Module or what returns
+    one; timm:NAME with --weights; or hf:FOLDER, a classifier of transformers on disk.
     """
     if preprocess_file and preset:
         raise click.UsageError("Pass --preprocess or --preset, not both.")

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from exporter.commands.common import input_size_option, need_export_extra, weights_option, write
+from exporter.commands.common import (
+    channels_option,
+    input_size_option,
+    need_export_extra,
+    output_option,
+    weights_option,
+    write,
+)
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import gates_json
 
@@ -18,6 +25,8 @@ from exporter.commands.summaries import gates_json
 @click.option("--model", help="The source model; by default it is taken out of the artifact.")
 @weights_option
 @input_size_option
+@channels_option
+@output_option
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -37,6 +46,8 @@ def verify(
     model: str | None,
     weights: Path | None,
     input_size: tuple[int, int] | None,
+    channels: int | None,
+    output: str | None,
     data: Path | None,
     as_json: bool,
     junit: Path | None,
@@ -51,7 +62,11 @@ def verify(
     from exporter.verification.run import passed
     from exporter.verification.run import verify as run_verify
 
-    source = load_source(model, weights=weights, input_size=input_size).model if model else None
+    source = None
+    if model:
+        source = load_source(
+            model, weights=weights, input_size=input_size, channels=channels, output=output
+        ).model
     images = find_images(data) if data else ()
     progress = ProgressLine()
     gates = run_verify(

@@ -14,6 +14,8 @@ Symbols: b images, d channels, h×w grid, l = h·w positions.
 
 from __future__ import annotations
 
+import logging
+
 import onnx_ir as ir
 
 from exporter.errors import HeadError
@@ -23,7 +25,10 @@ from exporter.head.order import Evidence, Grid, Order, Reading, follow
 from exporter.head.pooling import Pooling
 from exporter.head.positions import all_along
 
-__all__ = ["Grid", "find_grid"]
+__all__ = ["ONE_CELL", "Grid", "find_grid", "warn_of_one_cell"]
+
+ONE_CELL = "its feature map has one position, so no heatmap can say where"
+_logger = logging.getLogger(__name__)
 
 
 def find_grid(pooling: Pooling) -> Grid | None:
@@ -53,6 +58,17 @@ def find_grid(pooling: Pooling) -> Grid | None:
     if readings:
         return _row_by_row(pooling, readings)
     return shown or _flattened_from(pooling, evidence, positions.count)
+
+
+def warn_of_one_cell(grid: Grid | None, name: str) -> None:
+    """Say so where a feature map has one position: contributions hold, heatmaps are blank."""
+    if grid == (1, 1):
+        _logger.warning(
+            "%s: %s in the image a prototype was found. A larger input, or a model that averages "
+            "its last convolution, would",
+            name,
+            ONE_CELL,
+        )
 
 
 def _settled(feature: ir.Value) -> ir.Value:

@@ -5,6 +5,7 @@ Symbols: n images, c classes, d channels, p = h*w positions of the feature map.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ from serving.model.preprocess import decode, preprocess, to_tensor
 from serving.model.runtime import make_session, run
 
 _BATCH = 8
-Decoded = NDArray[np.float32] | ImageError
+_UNREADABLE = bytes(32)  # in place of the sha256 of a file that cannot be read
+Decoded = tuple[bytes, NDArray[np.float32] | ImageError]
+"""The sha256 of an image file, and its tensor or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ClassFeatures:
         grid: (h, w) of the feature map.
         paths: The n images.
         skipped: Why each unusable image was left out.
+        sha256: Hash of all images, usable or not, as :func:`sha256_of_images` makes it.
     """
 
     maps: NDArray[np.float32]
@@ -49,11 +53,24 @@ class ClassFeatures:
     grid: tuple[int, int]
     paths: tuple[Path, ...]
     skipped: tuple[str, ...]
+    sha256: str
 
     def activations(self, prototypes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The heatmaps of prototypes (k, d): (n, k, h, w), logit units (equation 8)."""
         maps = self.maps @ prototypes.T  # (n, p, k)
         return maps.transpose(0, 2, 1).reshape(len(maps), len(prototypes), *self.grid)
+
+
+def sha256_of_images(paths: tuple[Path, ...]) -> str:
+    """The sha256, in hexadecimal, of the sha256 of each image's bytes, one after another."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError:
+            digest.update(_UNREADABLE)
+    return digest.hexdigest()
 
 
 class FeatureReader:
@@ -123,7 +140,11 @@ class FeatureReader:
         skipped: list[str] = []
         maps: NDArray[np.float32] | None = None
         logits: list[NDArray[np.float32]] = []
-        for chunk, decoded in self._decoded(paths):
+        digest = hashlib.sha256()
+        for chunk, read in self._decoded(paths):
+            decoded = [tensor for _, tensor in read]
+            for content_hash, _ in read:
+                digest.update(content_hash)
             usable = [tensor for tensor in decoded if not isinstance(tensor, ImageError)]
             skipped += [str(tensor) for tensor in decoded if isinstance(tensor, ImageError)]
             if usable:
@@ -144,6 +165,7 @@ class FeatureReader:
             grid=self.grid,
             paths=tuple(kept),
             skipped=tuple(skipped),
+            sha256=digest.hexdigest(),
         )
 
     def _decoded(self, paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], list[Decoded]]]:
@@ -159,9 +181,15 @@ class FeatureReader:
 
     def _decode(self, path: Path) -> Decoded:
         try:
-            return preprocess(decode(path), self._preprocessing)
+            content = path.read_bytes()
+        except OSError as error:
+            reason = f"{path.name}: cannot be read: {error.strerror}."
+            return _UNREADABLE, ImageError(reason)
+        found = hashlib.sha256(content).digest()
+        try:
+            return found, preprocess(decode(content, name=path.name), self._preprocessing)
         except ImageError as error:
-            return error
+            return found, error
 
     def run(self, tensors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the network on input tensors.

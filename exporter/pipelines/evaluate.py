@@ -71,6 +71,8 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evalua
     truth = None if config.parts is None else read_truth(config.parts)
     data = _dataset(config.data, subject, config)
     if annotations is not None:
+        for note in annotations.notes:
+            _logger.warning("%s: %s", annotations.source, note)
         annotations.require_one_image_each(path for e in data.classes for path in e.paths)
     training = None if config.train is None else _dataset(config.train, subject, config)
     shuffled = shuffle_weights(subject.source.model, config.seed)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from exporter.config import TorchModule
 from exporter.head import find_head
+from exporter.head.grid import ONE_CELL, warn_of_one_cell
 from exporter.source.onnx_file import load_source
 
 
@@ -48,24 +50,28 @@ class Inspection(BaseModel):
             ("pooling", f"{self.pooling}{normalised}"),
             ("linear head", f"{self.linear} (D = {self.channels}, C = {self.classes})"),
             ("logits", f"{self.logits}{behind}"),
-            ("decomposable", "yes"),
+            ("decomposable", f"yes, but {ONE_CELL}" if self.grid == (1, 1) else "yes"),
         ]
 
 
 def inspect_model(
-    model: str,
+    model: str | TorchModule,
     *,
     weights: Path | None = None,
     input_size: tuple[int, int] | None = None,
+    channels: int | None = None,
     output: str | None = None,
 ) -> Inspection:
     """Find the head of a model.
 
     Args:
-        model: An ``.onnx`` file, ``package.module:callable`` or ``timm:NAME``.
+        model: An ``.onnx`` file, ``package.module:callable``, ``file.py:callable``, ``timm:NAME``,
+            ``hf:FOLDER``, or a ``torch.nn.Module``.
         weights: Weights for a torch model.
         input_size: (height, width) in pixels for a torch model that does not say.
-        output: The graph output with the logits, where there are several.
+        channels: Channels of the images of a torch model that does not say: 1 is greyscale.
+        output: The output with the logits, where there are several: a name, or for a torch model
+            an index.
 
     Returns:
         The parts of its head.
@@ -74,8 +80,11 @@ def inspect_model(
         SourceError: The model cannot be read.
         HeadError: It cannot be decomposed; the message names the node in the way.
     """
-    source = load_source(model, weights=weights, input_size=input_size)
-    head = find_head(source.model, output=output)
+    source = load_source(
+        model, weights=weights, input_size=input_size, channels=channels, output=output
+    )
+    head = find_head(source.model, output=source.output)
+    warn_of_one_cell(head.grid, source.name)
     classes, channels = head.weight.shape
     return Inspection(
         model=source.name,

@@ -1,15 +1,15 @@
 """A model in any form becomes an ONNX graph in memory.
 
-One road: a torch model is exported to the bytes of an ONNX file first, and those bytes are read
-like a file's. Nothing a file says is trusted: its external data must lie beside it, every tensor
-must have the bytes its shape asks for, and everything is in memory before it is used.
+A torch model is exported first. Nothing a file says is trusted: its external data must lie beside
+it, every tensor must have the bytes its shape asks for, and everything is in memory before it is
+used.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
@@ -22,12 +22,15 @@ from onnx.external_data_helper import (
 )
 
 from exporter.errors import MissingExtraError, SourceError
+from exporter.source.graph_session import digest as digest_of
+from exporter.source.own import Own, as_size
 from exporter.text import as_text
 
 # The limit of one protobuf message. An artifact's model.onnx is one file, so larger models are
 # refused when they are read, not after the work.
 _MESSAGE_LIMIT = 2**31 - 1
 _CHUNK = 1 << 20
+_SILENT = Own()
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,43 @@ class Source:
         name: File name for the manifest, never a path.
         model: The graph, every weight in memory.
         sha256: Hex digest of the ONNX file's bytes, followed by those of its external data files
-            in the order of their locations; of a torch model, of the exported ONNX bytes.
+            in the order of their locations; of a torch model, of the exported graph.
         input: The one image input.
+        own: What the model says of its preprocessing and labels; an ONNX file says nothing.
+        output: The graph output with the logits, where the file has several.
     """
 
     name: str
     model: ir.Model
     sha256: str
     input: ModelInput
+    own: Own = _SILENT
+    output: str | None = None
 
 
 def load_source(
-    model: str, *, weights: Path | None = None, input_size: tuple[int, int] | None = None
+    model: object,
+    *,
+    weights: Path | None = None,
+    input_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    output: str | None = None,
 ) -> Source:
     """Read a classifier in any supported form.
 
     Args:
-        model: Path of an ``.onnx`` file; ``package.module:callable``, whose callable returns a
-            ``torch.nn.Module`` (the current folder is importable); or ``timm:NAME``, which
-            downloads nothing and therefore needs ``weights``.
-        weights: State dict for a torch model, ``.safetensors`` or a ``torch.save`` file of
-            tensors only.
+        model: Path of an ``.onnx`` file; ``package.module:name`` or ``file.py:name``, a
+            ``torch.nn.Module`` or a callable that returns one (the current folder is
+            importable); ``timm:NAME``, which downloads nothing and therefore needs ``weights``;
+            ``hf:FOLDER``, a classifier of transformers on disk; or a ``torch.nn.Module`` itself.
+        weights: Weights for a torch model: ``.safetensors``, shards with their index, or a
+            state dict or checkpoint that ``torch.save`` wrote.
         input_size: (height, width) in pixels at which a torch model is exported; by default what
             the model's own configuration says, else 224 x 224.
+        channels: Channels of a torch model's images, 1 for greyscale; by default what its
+            configuration says, else 3.
+        output: The output with the logits, where there are several: a name, or for a torch model
+            an index.
 
     Returns:
         The classifier as an ONNX graph.
@@ -85,33 +102,58 @@ def load_source(
             input, or cannot become an ONNX graph that computes the same.
         MissingExtraError: A torch model is given and torch is not installed.
     """
-    if model.endswith(".onnx"):
-        if weights is not None or input_size is not None:
+    if isinstance(model, Path):
+        model = str(model)
+    if isinstance(model, str) and model.endswith(".onnx"):
+        if weights is not None or input_size is not None or channels is not None:
             raise SourceError(
                 f"{model}: an ONNX file carries its weights and its input size; "
-                "`weights` and `input_size` are for torch models. Leave them out."
+                "`weights`, `input_size` and `channels` are for torch models. Leave them out."
             )
-        return _read_file(Path(model))
-    if ":" not in model:
+        return replace(_read_file(Path(model)), output=output)
+    if isinstance(model, str) and ":" not in model:
         raise SourceError(
-            f"{model}: expected a path that ends in .onnx, package.module:callable or timm:NAME"
+            f"{model}: expected a path that ends in .onnx, package.module:callable, "
+            f"file.py:callable, timm:NAME or hf:FOLDER{_hint(model)}"
         )
-    name, data = _export_torch(model, weights, input_size)
-    graph = _to_graph(_parse(data, model), model)
-    return Source(name, graph, hashlib.sha256(data).hexdigest(), _image_input(graph, model))
+    return _load_torch(model, weights, input_size, channels, output)
 
 
-def _export_torch(
-    model: str, weights: Path | None, input_size: tuple[int, int] | None
-) -> tuple[str, bytes]:
+def _hint(model: str) -> str:
+    """What is meant, as far as a path tells it."""
+    path = Path(model)
+    if path.is_dir():
+        return f". A folder of transformers is given as hf:{model}"
+    if path.suffix == ".py":
+        return f". Name what builds the model: {model}:NAME"
+    if path.is_file():
+        return ". Weights alone are no model: give what builds it, and this file as `weights`"
+    return ""
+
+
+def _load_torch(
+    model: object,
+    weights: Path | None,
+    input_size: tuple[int, int] | None,
+    channels: int | None,
+    output: str | None,
+) -> Source:
+    where = model if isinstance(model, str) else type(model).__name__
     try:
-        from exporter.source.torch_model import export_torch
+        from exporter.source.torch_model import TorchOptions, export_torch
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{model}: reading a torch model needs {error.name}, which is not installed. Run: "
+            f"{where}: reading a torch model needs {error.name}, which is not installed. Run: "
             "pip install 'protohead[torch]'"
         ) from error
-    return export_torch(model, weights, input_size)
+    size = as_size(input_size)
+    if size is None and input_size is not None:
+        raise SourceError(f"`input_size`: expected (height, width) in pixels, got {input_size!r}.")
+    if channels not in (None, 1, 3):
+        raise SourceError(f"`channels`: expected 1 or 3, got {channels!r}.")
+    options = TorchOptions(weights, size, channels, output)
+    name, graph, own = export_torch(model, options)
+    return Source(name, graph, digest_of(graph), _image_input(graph, where), own)
 
 
 def _read_file(path: Path) -> Source:
@@ -125,6 +167,7 @@ def _read_file(path: Path) -> Source:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
     proto = _parse(data, str(path))
     digest = hashlib.sha256(data)
+    del data  # the message holds the weights, and they are large
     for file in _load_external_data(proto, path):
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
@@ -216,13 +259,36 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
             ) from error
     try:
         # onnx-ir makes up values that no node computes; the checker names them.
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(_without_weights(proto))
         return ir.from_proto(proto)
     except Exception as error:  # a damaged file fails anywhere in the deserialisation
         reason = " ".join(str(error).split())  # the checker prints nodes over several lines
         raise SourceError(
             f"{where}: not a valid ONNX graph: {reason} Export the model again."
         ) from error
+
+
+def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with large initializers as inputs: the checker would copy them twice."""
+    large = [t for t in proto.graph.initializer if len(t.raw_data) > _CHUNK]
+    if not large:
+        return proto
+    bare = onnx.ModelProto(ir_version=proto.ir_version)
+    bare.opset_import.extend(proto.opset_import)
+    bare.functions.extend(proto.functions)
+    names = {tensor.name for tensor in large}
+    graph = proto.graph
+    bare.graph.name = graph.name
+    bare.graph.node.extend(graph.node)
+    bare.graph.output.extend(graph.output)
+    bare.graph.value_info.extend(graph.value_info)
+    bare.graph.input.extend(value for value in graph.input if value.name not in names)
+    bare.graph.input.extend(
+        onnx.helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in large
+    )
+    bare.graph.initializer.extend(t for t in graph.initializer if t.name not in names)
+    bare.graph.sparse_initializer.extend(graph.sparse_initializer)
+    return bare
 
 
 def _image_input(model: ir.Model, where: str) -> ModelInput:

@@ -1,15 +1,22 @@
-"""Preprocessing by file or by name."""
+"""Preprocessing by file, by name, or as the model says."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from exporter.errors import SourceError
+from exporter.source.own import Own, differences, in_words
 from serving.artifact import Preprocessing
+
+_logger = logging.getLogger(__name__)
+
+OWN = "model"
+"""The preset that takes what the model says of itself."""
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _CLIP = {
@@ -45,36 +52,50 @@ _CROP_SHARE = 0.875
 """Centre crop over the resized short side, as ImageNet models are evaluated."""
 
 
-def preset(name: str, *, size: tuple[int, int], layout: str = "NCHW") -> Preprocessing:
+def preset(
+    name: str, *, size: tuple[int, int], layout: str = "NCHW", grey: bool = False
+) -> Preprocessing:
     """Preprocessing by name: short side resized so that the crop is 87.5 % of it.
 
     Args:
         name: A key of :data:`PRESETS`.
         size: Height and width of the network's input, pixels.
         layout: Axis order of the input tensor, ``NCHW`` or ``NHWC``.
+        grey: The input has one channel.
 
     Returns:
         The preprocessing.
 
     Raises:
-        SourceError: No preset of that name.
+        SourceError: No preset of that name, or it is for three channels alone.
     """
     if name not in PRESETS:
         raise SourceError(f"`preset`: expected one of {', '.join(PRESETS)}, got {name!r}.")
-    _, options = PRESETS[name]
+    options = dict(PRESETS[name][1])
+    if grey:
+        for number in ("mean", "std"):
+            values = set(options.get(number, {1.0 if number == "std" else 0.0}))
+            if len(values) > 1:
+                raise SourceError(
+                    f"`preset` {name} is for three channels, the network takes one. Give "
+                    "`preprocessing` with channels L and one mean and std."
+                )
+            options[number] = tuple(values)
+        options["channels"] = "L"
     resize = round(min(size) / _CROP_SHARE)
     return Preprocessing(resize=resize, crop=size, layout=layout, **options)
 
 
 def fitting_preprocessing(
-    wanted: Preprocessing | str, shape: tuple[int | None, ...]
+    wanted: Preprocessing | str, shape: tuple[int | None, ...], own: Own | None = None
 ) -> Preprocessing:
     """The preprocessing asked for, checked against the network's input.
 
     Args:
         wanted: The preprocessing, or the name of a preset, which takes size and layout from the
-            input.
+            input; ``model`` takes what the model says.
         shape: Shape of the input, None for any size.
+        own: What the model says of itself; a preset that contradicts it is logged as a warning.
 
     Returns:
         Preprocessing whose tensors the network takes.
@@ -85,9 +106,20 @@ def fitting_preprocessing(
     channels_last = shape[1] not in (1, 3) and shape[3] in (1, 3)
     layout = "NHWC" if channels_last else "NCHW"
     channels, *size = (shape[3], *shape[1:3]) if channels_last else shape[1:]
-    if isinstance(wanted, str):
+    own = own or Own()
+    if wanted == OWN:
+        wanted = _own_preprocessing(own)
+    elif isinstance(wanted, str):
         height, width = (length or _ANY_SIZE for length in size)
-        return preset(wanted, size=(height, width), layout=layout)
+        named = preset(wanted, size=(height, width), layout=layout, grey=channels == 1)
+        if own.preprocessing and (other := differences(named, own.preprocessing)):
+            _logger.warning(
+                "the preset %s contradicts what the model says of itself: %s. Explanations of "
+                "wrongly prepared images are wrong; the preset model takes its own.",
+                wanted,
+                "; ".join(other),
+            )
+        return named
     found = (len(wanted.channels), *wanted.size)
     fits = wanted.layout == layout and all(
         expected in (None, given) for expected, given in zip((channels, *size), found, strict=True)
@@ -99,6 +131,18 @@ def fitting_preprocessing(
             "Correct crop, layout or channels."
         )
     return wanted
+
+
+def _own_preprocessing(own: Own) -> Preprocessing:
+    if own.preprocessing is None:
+        reason = f" ({own.unsaid})" if own.unsaid else ""
+        raise SourceError(
+            "How does an image become the input tensor? The model does not say it in a way that "
+            f"can be taken over{reason}. Give `preprocessing`, or `preset` with one of "
+            f"{', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
+        )
+    _logger.warning("using the model's own preprocessing: %s", in_words(own.preprocessing))
+    return own.preprocessing
 
 
 def _words(shape: tuple[int | None, ...]) -> str:

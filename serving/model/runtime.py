@@ -66,7 +66,13 @@ def cuda_offered() -> bool:
     return _NAMES["cuda"] in ort.get_available_providers()
 
 
-def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: int = 0) -> Session:
+def make_session(
+    model: Path | bytes,
+    *,
+    provider: Provider = "cpu",
+    threads: int = 0,
+    weights: Mapping[str, NDArray[Any]] | None = None,
+) -> Session:
     """Open an ONNX model.
 
     Args:
@@ -74,6 +80,8 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
         provider: ``auto`` takes CUDA where it works; asking for ``cuda`` where it does not work
             is an error, never a silent fall-back.
         threads: Threads inside an operator; 0 lets onnxruntime take all cores.
+        weights: Initializers that the model declares as external data, by name; they are used
+            where they lie, without a copy, and must not change while the session lives.
 
     Returns:
         The session.
@@ -84,6 +92,9 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in (weights or {}).values()]
+    if values:
+        options.add_external_initializers(list(weights or {}), values)
     available = ort.get_available_providers()
     if provider == "cuda" and _NAMES["cuda"] not in available:
         raise RuntimeSetupError(
@@ -101,6 +112,7 @@ def make_session(model: Path | bytes, *, provider: Provider = "cpu", threads: in
     except Exception as error:  # onnxruntime raises its own untyped exceptions
         name = model.name if isinstance(model, Path) else "the model"
         raise RuntimeSetupError(f"onnxruntime cannot load {name}: {error}") from error
+    session.weights = values  # type: ignore[attr-defined]  # they live as long as it does
     if provider == "cuda" and _NAMES["cuda"] not in session.get_providers():
         raise RuntimeSetupError(
             "expected to run on CUDA, onnxruntime fell back to the CPU. Check the driver and the "

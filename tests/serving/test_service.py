@@ -19,6 +19,7 @@ import psutil
 import pytest
 import tiny
 from http_server import Address
+from manifests import write_manifest
 from packaging.requirements import Requirement
 from places import ROOT
 from waiting import PATIENCE, until
@@ -107,7 +108,7 @@ def artifacts(tiny_export, tmp_path_factory):
     for name in ("one", "two", "bad"):
         shutil.copytree(tiny_export[1].folder, folder / name)
     manifest = json.loads((folder / "two" / MANIFEST).read_bytes())
-    (folder / "two" / MANIFEST).write_text(json.dumps(manifest))  # the same, written otherwise
+    write_manifest(folder / "two", manifest)  # the same, written otherwise
     (folder / "bad" / "model.onnx").write_bytes(b"truncated")
     return folder
 

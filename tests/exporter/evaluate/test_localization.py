@@ -73,6 +73,7 @@ def test_a_part_is_hit_inside_the_box_and_on_its_edge_but_not_outside_or_hidden(
     points = np.array([[[100, 100], [136, 64], [136.5, 100], [np.nan, np.nan]]])
     np.testing.assert_array_equal(hits(centres, points, SIZE), [[[True, True, False, False]]])
     np.testing.assert_array_equal(visible(points), [[True, True, True, False]])
+    assert not visible(np.array([[[np.nan, 5.0]]])).any()  # half a point is none
 
 
 def test_overlap_of_boxes():

@@ -1,14 +1,18 @@
 """From a case to figures, and from the figures of classes to those of a method, by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from exporter.evaluate.arithmetic.localization import min_max
 from exporter.evaluate.baselines.methods import Method
+from exporter.evaluate.baselines.rise import rise
 from exporter.evaluate.measure import Measured, measure_case, measure_class
 from exporter.evaluate.metrics.catalog import metric_named
-from exporter.evaluate.metrics.truth.background import by_image
+from exporter.evaluate.metrics.sums.insertion_deletion import blurred, mean_colour, pixel_curves
+from exporter.evaluate.metrics.truth.background import background_share, by_image
 from exporter.evaluate.over_classes import figures_over_classes
 from exporter.evaluate.trial.case import Case
 from exporter.evaluate.trial.runs import Probe, Runs
@@ -31,6 +35,15 @@ class Network:
         brightness = tensors.mean(axis=(1, 2, 3))
         logits = np.stack([brightness, -brightness], axis=1)
         return self._maps[: len(tensors), ::-1], logits.astype(np.float32)
+
+
+class Corner(Network):
+    """Sees the top left quarter alone."""
+
+    def run(self, tensors):
+        half = tensors.shape[2] // 2
+        evidence = 4 * tensors[:, 0, :half, :half].mean(axis=(1, 2))
+        return self._maps[: len(tensors)], np.stack([evidence, 0 * evidence], axis=1)
 
 
 @pytest.fixture
@@ -65,10 +78,18 @@ def test_axioms_of_prototypes_without_a_row_are_asked_of_the_head_row(
     assert measured("axioms", Case(trial, own, subject, runs=runs)) == 0
 
 
+def test_axioms_are_those_of_prototypes_as_they_are_served(trial, method, subject, probe):
+    # Thirds do not sum to the row in float32; the features are whole numbers and round nowhere.
+    thirds = replace(method, prototypes=np.tile(method.row / 3, (3, 1)))
+    found = measured("axioms", Case(trial, thirds, subject, runs=Runs(trial, probe)))
+    assert 1e-9 < found < 1e-6
+
+
 def test_axioms_look_at_the_first_pictures_alone(trial, method, subject, probe):
-    later = trial.maps.copy()
-    later[2] = 1e6  # would round
-    case = Case(replace(trial, maps=later), method, subject, runs=Runs(trial, probe))
+    maps = trial.maps.copy()
+    maps[:2, :, 1] = 0  # what the prototypes leave out shows in the third picture alone
+    half_blind = replace(method, prototypes=method.prototypes * [1.0, 0.0])
+    case = Case(replace(trial, maps=maps), half_blind, subject, runs=Runs(trial, probe))
     assert measured("axioms", case) == 0
 
 
@@ -151,7 +172,10 @@ def test_another_seed_is_compared_with_its_own_heatmaps(trial, method, subject):
     assert measured("seed_overlap", case) == pytest.approx(1)
     assert measured("seed_place", case) == 1
     alike = Method("naive", method.prototypes[[0, 0]], 2)
-    assert measured("seed_overlap", Case(trial, method, subject, again=alike)) < 1
+    case = Case(trial, method, subject, again=alike)
+    # The second prototype meets a copy of the first: alike in one picture of three, -1/3 in two.
+    assert measured("seed_overlap", case) == pytest.approx((1 + 1 / 9) / 2)
+    assert measured("seed_place", case) == pytest.approx((1 + 1 / 3) / 2)
 
 
 def test_mirrored_and_shifted_pictures_are_moved_back(trial, method, subject):
@@ -183,6 +207,32 @@ def test_methods_of_one_sum_have_one_pixel_curve_and_others_their_own(
     assert probe.reader.seen == [17] * 4 * 2
 
 
+def test_pixels_of_the_first_pictures_turn_to_their_mean_and_come_into_their_blur(
+    trial, method, subject
+):
+    generator = np.random.default_rng(0)
+    tensors = generator.random((3, 3, 8, 8), dtype=np.float32)
+    maps = generator.random((3, 4, 2), dtype=np.float32)
+    pictures = tuple(SimpleNamespace(tensor=tensor) for tensor in tensors)
+    trial = replace(trial, maps=maps, pictures=pictures)
+    network = Corner(trial.maps)
+    case = Case(
+        trial, method, subject, runs=Runs(trial, Probe(network, network, 2, "NCHW", seed=0))
+    )
+    expected = pixel_curves(
+        tensors[:2],
+        (maps[:2] @ method.row).reshape(2, 2, 2),
+        lambda found: network.run(found)[1],
+        0,
+        deleted_to=mean_colour(tensors[:2]),
+        inserted_into=blurred(tensors[:2]),
+        steps=16,
+    )
+    assert measured("pixel_deletion", case) == pytest.approx(expected.deletion_area)
+    assert measured("pixel_insertion", case) == pytest.approx(expected.insertion_area)
+    assert expected.deletion_area != pytest.approx(expected.insertion_area)
+
+
 def test_a_class_has_the_figures_of_each_method_and_of_two_maps(
     trial, truth, method, subject, probe
 ):
@@ -195,11 +245,29 @@ def test_a_class_has_the_figures_of_each_method_and_of_two_maps(
     assert "seed_overlap" not in found.figures["random"]
     of_maps = {"comprehensiveness", "background_evidence", "pixel_deletion", "pixel_insertion"}
     assert found.figures["grad-cam"].keys() == found.figures["rise"].keys() == of_maps
-    # Grad-CAM sees the class's row: channel 0 on part 0, and twice channel 1, elsewhere once.
-    hot = [4 + 16, 4, 4], [0, 16, 16]
-    assert found.figures["grad-cam"]["background_evidence"] == pytest.approx(
-        sum(hot[1]) / (sum(hot[0]) + sum(hot[1])), abs=0.1
+
+
+def test_a_class_map_is_that_of_the_class_and_rise_stands_out_on_the_first_pictures(
+    trial, truth, method, subject
+):
+    pictures = np.random.default_rng(0).random((3, 3, *trial.size), dtype=np.float32)
+    trial = replace(trial, pictures=tuple(SimpleNamespace(tensor=one) for one in pictures))
+    subject.head.weight[1] = [3, 0]  # class 1 sees channel 0, at the top left of every picture
+    network = Corner(trial.maps)
+    found = measure_class(
+        replace(trial, index=1, truth=truth),
+        subject,
+        [method],
+        {},
+        Probe(network, network, 2, "NCHW", seed=3),
     )
+    dot = np.zeros((1, 1, 2, 2), np.float32)
+    dot[..., 0, 0] = 1
+    off = background_share(dot, truth.foreground[:1])
+    assert found.figures["grad-cam"]["background_evidence"] == pytest.approx(off, abs=1e-6)
+    saliency = rise(trial.tensors(2), lambda t: network.run(t)[1], 1, masks=256, seed=3)
+    off = background_share(min_max(saliency)[:, None], truth.foreground[:2])
+    assert found.figures["rise"]["background_evidence"] == pytest.approx(off)
 
 
 def test_a_head_of_sigmoids_has_no_rise_and_no_curves(trial, truth, method, subject, probe):

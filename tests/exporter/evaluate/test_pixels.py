@@ -169,6 +169,15 @@ def test_a_blur_keeps_a_constant_and_flattens_a_dot_within_its_channel():
         np.testing.assert_allclose(channels[0].sum(axis=(1, 2)), [0, 1, 0], atol=1e-5)
 
 
+def test_the_blur_deviates_by_5_pixels_at_224_whatever_the_long_side():
+    dot = np.zeros((1, 1, 112, 224), np.float32)
+    dot[0, 0, 56, 112] = 1
+    rows, columns = blurred(dot)[0, 0].sum(axis=1), blurred(dot)[0, 0].sum(axis=0)
+    for found, centre in ((rows, 56), (columns, 112)):
+        variance = (found * (np.arange(len(found)) - centre) ** 2).sum()
+        assert variance == pytest.approx(2.5**2, rel=0.01)  # the kernel is cut at four deviations
+
+
 def test_the_mean_colour_is_one_number_a_channel():
     tensors = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 2, 2)
     assert mean_colour(tensors).shape == (2, 3, 1, 1)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from exporter.errors import DatasetError
-from exporter.images.dataset import read_dataset, read_labels
+from exporter.images.dataset import find_images, read_dataset, read_labels
 
 
 def make(root, folders):
@@ -139,3 +139,24 @@ def test_malformed_label_files_are_refused(tmp_path, text):
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DatasetError, match=r"labels\.json"):
         read_labels(path)
+
+
+def test_linked_folders_are_followed_once_and_hidden_images_are_counted(tmp_path, caplog):
+    data, elsewhere = tmp_path / "data" / "a", tmp_path / "elsewhere"
+    for folder in (data / ".ipynb_checkpoints" / "deep", data / "b", elsewhere):
+        folder.mkdir(parents=True)
+    for path in (
+        data / "1.png",
+        data / "b" / "2.png",
+        elsewhere / "3.png",
+        data / ".hidden.png",
+        data / ".ipynb_checkpoints" / "1.png",
+        data / ".ipynb_checkpoints" / "deep" / "1.png",
+    ):
+        path.touch()
+    (data / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(data)  # a circle
+    (data / "gone.png").symlink_to(tmp_path / "nothing")
+    found = [path.relative_to(data).as_posix() for path in find_images(data)]
+    assert found == ["1.png", "b/2.png", "gone.png", "linked/3.png"]
+    assert f"{data}: 3 hidden images are left out" in caplog.text

@@ -14,6 +14,7 @@ import onnx
 import patches
 import pytest
 from graphs import ints
+from manifests import write_manifest
 from numpy.typing import NDArray
 from onnx.numpy_helper import from_array
 
@@ -56,13 +57,13 @@ def rewrite(folder: Path, graph: str, change: Callable[[onnx.ModelProto], None])
     onnx.save(model, folder / graph)
     content = json.loads((folder / MANIFEST).read_text())
     content["files"][graph] = hashlib.sha256((folder / graph).read_bytes()).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 def say_grid(folder: Path, grid: tuple[int, int]) -> None:
     content = json.loads((folder / MANIFEST).read_text())
     content["head"]["grid"] = grid
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 def rearranged(order: Numbers, grid: tuple[int, int]) -> Callable[[onnx.ModelProto], None]:

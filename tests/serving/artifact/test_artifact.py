@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from manifests import write_manifest
 from records import decomposed
 
 from serving.artifact import (
@@ -110,14 +111,14 @@ def folder(tmp_path: Path) -> Path:
     for name in FILES:
         (tmp_path / name).write_bytes(name.encode())
     hashes = {name: sha256_of(tmp_path / name) for name in FILES}
-    (tmp_path / MANIFEST).write_bytes(dump_manifest(manifest(hashes)))
+    write_manifest(tmp_path, manifest(hashes))
     return tmp_path
 
 
 def rewrite(folder: Path, change) -> None:
     content = json.loads((folder / MANIFEST).read_text())
     change(content)
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 def test_an_unchanged_artifact_loads(folder):

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import write_manifest
 
 from exporter import edit
 from serving import Predictor
@@ -68,7 +69,7 @@ def swapped(tiny_export, tmp_path_factory):
     manifest = json.loads((folder / "manifest.json").read_bytes())
     for record, label in zip(manifest["classes"], ("1", "0", "2"), strict=True):
         record["label"] = label
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import tiny
+from manifests import write_manifest
 from PIL import Image
 from safetensors.numpy import load_file, save
 
@@ -173,7 +174,7 @@ def test_a_bias_of_another_shape_or_type_is_refused(tiny_export, tmp_path, bias)
     (folder / PROTOTYPES).write_bytes(save(tensors))
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["files"][PROTOTYPES] = sha256_of(folder / PROTOTYPES)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     with pytest.raises(IntegrityError, match=r"expected a bias of shape \(3,\) in float32"):
         Predictor(folder)
 

@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 import tiny
 from http_server import listening
+from manifests import write_manifest
 from PIL import Image
 from places import TOYBIRDS
 
@@ -385,7 +386,7 @@ def test_a_label_with_commas_is_one_class_and_between_others_a_comma_parts(tiny_
     manifest = json.loads((folder / MANIFEST).read_bytes())
     for record, label in zip(manifest["classes"], ("robin, european", "wren", "owl"), strict=True):
         record["label"] = label
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     settings = Settings(artifact=folder, provider="cpu", threads=1)
     with listening(settings) as address, address.client() as client:
         for text, ids in (("robin, european", [0]), ("owl, wren", [2, 1]), ("2,0", [2, 0])):

@@ -13,12 +13,13 @@ import onnx
 import pytest
 import tiny
 from http_server import listening
+from manifests import write_manifest
 from onnx.numpy_helper import from_array, to_array
 from waiting import until
 
 from exporter import export
 from serving import ArtifactError
-from serving.artifact import MANIFEST, Manifest, dump_manifest, sha256_of
+from serving.artifact import MANIFEST, Manifest, sha256_of
 from serving.process.live import Live
 from serving.process.settings import Settings
 
@@ -64,7 +65,7 @@ def hashed_again(folder):
     """Make the manifest's hashes right for what the files hold now."""
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     files = {name: sha256_of(folder / name) for name in manifest.files}
-    (folder / MANIFEST).write_bytes(dump_manifest(manifest.model_copy(update={"files": files})))
+    write_manifest(folder, manifest.model_copy(update={"files": files}))
 
 
 def truncated_model(folder):
@@ -78,7 +79,7 @@ def no_manifest(folder):
 
 def other_format(folder):
     values = json.loads((folder / MANIFEST).read_bytes())
-    (folder / MANIFEST).write_text(json.dumps(values | {"format": "protohead/2"}))
+    write_manifest(folder, values | {"format": "protohead/2"})
 
 
 def not_a_model(folder):

@@ -104,6 +104,7 @@ def test_the_heatmaps_of_a_case_are_its_contributions_and_its_ranking(case):
     np.testing.assert_array_equal(case.heatmaps[1], [[[4, 0], [0, 0]], [[0, 16], [0, 0]]])
     np.testing.assert_array_equal(case.contributions, [[1, 4]] * 3)
     np.testing.assert_array_equal(case.ranking[1], [[4, 16], [0, 0]])
+    np.testing.assert_array_equal(case.ranking[0], [[4 + 16, 0], [0, 0]])  # both at one place
 
 
 def test_a_class_map_is_one_heatmap_and_ranks_by_another(trial, subject):
