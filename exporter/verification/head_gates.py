@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from exporter.errors import HeadError
 from exporter.head import Head, find_head
 from exporter.source.embedded import read_graph
-from exporter.surgery import PREFIX
+from exporter.surgery import PREFIX, remove_edit
 from exporter.verification.gates import limit_gate
 from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, GateRecord
 
@@ -67,11 +67,15 @@ def stored_gate(artifact: Artifact, head: Head) -> GateRecord:
     """The arrays beside the graphs are those inside them and the head's, bit for bit.
 
     Their sum does not tell in which order prototypes come, and the graphs answer without the file.
+    Of an edited artifact it is what the graphs hold when the edits are taken back.
     """
     tensors = load_file(artifact.path(PROTOTYPES))
     differing = [] if _same(tensors["bias"], head.bias.astype(np.float32)) else ["the head's bias"]
     for graph in (MODEL, STEERABLE):
-        constants = read_graph(artifact.path(graph)).graph.initializers
+        model = read_graph(artifact.path(graph))
+        while remove_edit(model):
+            pass
+        constants = model.graph.initializers
         for name in _STORED:
             value = constants.get(PREFIX + name)
             found = None if value is None or value.const_value is None else value.const_value

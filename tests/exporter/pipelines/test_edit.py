@@ -274,6 +274,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "top-1 agreement",
         "grid",
         "prototypes sum to head",
+        "stored prototypes",
         "golden batch",
     ]
     details = {gate.name: gate.detail for gate in gates}
