@@ -18,7 +18,7 @@ from serving.drawing.canvas import apart
 from serving.drawing.lettering import MINUS, Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import LEVEL, pale, regions, strength, tint
 from serving.drawing.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
-from serving.drawing.picture import BAR, MARGIN, PHOTOGRAPH, draw
+from serving.drawing.picture import FIGURES, GAP, GUTTER, MARGIN, PHOTOGRAPH, TILE, draw
 from serving.errors import ArtifactError, ImageError, RequestError
 from serving.model.explanation import ClassExplanation, Evidence, Explanation, PrototypeExplanation
 
@@ -154,11 +154,12 @@ def test_what_counts_against_a_class_is_drawn_left_of_what_counts_for_it() -> No
     shown = pixels(draw(make_explanation(of_contributions(3.0, -2.0))))
     bars = []
     for index in (1, 0):
-        full = np.flatnonzero((shown == prototype_colour(index)).all(axis=2).sum(axis=0) == BAR)
-        runs = np.split(full, np.flatnonzero(np.diff(full) > 1) + 1)  # of columns, of discs too
-        bars.append(max(runs, key=len))
+        own = (shown == prototype_colour(index)).all(axis=2)
+        bars.append(np.flatnonzero(own[own.sum(axis=1).argmax()]))  # columns of the longest row
     against, for_it = bars
-    assert against.max() < for_it.min()
+    column = MARGIN + PHOTOGRAPH + GUTTER + TILE + GAP  # where names, bars and numbers begin
+    assert column <= against.min() <= against.max() < for_it.min()
+    assert for_it.max() < column + FIGURES
     assert len(for_it) == pytest.approx(1.5 * len(against), rel=0.03)  # whole pixels
 
 
