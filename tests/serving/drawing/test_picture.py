@@ -18,7 +18,7 @@ from serving.drawing.canvas import apart
 from serving.drawing.lettering import MINUS, Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import LEVEL, pale, regions, strength, tint
 from serving.drawing.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
-from serving.drawing.picture import draw
+from serving.drawing.picture import FIGURES, GAP, GUTTER, MARGIN, PHOTOGRAPH, TILE, draw
 from serving.errors import ArtifactError, ImageError, RequestError
 from serving.model.explanation import ClassExplanation, Evidence, Explanation, PrototypeExplanation
 
@@ -138,6 +138,46 @@ def test_bars_have_one_scale_across_classes() -> None:
         explanation, prototype_colour(1)
     )
     assert ratio == pytest.approx(4.0, rel=0.03)  # ends of bars are rounded to whole pixels
+
+
+def of_contributions(*contributions: float, heatmap: np.ndarray | None = None) -> ClassExplanation:
+    """A class of prototypes that look at one place, or nowhere."""
+    shared = np.full((1, 1), -1, np.float32) if heatmap is None else heatmap
+    prototypes = tuple(
+        PrototypeExplanation(index, "a name", value, shared, ())
+        for index, value in enumerate(contributions)
+    )
+    return ClassExplanation(0, "a", sum(contributions), 0.5, 0.0, 0.0, False, prototypes)
+
+
+def test_what_counts_against_a_class_is_drawn_left_of_what_counts_for_it() -> None:
+    shown = pixels(draw(make_explanation(of_contributions(3.0, -2.0))))
+    bars = []
+    for index in (1, 0):
+        own = (shown == prototype_colour(index)).all(axis=2)
+        bars.append(np.flatnonzero(own[own.sum(axis=1).argmax()]))  # columns of the longest row
+    against, for_it = bars
+    column = MARGIN + PHOTOGRAPH + GUTTER + TILE + GAP  # where names, bars and numbers begin
+    assert column <= against.min() <= against.max() < for_it.min()
+    assert for_it.max() < column + FIGURES
+    assert len(for_it) == pytest.approx(1.5 * len(against), rel=0.03)  # whole pixels
+
+
+def test_the_prototypes_that_are_not_drawn_are_summed_in_one_line() -> None:
+    def drawn(*contributions: float) -> bytes:
+        return draw(make_explanation(of_contributions(*contributions)), rows=1).tobytes()
+
+    assert drawn(5.0, 1.0, 2.0) == drawn(5.0, 2.5, 0.5) == drawn(5.0, 4.0, -1.0)
+    assert drawn(5.0, 1.0, 2.0) != drawn(5.0, 1.0, 2.5)
+
+
+def test_where_two_look_the_stronger_one_has_the_outline() -> None:
+    place = np.zeros((3, 3), np.float32)
+    place[1, 1] = 1
+    shown = pixels(draw(make_explanation(of_contributions(1.0, 5.0, heatmap=place))))
+    left = shown[:, : MARGIN + PHOTOGRAPH]  # of each colour a disc with its number, and outlines
+    weaker, stronger = ((left == prototype_colour(i)).all(axis=2).sum() for i in (0, 1))
+    assert stronger > 1.3 * weaker
 
 
 def test_without_evidence_the_picture_is_narrower_not_hollow(crop: Evidence) -> None:

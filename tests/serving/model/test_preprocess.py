@@ -49,6 +49,18 @@ def test_the_short_side_is_resized_and_the_centre_cropped():
     assert view.to_original((0, 0, 100, 100)) == (100, 0, 300, 200)
 
 
+def test_the_long_side_is_cut_to_whole_pixels():
+    view = make_view(gradient(335, 200), Preprocessing(resize=100, crop=100))
+    assert view.scale == (167 / 335, 0.5)  # 167.5 pixels
+
+
+def test_as_many_pixels_as_allowed_are_decoded():
+    data = encoded(gradient(10, 10), "PNG")
+    assert decode(data, max_pixels=100).size == (10, 10)
+    with pytest.raises(ImageError, match="at most 99 pixels, got 10 x 10"):
+        decode(data, max_pixels=99)
+
+
 def test_a_box_of_the_view_is_found_again_in_a_tall_original():
     view = make_view(gradient(200, 400), Preprocessing(resize=(100, 100), crop=50))
     assert (view.scale, view.offset) == ((0.5, 0.25), (25, 25))

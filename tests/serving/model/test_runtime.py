@@ -70,8 +70,12 @@ def test_cuda_that_is_offered_but_does_not_start_is_an_error_too(monkeypatch):
 
 def test_an_operator_has_as_many_threads_as_are_asked_for(monkeypatch):
     found = []
-    keep = lambda _model, options, **_: found.append(options.intra_op_num_threads)  # noqa: E731
-    monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
+
+    def opened(_model, options, **_):
+        found.append(options.intra_op_num_threads)
+        return SimpleNamespace()
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
     make_session(b"", threads=3)
     assert found == [3]
 

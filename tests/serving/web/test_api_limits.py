@@ -530,11 +530,14 @@ def test_metrics_count_answers_and_refusals(client):
 def test_no_label_grows_with_what_clients_send(client):
     client.get("/nothing/0")
     client.request("INVENTED0", "/nothing")
+    client.request("PUT", "/nothing")
+    samples(client)  # this route, too, has been asked for before
     before = samples(client).keys()
     for number in range(1, 30):
         client.get(f"/nothing/{number}", headers={"x-request-id": f"r{number}"})
         client.get(f"/v1/classes/{number % 3}/prototypes?x={number}")
         client.request(f"INVENTED{number}", "/nothing")
+        client.request(("PATCH", "LOCK", "PURGE")[number % 3], "/nothing")
     new = samples(client).keys() - before
     assert {name.partition("{")[2] for name in new if "_bucket" not in name} <= {
         'method="GET",route="/v1/classes/{id}/prototypes",status="200"}'
