@@ -37,6 +37,7 @@ from safetensors.numpy import load_file
 
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
+from exporter.source.graph_session import open_session
 from exporter.text import as_text
 from exporter.verify.edit_gates import EditComparison, EffectComparison, largest, unedited
 from exporter.verify.gates import COMPLETENESS, count_gate, limit_gate, worst
@@ -47,7 +48,7 @@ from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
 from serving.model.outputs import Outputs
 from serving.model.padding import run_in_batches
 from serving.model.predictor import Predictor
-from serving.model.runtime import Session, make_session, output_names, run
+from serving.model.runtime import Session, output_names, run
 
 _BATCH = 8
 _SLICE = 100  # classes explained at once: their heatmaps stay small
@@ -97,7 +98,7 @@ def verify(
             before = Predictor(found.artifacts[-1], threads=threads)
             effects = EffectComparison(found.artifacts, data) if data else None
         graph = source if source is not None else embedded_source(artifact).model
-        session = make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
+        session = open_session(graph, threads=threads)
         edit = EditComparison(predictor, before) if before else None
         comparison = _Comparison(predictor, session, edit)
         total = _batch_size(predictor) + len(images) + (effects.images if effects else 0)
