@@ -7,7 +7,7 @@ TOYBIRDS := models/toybirds
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento test check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento test slow check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy
 
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest
+
+slow: $(VENV)/.dev ## Run the tests that take minutes: an export killed at every step
+	$(BIN)/pytest -m slow
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .

@@ -17,7 +17,6 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,11 +30,11 @@ from benchmarks.paper.methods import own
 from exporter.commands.progress import ProgressLine
 from exporter.errors import ExporterError
 from exporter.evaluate.annotations import read_annotations
-from exporter.evaluate.metrics.catalog import BY_NAME
-from exporter.evaluate.statistics import mean_defined
-from exporter.evaluate.subject import Subject, open_subject
+from exporter.evaluate.arithmetic.statistics import mean_defined
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.tables import DASH, number
-from exporter.evaluate.trial import Conditions, Trial, run_trial
+from exporter.evaluate.trial.run import Conditions, Trial, run_trial
+from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import read_dataset
 from serving.artifact import load_artifact
 from serving.errors import ArtifactError
@@ -61,23 +60,8 @@ def cross_validate(
     for one in range(folds):
         left_out = fold == one
         method = own(subject, trial.maps[~left_out], row, prototypes, seed)
-        found.append(measure(subject, _only(trial, left_out), method, 0))
+        found.append(measure(subject, trial.only(left_out), method, 0))
     return {name: mean_defined(_values(found, name)) for name in METRICS}
-
-
-def _only(trial: Trial, kept: NDArray[np.bool_]) -> Trial:
-    """The trial of some of its images, (n,) booleans; without drawn truth."""
-    return replace(
-        trial,
-        pictures=tuple(p for p, keep in zip(trial.pictures, kept, strict=True) if keep),
-        maps=trial.maps[kept],
-        logits=trial.logits[kept],
-        noisy=tuple(maps[kept] for maps in trial.noisy),
-        mirrored=trial.mirrored[kept],
-        shifted=trial.shifted[kept],
-        points=None if trial.points is None else trial.points[kept],
-        truth=None,
-    )
 
 
 def trials(subject: Subject, train: Path, parts: Path | None, seed: int) -> Iterator[Trial]:
@@ -133,7 +117,7 @@ def main() -> None:
     except (ExporterError, ArtifactError) as error:
         sys.exit(str(error))
     rows = ([str(k), *(_mean(found[k], name) for name in METRICS)] for k in sorted(found))
-    print(table(["k", *(BY_NAME[name].title for name in METRICS)], rows))
+    print(table(["k", *(metric_named(name).title for name in METRICS)], rows))
 
 
 def _values(found: list[Figures], metric: str) -> NDArray[np.float64]:

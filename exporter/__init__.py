@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.pipelines.edit import edit, undo_edit
     from exporter.pipelines.export import export
     from exporter.pipelines.inspect import inspect_model
-    from exporter.verify.run import verify
+    from exporter.verification.run import verify
 
 __all__ = [
     "ExportConfig",
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
         return inspect_model
     if name == "verify":
-        from exporter.verify.run import verify
+        from exporter.verification.run import verify
 
         return verify
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

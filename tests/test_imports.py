@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -79,3 +80,11 @@ def test_every_exported_name_exists(package):
     assert all(hasattr(module, name) for name in module.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("package", ["exporter", "serving"])
+def test_no_module_hides_an_exported_name(package):
+    """Importing ``exporter.verify`` as a module would put it in the place of the function."""
+    module = __import__(package)
+    found = {path.stem for path in Path(module.__file__).parent.iterdir()}
+    assert not found & set(module.__all__)

@@ -21,7 +21,7 @@ from benchmarks.paper.classes import ClassRun, Plan, stream
 from benchmarks.paper.markdown import replace_sections
 from exporter.decompose.refinement import require_simplex
 from exporter.errors import DecompositionError, ExporterError
-from exporter.evaluate.subject import Subject, open_subject
+from exporter.evaluate.trial.subject import Subject, open_subject
 from serving.artifact import load_artifact
 from serving.errors import ArtifactError
 

@@ -25,8 +25,8 @@ from exporter.errors import DecompositionError
 from exporter.evaluate.annotations import read_annotations, read_truth
 from exporter.evaluate.baselines.methods import OURS, Method
 from exporter.evaluate.metrics.robustness.seed_overlap import seed_overlap
-from exporter.evaluate.subject import Subject
-from exporter.evaluate.trial import Conditions, Trial, run_trial
+from exporter.evaluate.trial.run import Conditions, Trial, run_trial
+from exporter.evaluate.trial.subject import Subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import FeatureReader
 

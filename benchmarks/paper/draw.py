@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from benchmarks.paper.methods import TITLES
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import STYLE, shade, tidy
-from exporter.evaluate.metrics.catalog import BY_NAME
+from exporter.evaluate.metrics.catalog import metric_named
 from serving.drawing.palette import INK, SOFT, prototype_colour
 
 _NUMBERS = {OURS: 1, "nmf": 5, "naive": 7, "even": 4, "paper": 6}
@@ -46,7 +46,7 @@ def finish(panel: Axes, title: str, along: str = "") -> None:
 
 def metric_title(metric: str) -> str:
     """The name of a metric, and which way is better."""
-    record = BY_NAME[metric]
+    record = metric_named(metric)
     return f"{record.title} · {record.better} is better"
 
 

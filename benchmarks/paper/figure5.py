@@ -17,9 +17,9 @@ from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import to_svg
-from exporter.evaluate.metrics.catalog import BY_NAME
-from exporter.evaluate.subject import Subject
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.tables import DASH
+from exporter.evaluate.trial.subject import Subject
 
 SECTION = "figure5"
 METHODS = ("nmf", "naive", "even", "paper", OURS)
@@ -78,9 +78,7 @@ class Figure5:
             for k in self._plan.counts
             if classes is None or scores.has(k, "paper", "distinctiveness")
         ]
-        head = [
-            f"{BY_NAME[m].title} {'↑' if BY_NAME[m].better == 'higher' else '↓'}" for m in metrics
-        ]
+        head = [f"{metric_named(m).title} {metric_named(m).arrow}" for m in metrics]
         means = [
             [str(k), TITLES[name], *(spread(scores.spread(k, name, m, classes)) for m in metrics)]
             for k in counts
@@ -89,7 +87,7 @@ class Figure5:
         ]
         apart = [
             [
-                BY_NAME[m].title,
+                metric_named(m).title,
                 str(k),
                 *(difference(scores.difference(k, OURS, name, m, classes)) for name in others),
             ]
@@ -126,14 +124,14 @@ class Figure5:
             ]
             if every:
                 better = f"{sum(side > 0 for side in every)} of {len(every)}"
-                rows.append([BY_NAME[metric].title, better, "; ".join(worse) or "none"])
+                rows.append([metric_named(metric).title, better, "; ".join(worse) or "none"])
         return table(["by intervals that leave out zero", "ours is better in", "worse than"], rows)
 
     def _sides(
         self, name: str, metric: str, counts: Sequence[int], classes: Sequence[str] | None
     ) -> dict[int, int]:
         """By k: 1 where ours is better than a method, -1 where it is worse, 0 where unsettled."""
-        sign = 1 if BY_NAME[metric].better == "higher" else -1
+        sign = 1 if metric_named(metric).better == "higher" else -1
         found = {k: self._scores.difference(k, OURS, name, metric, classes) for k in counts}
         return {
             k: sign * (int(one.low > 0) - int(one.high < 0))

@@ -12,9 +12,9 @@ from benchmarks.paper.methods import TITLES
 from benchmarks.paper.scores import Scores
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import to_svg
-from exporter.evaluate.metrics.catalog import BY_NAME
-from exporter.evaluate.subject import Subject
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.tables import number
+from exporter.evaluate.trial.subject import Subject
 
 SECTION = "figure6"
 _METHODS = ("nmf", "naive", "even", OURS)
@@ -51,7 +51,7 @@ class Figure6:
         metrics = _WITH_PARTS if with_parts else _WITHOUT
         head = ["method", "metric", *(f"k = {k}" for k in counts)]
         rows = [
-            [TITLES[m], BY_NAME[metric].title, *(self._cell(k, m, metric) for k in counts)]
+            [TITLES[m], metric_named(metric).title, *(self._cell(k, m, metric) for k in counts)]
             for metric in metrics
             for m in _METHODS
             if any(self._scores.has(k, m, metric) for k in counts)

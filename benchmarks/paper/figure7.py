@@ -25,8 +25,8 @@ from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
 from exporter.editing.effect import best_when_muted
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.figures import shade, to_svg
-from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH, number
+from exporter.evaluate.trial.subject import Subject
 from serving.drawing.palette import SOFT, prototype_colour
 
 SECTION = "figure7"

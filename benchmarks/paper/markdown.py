@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from exporter.evaluate.statistics import Difference, Spread
+from exporter.evaluate.arithmetic.statistics import Difference, Spread
 from exporter.evaluate.tables import DASH, number
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.evaluate.baselines.methods import Method
-from exporter.evaluate.measure import measure_method
-from exporter.evaluate.subject import Subject
-from exporter.evaluate.trial import Trial
+from exporter.evaluate.measure import measure_case
+from exporter.evaluate.trial.case import Case
+from exporter.evaluate.trial.run import Trial
+from exporter.evaluate.trial.subject import Subject
 
 Figures = dict[str, float | None]
 
@@ -50,5 +51,5 @@ def measure(subject: Subject, trial: Trial, method: Method, draw: int) -> Figure
         method: Its prototypes.
         draw: Which draw of the noise.
     """
-    found = measure_method(replace(trial, noisy=(trial.noisy[draw],)), method, subject)
+    found = measure_case(Case(replace(trial, noisy=(trial.noisy[draw],)), method, subject))
     return {name: v[0] if isinstance(v, tuple) else v for name, v in found.items()}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from exporter.decompose import decompose
 from exporter.decompose.scaling import scale
 from exporter.evaluate.baselines.methods import OURS, Baseline, Method, baselines, ours
-from exporter.evaluate.subject import Subject
+from exporter.evaluate.trial.subject import Subject
 from exporter.head.rows import round_exactly
 
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.statistics import (
+from exporter.evaluate.arithmetic.statistics import (
     Difference,
     Spread,
     mean_interval,

@@ -17,8 +17,8 @@ from benchmarks.paper.markdown import table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, initial, others, own, prototypes_of
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.metrics.sums.completeness import axioms, head_linearity
-from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH
+from exporter.evaluate.trial.subject import Subject
 
 SECTION = "table1"
 _IMAGES = 4  # of each class; every position of each is tried alone

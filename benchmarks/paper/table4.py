@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from benchmarks.paper.classes import ClassRun, Plan
 from benchmarks.paper.markdown import difference, spread, table
 from benchmarks.paper.methods import TITLES, Doubles, Floats, prototypes_of
+from exporter.evaluate.arithmetic.statistics import over_seeds, paired_difference
 from exporter.evaluate.baselines.methods import OURS
-from exporter.evaluate.statistics import over_seeds, paired_difference
-from exporter.evaluate.subject import Subject
 from exporter.evaluate.tables import DASH, number
+from exporter.evaluate.trial.subject import Subject
 
 SECTION = "table4"
 INITIAL, LESS_MEAN = "initial", "less_mean"

@@ -58,9 +58,9 @@ def verify(
     from exporter.images.dataset import find_images
     from exporter.source.onnx_file import load_source
     from exporter.text import as_text
-    from exporter.verify.report import to_junit, to_markdown
-    from exporter.verify.run import passed
-    from exporter.verify.run import verify as run_verify
+    from exporter.verification.report import to_junit, to_markdown
+    from exporter.verification.run import passed
+    from exporter.verification.run import verify as run_verify
 
     source = None
     if model:

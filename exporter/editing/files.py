@@ -26,6 +26,7 @@ from serving.artifact import (
     Manifest,
     dump_manifest,
     load_artifact,
+    manifest_contents,
     parent_file,
     read_manifest,
     sha256_of,
@@ -93,7 +94,12 @@ def with_edit(manifest: Manifest, edit: EditRecord) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest into an artifact's folder."""
-    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+    _write_contents(folder, dump_manifest(manifest))
+
+
+def _write_contents(folder: Path, content: bytes) -> None:
+    for name, data in manifest_contents(content).items():
+        (folder / name).write_bytes(data)
 
 
 def restore(edited: Artifact, folder: Path) -> Artifact:
@@ -115,7 +121,7 @@ def restore(edited: Artifact, folder: Path) -> Artifact:
     if not edited.manifest.edits:
         raise EditError(f"{edited.folder}: nothing to take back, this artifact was never edited.")
     number = len(edited.manifest.edits)
-    _copy(edited.path(parent_file(number, MANIFEST)), folder / MANIFEST)
+    _write_contents(folder, edited.path(parent_file(number, MANIFEST)).read_bytes())
     try:
         manifest = read_manifest(folder / MANIFEST)
         for name in manifest.files:

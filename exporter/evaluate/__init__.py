@@ -1,8 +1,9 @@
 """Measure explanations as the field does, beside the baselines; one metric a file.
 
-trial     the network, run once for all methods   baselines    what the artifact is compared with
-metrics   what is asked of an explanation         annotations  where the parts of objects are
-results   what was found                          tables, figures  the same for people
+annotations  where the parts of objects are         baselines  what the artifact is compared with
+trial        the network, run once for all methods  metrics    what is asked of an explanation
+arithmetic   what these compute with                measure    each metric of each method
+results, over_classes  what was found               tables, figures  the same for people
 
 pipelines/evaluate.py has the stages in order.
 """

@@ -19,8 +19,8 @@ class EvaluationConfig(BaseModel):
         train: The training images; None leaves out the baselines that are found on them.
         baselines: What the artifact's prototypes are compared with; None is all of them, less the
             paper's solver where its problem does not fit into memory.
-        seeds: Draws of the noise of stability.
-        seed: Of every random choice.
+        seeds: How many draws of the noise of stability.
+        seed: Where every random choice starts.
         max_images: Images used of each class, drawn by seed where there are more.
         network_images: Images of each class for the metrics that run the network many times.
         jobs: Threads for decoding and for the network.

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from exporter.evaluate.arithmetic.statistics import mean_interval
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
-from exporter.evaluate.statistics import mean_interval
 from serving.drawing.palette import INK, LINE, SOFT, Colour, prototype_colour
 
 _COLUMNS = 4

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.evaluate.arithmetic.statistics import paired_difference
 from exporter.evaluate.baselines.methods import OURS, RISE
 from exporter.evaluate.measure import Measured
-from exporter.evaluate.measure_pixels import PIXEL_CURVES
-from exporter.evaluate.metrics.catalog import METRICS
+from exporter.evaluate.metrics.catalog import METRICS, metric_named
 from exporter.evaluate.results import Difference, Figure
-from exporter.evaluate.statistics import paired_difference
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 
 
 def figures_over_classes(method: str, found: Sequence[Measured]) -> dict[str, Figure]:
@@ -21,7 +22,12 @@ def figures_over_classes(method: str, found: Sequence[Measured]) -> dict[str, Fi
     Args:
         method: Its name.
         found: What was measured of each class.
+
+    Raises:
+        DatasetError: Something was measured that is no metric of the catalog.
     """
+    for name in sorted({name for one in found for name in one.figures.get(method, {})}):
+        metric_named(name)
     result = {}
     for metric in METRICS:
         values = _over_classes(method, metric.name, found)
@@ -31,7 +37,7 @@ def figures_over_classes(method: str, found: Sequence[Measured]) -> dict[str, Fi
             mean=float(np.nanmean(values)),
             deviation=_deviation(method, metric.name, found),
             classes=tuple(None if np.isnan(value) else float(value) for value in values),
-            ours=_to_ours(method, metric.name, values, found),
+            ours=_to_ours(method, metric, values, found),
         )
     return result
 
@@ -42,7 +48,7 @@ def _over_classes(method: str, metric: str, found: Sequence[Measured]) -> NDArra
 
 
 def _deviation(method: str, metric: str, found: Sequence[Measured]) -> float | None:
-    """Over the draws of the noise, of the mean over classes; None where nothing is drawn."""
+    """The deviation of the mean over classes from draw to draw; None where nothing is drawn."""
     draws = [one.figures.get(method, {}).get(metric) for one in found]
     drawn = [value for value in draws if isinstance(value, tuple)]
     if not drawn or len(drawn[0]) < 2:
@@ -51,11 +57,11 @@ def _deviation(method: str, metric: str, found: Sequence[Measured]) -> float | N
 
 
 def _to_ours(
-    method: str, metric: str, values: NDArray[np.float64], found: Sequence[Measured]
+    method: str, metric: Metric, values: NDArray[np.float64], found: Sequence[Measured]
 ) -> Difference | None:
-    if method == OURS or (method == RISE and metric not in PIXEL_CURVES):
+    if method == OURS or (method == RISE and Need.MANY_RUNS not in metric.needs):
         return None  # the one map of RISE is of fewer images than ours
-    difference = paired_difference(_over_classes(OURS, metric, found), values)
+    difference = paired_difference(_over_classes(OURS, metric.name, found), values)
     if difference is None:
         return None
     return Difference(mean=difference.mean, low=difference.low, high=difference.high)

@@ -13,8 +13,11 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from exporter.errors import DatasetError
+from exporter.evaluate.metrics.catalog import metric_named
+from exporter.evaluate.trial.metric import Metric
 
 FORMAT: Literal["protohead-evaluation/1"] = "protohead-evaluation/1"
+_AGAIN = "It may be of another version: run `protohead evaluate` again."
 
 
 class _Record(BaseModel):
@@ -55,6 +58,17 @@ class MetricRecord(_Record):
     meaning: str
     source: str
 
+    @classmethod
+    def of(cls, metric: Metric) -> Self:
+        """What the record keeps of a metric."""
+        return cls(
+            name=metric.name,
+            title=metric.title,
+            better=metric.better,
+            meaning=metric.meaning,
+            source=metric.source,
+        )
+
 
 class Evaluation(_Record):
     """``evaluation.json``.
@@ -62,15 +76,15 @@ class Evaluation(_Record):
     Attributes:
         artifact: sha256 of the artifact's manifest.
         source: File name of the classifier.
-        prototypes: k.
-        classes: Labels of the classes measured.
-        images: Images measured.
-        skipped: Images that could not be decoded, or that lack annotations.
-        parts: Names of the annotated parts.
-        seeds: Draws of the noise.
+        prototypes: How many each class has, k.
+        classes: The labels of the classes measured.
+        images: How many images were measured.
+        skipped: How many images could not be decoded, or lack annotations.
+        parts: The names of the annotated parts.
+        seeds: How many draws of the noise.
         metrics: Every metric that was measured.
         methods: Every method, the artifact's own first.
-        figures: By method, then metric.
+        figures: The figures by method, then metric.
         notes: What could not be measured, and why.
     """
 
@@ -129,11 +143,15 @@ def _require_classes(where: str, figure: Figure, count: int) -> None:
 def read_evaluation(path: Path) -> Evaluation:
     """Read ``evaluation.json``.
 
+    Returns:
+        The record, of metrics that this version knows.
+
     Raises:
-        DatasetError: Not the record of an evaluation.
+        DatasetError: It is not the record of an evaluation, or it holds a metric that this version
+            does not know or that points the other way here.
     """
     try:
-        return Evaluation.model_validate_json(path.read_bytes())
+        evaluation = Evaluation.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the evaluation: {error.strerror}.") from error
     except ValidationError as error:
@@ -144,3 +162,18 @@ def read_evaluation(path: Path) -> Evaluation:
             f"{path}: {where}: {what}. Expected what `protohead evaluate` writes as "
             "evaluation.json."
         ) from error
+    for record in evaluation.metrics:
+        _require_known(path, record)
+    return evaluation
+
+
+def _require_known(path: Path, record: MetricRecord) -> None:
+    try:
+        known = metric_named(record.name)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error} {_AGAIN}") from error
+    if known.better != record.better:
+        raise DatasetError(
+            f"{path}: expected {known.better} to be better for {known.name!r}, as in this version, "
+            f"got {record.better}. {_AGAIN}"
+        )

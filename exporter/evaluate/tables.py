@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.evaluate.baselines.methods import OURS
-from exporter.evaluate.metrics.catalog import BY_NAME
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Evaluation, Figure
 
 DASH = "·"
@@ -43,9 +43,8 @@ def _summary(evaluation: Evaluation) -> str:
 def _figures(evaluation: Evaluation) -> str:
     lines = [_row(["metric", *evaluation.methods]), _row(["---"] * (len(evaluation.methods) + 1))]
     for metric in evaluation.metrics:
-        arrow = "↑" if metric.better == "higher" else "↓"
         cells = [_cell(evaluation.figures[m].get(metric.name)) for m in evaluation.methods]
-        lines.append(_row([f"{metric.title} {arrow}", *cells]))
+        lines.append(_row([f"{metric.title} {metric_named(metric.name).arrow}", *cells]))
     return "\n".join(lines)
 
 
@@ -83,11 +82,11 @@ def _difference(figure: Figure | None) -> str:
 
 
 def _meanings(evaluation: Evaluation) -> str:
-    lines = [_row(["metric", "what it says", "source"]), _row(["---"] * 3)]
-    for metric in evaluation.metrics:
-        known = BY_NAME.get(metric.name, metric)
-        lines.append(_row([known.title, known.meaning.replace("|", "\\|"), known.source]))
-    return "\n".join(lines)
+    metrics = [metric_named(metric.name) for metric in evaluation.metrics]
+    head = ["metric", "what it says", "what it cannot tell", "source"]
+    rows = [[m.title, m.meaning, m.blind, m.source] for m in metrics]
+    cells = [head, ["---"] * len(head), *rows]
+    return "\n".join(_row([cell.replace("|", "\\|") for cell in row]) for row in cells)
 
 
 def _row(cells: list[str]) -> str:

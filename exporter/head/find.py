@@ -18,15 +18,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
-from exporter.head.graph import (
-    attribute,
-    dimensions,
-    image_input,
-    refusal,
-    shown,
-    source,
-    with_shapes,
-)
+from exporter.graph.read import attribute, dimensions, refusal, shown, source, with_shapes
 from exporter.head.grid import Grid, find_grid
 from exporter.head.linear import RESHAPING, step_up
 from exporter.head.obstacles import why_not
@@ -58,7 +50,8 @@ class Head:
         layer_norm: The LayerNormalization between pooling and linear layer, if any.
         weight: Effective rows (c, d), float64.
         bias: Effective bias (c,), float64, logit units.
-        grid: (h, w) of the feature map if the graph fixes it.
+        grid: (h, w) of the feature map, positions row by row; None where the graph leaves the
+            number of positions open, because the image size is.
     """
 
     output: str
@@ -174,7 +167,7 @@ def _head(
         layer_norm=tail.layer_norm,
         weight=tail.weight,
         bias=np.broadcast_to(tail.bias, (classes,)).copy(),
-        grid=find_grid(pooling, _image_size(output.graph)),
+        grid=find_grid(pooling),
     )
 
 
@@ -199,13 +192,3 @@ def _require_float(value: ir.Value, what: str) -> None:
             f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
             "contributions cannot add up to a rounded logit. Export the model in float32."
         )
-
-
-def _image_size(graph: ir.Graph | None) -> Grid | None:
-    """Height and width of the image input in pixels, None if they are not static."""
-    found = None if graph is None else image_input(graph)
-    if found is None:
-        return None
-    value, axes = found
-    height, width = ((dimensions(value) or ())[axis] for axis in axes)
-    return None if height is None or width is None else (height, width)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.head.graph import attribute, constant, dimensions, operand, refusal, source, stored
+from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
 from exporter.head.normalisation import above_layer_norm, above_spelled_out
 from exporter.head.tail import Tail, require_linear, vector_length
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from exporter.head.graph import (
+from exporter.graph.read import (
     attribute,
     axes_of,
     constant,

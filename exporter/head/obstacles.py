@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from exporter.errors import HeadError
-from exporter.head.graph import dimensions, refusal, source
+from exporter.graph.read import dimensions, refusal, source
 from exporter.head.tail import Tail
 
 _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}

@@ -11,7 +11,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from exporter.head.graph import attribute, axes_of, dimensions, name_of, refusal, shown, source
+from exporter.graph.read import attribute, axes_of, dimensions, name_of, refusal, shown, source
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 # "NCL" is what a map becomes when it is flattened, or tokens when they are transposed, to be

@@ -22,7 +22,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.head.graph import dimensions, name_of, refusal, shown
+from exporter.graph.read import dimensions, name_of, refusal, shown
 
 
 @dataclass(frozen=True)

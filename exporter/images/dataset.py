@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from pathlib import Path
 from exporter.errors import DatasetError
 from exporter.text import as_text
 from serving.model.preprocess import SUFFIXES
+
+_logger = logging.getLogger(__name__)
 
 Labels = Sequence[str] | Mapping[int, str]
 """Every label in the order of the logits, or some labels by class index."""
@@ -130,8 +134,27 @@ def read_dataset(
 
 
 def find_images(folder: Path) -> tuple[Path, ...]:
-    """Every image at any depth below a folder, in the order of their names."""
-    return tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES))
+    """Every image at any depth below a folder, in the order of their names.
+
+    Links to folders are followed, each folder once. Hidden files and folders, such as
+    ``.ipynb_checkpoints``, are left out, and a warning counts their images.
+    """
+    found: list[Path] = []
+    hidden = 0
+    seen: set[str] = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        here = Path(where)
+        seen.add(os.path.realpath(where))
+        images = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
+        if any(part.startswith(".") for part in here.relative_to(folder).parts):
+            hidden += len(images)
+            continue
+        hidden += sum(name.startswith(".") for name in images)
+        found += [here / name for name in images if not name.startswith(".")]
+        folders[:] = [name for name in folders if os.path.realpath(here / name) not in seen]
+    if hidden:
+        _logger.warning("%s: %d hidden images are left out", folder, hidden)
+    return tuple(sorted(found))
 
 
 def _images(folder: Path, max_images: int, seed: str) -> tuple[Path, ...]:

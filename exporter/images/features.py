@@ -5,6 +5,8 @@ Symbols: n images, c classes, d channels, p = h*w positions of the feature map.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +29,9 @@ from serving.model.preprocess import decode, preprocess, to_tensor
 from serving.model.runtime import run
 
 _BATCH = 8
-Decoded = NDArray[np.float32] | ImageError
+_UNREADABLE = bytes(32)  # in place of the sha256 of a file that cannot be read
+Decoded = tuple[bytes, NDArray[np.float32] | ImageError]
+"""The sha256 of an image file, and its tensor or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class ClassFeatures:
         grid: (h, w) of the feature map.
         paths: The n images.
         skipped: Why each unusable image was left out.
+        sha256: Hash of all images, usable or not, as :func:`sha256_of_images` makes it.
     """
 
     maps: NDArray[np.float32]
@@ -48,11 +53,24 @@ class ClassFeatures:
     grid: tuple[int, int]
     paths: tuple[Path, ...]
     skipped: tuple[str, ...]
+    sha256: str
 
     def activations(self, prototypes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The heatmaps of prototypes (k, d): (n, k, h, w), logit units (equation 8)."""
         maps = self.maps @ prototypes.T  # (n, p, k)
         return maps.transpose(0, 2, 1).reshape(len(maps), len(prototypes), *self.grid)
+
+
+def sha256_of_images(paths: tuple[Path, ...]) -> str:
+    """The sha256, in hexadecimal, of the sha256 of each image's bytes, one after another."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError:
+            digest.update(_UNREADABLE)
+    return digest.hexdigest()
 
 
 class FeatureReader:
@@ -68,11 +86,14 @@ class FeatureReader:
         threads: Threads for decoding and inside the network; 0 takes all cores.
 
     Attributes:
-        grid: (h, w) of the feature map.
+        grid: (h, w) of the feature map, as the graph says. Of a map (b, d, h, w) or (b, h, w, d)
+            whose size the graph does not tell, that of the map which the network gives.
 
     Raises:
         RuntimeSetupError: onnxruntime cannot load the graph.
         InferenceError: The network cannot run on images of the preprocessing's size.
+        SourceError: The network gives another grid than the graph says, or tokens whose number
+            the graph does not fix.
     """
 
     def __init__(
@@ -119,7 +140,11 @@ class FeatureReader:
         skipped: list[str] = []
         maps: NDArray[np.float32] | None = None
         logits: list[NDArray[np.float32]] = []
-        for chunk, decoded in self._decoded(paths):
+        digest = hashlib.sha256()
+        for chunk, read in self._decoded(paths):
+            decoded = [tensor for _, tensor in read]
+            for content_hash, _ in read:
+                digest.update(content_hash)
             usable = [tensor for tensor in decoded if not isinstance(tensor, ImageError)]
             skipped += [str(tensor) for tensor in decoded if isinstance(tensor, ImageError)]
             if usable:
@@ -140,6 +165,7 @@ class FeatureReader:
             grid=self.grid,
             paths=tuple(kept),
             skipped=tuple(skipped),
+            sha256=digest.hexdigest(),
         )
 
     def _decoded(self, paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], list[Decoded]]]:
@@ -155,9 +181,15 @@ class FeatureReader:
 
     def _decode(self, path: Path) -> Decoded:
         try:
-            return preprocess(decode(path), self._preprocessing)
+            content = path.read_bytes()
+        except OSError as error:
+            reason = f"{path.name}: cannot be read: {error.strerror}."
+            return _UNREADABLE, ImageError(reason)
+        found = hashlib.sha256(content).digest()
+        try:
+            return found, preprocess(decode(content, name=path.name), self._preprocessing)
         except ImageError as error:
-            return error
+            return found, error
 
     def run(self, tensors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the network on input tensors.
@@ -194,47 +226,55 @@ class FeatureReader:
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "
                 "the preprocessing: a wrong scale makes activations overflow."
             )
-        rows, grid = self._rows(features)
+        rows, grid = feature_rows(features, self._head)
         return rows, logits, grid
 
-    def _rows(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[int, int]]:
-        """Feature map of any layout -> (n, p, d), and its grid."""
-        head = self._head
-        if head.layout == "NCHW":
-            n, d, h, w = features.shape
-            rows = features.reshape(n, d, h * w).transpose(0, 2, 1)
-        elif head.layout == "NHWC":
-            n, h, w, d = features.shape
-            rows = features.reshape(n, h * w, d)
-        else:
-            rows = features
-            h, w = token_grid(features.shape[1], self._preprocessing.size)
-        if head.layer_norm is not None:
-            variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
-            sigma = np.sqrt(variance + head.layer_norm.epsilon)
-            rows = (rows / sigma[:, None, None]).astype(np.float32)
-        return rows, (h, w)
 
-
-def token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The grid of a sequence of patch tokens, from the aspect ratio of the input.
+def feature_rows(
+    features: NDArray[np.float32], head: Head
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """A feature map as it leaves the network, position by position.
 
     Args:
-        tokens: Length of the sequence.
-        size: Height and width of the input, pixels.
+        features: (n, d, h, w), (n, h, w, d) or tokens (n, p, d), as ``head.layout`` says.
+        head: The head that averages it.
 
     Returns:
-        (h, w) with h * w = tokens, as close to the input's aspect ratio as the tokens allow.
+        Maps (n, p, d) as in :class:`ClassFeatures`, and their grid (h, w).
 
     Raises:
-        SourceError: The tokens do not fill a grid of the input's shape.
+        SourceError: They do not lie on the grid that the graph says, or are tokens and it says
+            none.
     """
-    height, width = size
-    h = max(1, round((tokens * height / width) ** 0.5))
-    if tokens % h or abs((tokens // h) / h - width / height) > 0.25 * width / height:
+    if head.layout == "NCHW":
+        n, d, *sizes = features.shape
+        rows = features.reshape(n, d, -1).transpose(0, 2, 1)
+    else:
+        n, *sizes, d = features.shape
+        rows = features.reshape(n, -1, d)
+    grid = _agreed(head, tuple(sizes))
+    if head.layer_norm is not None:
+        variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
+        sigma = np.sqrt(variance + head.layer_norm.epsilon)
+        rows = (rows / sigma[:, None, None]).astype(np.float32)
+    return rows, grid
+
+
+def _agreed(head: Head, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The grid of the graph, held against what the network gives: (h, w), or the tokens (p,)."""
+    if head.grid is None and len(sizes) == 2:
+        return sizes
+    if head.grid is None:
         raise SourceError(
-            f"expected patch tokens that fill a grid of the shape of the input ({height} x "
-            f"{width}), got {tokens} tokens. Tokens beside the patches (class token, registers) "
-            "must not be averaged in."
+            f"expected the graph to fix the number of tokens {head.feature!r}, because it alone "
+            f"tells their grid; it leaves it open, the network gives {sizes[0]}. Export the model "
+            "with a fixed image size, or run onnx.shape_inference on it."
         )
-    return h, tokens // h
+    if sizes not in (head.grid, (math.prod(head.grid),)):
+        found = " x ".join(str(size) for size in sizes)
+        raise SourceError(
+            f"expected the feature map {head.feature!r} on the grid that the graph says, "
+            f"{head.grid[0]} x {head.grid[1]}, the network gives {found}. The shapes stored in the "
+            "model are wrong: export it again, or delete its value_info."
+        )
+    return head.grid

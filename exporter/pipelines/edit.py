@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,17 +10,16 @@ from pathlib import Path
 from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import EditError, VerificationError
+from exporter.errors import EditError, OutputError, VerificationError
 from exporter.progress import Progress, silent
-from exporter.verify.run import verify
+from exporter.verification.run import verify
 from exporter.writing.atomic import writing
-from exporter.writing.staging import Staging, named
-from serving.artifact import Artifact, load_artifact
+from exporter.writing.work import WorkFolder, named
+from serving.artifact import MANIFEST, Artifact, load_artifact, read_manifest
 from serving.model.class_key import ClassKey
 from serving.model.predictor import Predictor
 
 _VERIFIED_IMAGES = 128
-_MARK = {"work": "edit"}  # in state.json: what a killed edit left is no loss
 
 
 def edit(
@@ -129,24 +126,19 @@ def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:
 @contextmanager
 def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
     """An empty folder beside ``out`` that becomes it, whole, if nothing goes wrong inside."""
-    part = out.with_name(out.name + ".part")
-    staging = Staging(out, _MARK, resume=_left_by_an_edit(part), overwrite=overwrite)
-    try:
-        with writing(out):
-            shutil.rmtree(staging.artifact)
-            staging.artifact.mkdir()
-            yield staging.artifact
-        staging.publish()
-    except BaseException:
-        replaced = part / "replaced"
-        if replaced.exists() and not out.exists():  # interrupted between the renames of publish
-            replaced.rename(out)
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-
-
-def _left_by_an_edit(part: Path) -> bool:
-    try:
-        return bool(json.loads((part / "state.json").read_bytes()) == _MARK)
-    except (OSError, ValueError):
-        return False
+    with WorkFolder(out, "edit", overwrite=overwrite) as work:
+        mark = work.mark()
+        if mark is not None and mark.get("work") != "edit":
+            raise OutputError(
+                f"{work.folder}: an interrupted export left finished classes here, which are left "
+                "alone. Resume that export, or choose another `out`."
+            )
+        try:
+            with writing(out):
+                work.remove_own()  # what a killed edit left is no loss
+                work.write_mark({})
+                yield work.artifact
+            work.publish(read_manifest(work.artifact / MANIFEST).all_files)
+        except BaseException:
+            work.discard()
+            raise

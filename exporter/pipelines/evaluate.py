@@ -32,14 +32,14 @@ from exporter.evaluate.baselines.methods import (
 from exporter.evaluate.config import EvaluationConfig
 from exporter.evaluate.figures import draw_metrics
 from exporter.evaluate.measure import Measured, measure_class
-from exporter.evaluate.measure_pixels import Probe
 from exporter.evaluate.metrics.catalog import METRICS
 from exporter.evaluate.metrics.robustness.randomisation import shuffle_weights
 from exporter.evaluate.over_classes import figures_over_classes
-from exporter.evaluate.results import Evaluation
-from exporter.evaluate.subject import Subject, open_subject
+from exporter.evaluate.results import Evaluation, MetricRecord
 from exporter.evaluate.tables import to_markdown
-from exporter.evaluate.trial import Conditions, run_trial
+from exporter.evaluate.trial.run import Conditions, run_trial
+from exporter.evaluate.trial.runs import Probe
+from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import FeatureReader
 from exporter.progress import Progress, silent
@@ -71,6 +71,8 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evalua
     truth = None if config.parts is None else read_truth(config.parts)
     data = _dataset(config.data, subject, config)
     if annotations is not None:
+        for note in annotations.notes:
+            _logger.warning("%s: %s", annotations.source, note)
         annotations.require_one_image_each(path for e in data.classes for path in e.paths)
     training = None if config.train is None else _dataset(config.train, subject, config)
     shuffled = shuffle_weights(subject.source.model, config.seed)
@@ -155,13 +157,14 @@ def _entries(subject: Subject, data: Dataset) -> list[ClassImages]:
 
 
 def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
-    entries = _entries(job.conditions.subject, data)
+    subject = job.conditions.subject
+    entries = _entries(subject, data)
     done, total = 0, sum(len(entry.paths) for entry in entries)
     probe = Probe(
-        subject=job.conditions.subject,
         reader=job.conditions.reader,
         random_reader=job.random_reader,
         network_images=job.config.network_images,
+        layout=subject.preprocessing.layout,
         seed=job.config.seed,
     )
     job.progress("evaluate", 0, total)
@@ -170,7 +173,7 @@ def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
         if trial is None:
             _logger.warning("%s: left out, no image can be measured", entry.label)
         else:
-            yield measure_class(trial, *_methods(job, entry), probe)
+            yield measure_class(trial, subject, *_methods(job, entry), probe)
         done += len(entry.paths)
         job.progress("evaluate", done, total)
 
@@ -251,7 +254,7 @@ def _evaluation(job: _Job, data: Dataset, found: list[Measured]) -> Evaluation:
         skipped=data.image_count - images,
         parts=() if annotations is None else annotations.parts,
         seeds=config.seeds,
-        metrics=tuple(metric for metric in METRICS if metric.name in present),
+        metrics=tuple(MetricRecord.of(metric) for metric in METRICS if metric.name in present),
         methods=tuple(names),
         figures=figures,
         notes=tuple(_notes(job, data, found, present)),

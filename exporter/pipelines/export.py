@@ -27,13 +27,13 @@ from exporter.head.grid import warn_of_one_cell
 from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops
-from exporter.images.features import ClassFeatures, FeatureReader
+from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
 from exporter.source.presets import fitting_preprocessing
 from exporter.surgery import fix_input_size
-from exporter.verify.run import verify
+from exporter.verification.run import verify
 from exporter.writing.artifact import (
     ArtifactParts,
     add_verification,
@@ -41,7 +41,8 @@ from exporter.writing.artifact import (
     crop_file,
     write_artifact,
 )
-from exporter.writing.staging import Fingerprint, Staging
+from exporter.writing.staging import Staging
+from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact
 
 _VERIFIED_IMAGES = 128
@@ -91,21 +92,22 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         seed=config.seed,
     )
     rows = split_reference(head, config.reference, multilabel=config.multilabel)
-    staging = Staging(
+    with Staging(
         config.out,
         _fingerprint(config, source, preprocessing, dataset),
         resume=config.resume,
         overwrite=config.overwrite,
-    )
-    job = _Job(config, dataset, preprocessing, rows, staging, progress)
-    with staging.writing():
-        with FeatureReader(source, head, preprocessing, config.jobs) as reader:
-            _explain_classes(job, reader)
-        parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
-        write_artifact(staging, parts)
-        _verify(job, source)
-        staging.publish()
-    return load_artifact(staging.out)
+    ) as staging:
+        job = _Job(config, dataset, preprocessing, rows, staging, progress)
+        with staging.writing():
+            with FeatureReader(source, head, preprocessing, config.jobs) as reader:
+                _explain_classes(job, reader)
+            parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
+            manifest = write_artifact(staging, parts)
+            staging.keep_only(manifest.all_files)
+            _verify(job, source)
+            staging.publish(manifest.all_files)
+        return load_artifact(staging.out)
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,8 @@ def _fingerprint(
     config: ExportConfig, source: Source, preprocessing: Preprocessing, dataset: Dataset
 ) -> Fingerprint:
     """What decides the bytes of the result, so that ``resume`` continues only the same export."""
-    images = [
-        (dataset.image_id(path), path.stat().st_size)
-        for entry in dataset.classes
-        for path in entry.paths
-    ]
+    # What the images hold is kept with each class: a changed one has its class made again.
+    images = [dataset.image_id(path) for entry in dataset.classes for path in entry.paths]
     return {
         "model": source.sha256,
         "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
@@ -139,7 +138,7 @@ def _fingerprint(
 
 
 def _explain_classes(job: _Job, reader: FeatureReader) -> None:
-    finished = job.staging.finished()
+    finished = _still_valid(job)
     done = sum(len(entry.paths) for entry in job.dataset.classes if entry.index in finished)
 
     def advance(count: int) -> None:
@@ -156,6 +155,18 @@ def _explain_classes(job: _Job, reader: FeatureReader) -> None:
             # One BLAS thread: the number of cores must not change the result.
             with threadpool_limits(limits=1, user_api="blas"):
                 _explain_class(job, entry, features)
+
+
+def _still_valid(job: _Job) -> set[int]:
+    """The finished classes whose images are what they were."""
+    found = set()
+    for index, saved in job.staging.finished().items():
+        entry = job.dataset.classes[index]
+        if sha256_of_images(entry.paths) == saved.images:
+            found.add(index)
+        else:
+            _logger.warning("%s is made again: its images have changed since", entry.label)
+    return found
 
 
 def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> None:
@@ -178,7 +189,7 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         for number, found in enumerate(crops)
         for rank, crop in enumerate(found)
     }
-    job.staging.save(record, prototypes, files)
+    job.staging.save(record, prototypes, files, features.sha256)
 
 
 def _decompose(

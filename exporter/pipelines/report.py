@@ -81,6 +81,8 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
     data = _dataset(config, artifact)
     entries = _entries(config, predictor, data)
     if annotations is not None:
+        for note in annotations.notes:
+            _logger.warning("%s: %s", annotations.source, note)
         annotations.require_one_image_each(path for entry in entries for path in entry.paths)
     found = list(_reports(predictor, entries, config, annotations, truth, progress))
     if annotations is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import hits, visible
+from exporter.evaluate.arithmetic.localization import hits, visible
 from exporter.evaluate.metrics.truth.part_purity import part_mass
 from serving.drawing.peaks import Size
 

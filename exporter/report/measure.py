@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import visible
+from exporter.evaluate.arithmetic.localization import visible
 from exporter.evaluate.metrics.robustness.redundancy import heatmap_correlation
 from exporter.evaluate.metrics.sums.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.metrics.sums.completeness import completeness_residual

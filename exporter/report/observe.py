@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.evaluate.annotations import Annotations, PartTruth
-from exporter.evaluate.subject import Picture
+from exporter.evaluate.trial.subject import Picture
 from exporter.images.dataset import ClassImages
 from serving.errors import ImageError
 from serving.model.outputs import activate

@@ -33,8 +33,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise SourceError(
             f"{where}: expected a local folder with config.json and weights, found "
-            f"{'a file' if folder.is_file() else 'none'}. Nothing is downloaded here: run "
-            "hf download OWNER/NAME --local-dir FOLDER, or model.save_pretrained(FOLDER)."
+            f"{'a file' if folder.is_file() else 'none'}. Nothing is downloaded here: write one "
+            "with huggingface_hub.snapshot_download(NAME, local_dir=FOLDER), or with "
+            "model.save_pretrained(FOLDER)."
         )
     content = _json(folder / "config.json", where)
     if not isinstance(content, dict):

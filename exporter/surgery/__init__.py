@@ -8,11 +8,13 @@ from exporter.surgery.add_edit import add_edit
 from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
 from exporter.surgery.fix_input import fix_input_size
+from exporter.surgery.nodes import PREFIX
 from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
-from exporter.surgery.tap_features import tap_features
+from exporter.surgery.tap_features import tap_features, tap_logits
 
 __all__ = [
+    "PREFIX",
     "add_edit",
     "add_prototype_outputs",
     "add_steering",
@@ -20,4 +22,5 @@ __all__ = [
     "remove_edit",
     "remove_prototype_outputs",
     "tap_features",
+    "tap_logits",
 ]

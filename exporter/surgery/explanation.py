@@ -17,8 +17,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import SurgeryError
+from exporter.graph.read import dimensions
 from exporter.head import Head
-from exporter.head.graph import dimensions
 from exporter.surgery.nodes import NodeWriter, find_value
 
 _POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}

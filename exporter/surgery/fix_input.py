@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
-from exporter.head.graph import dimensions, image_input, shown
+from exporter.graph.read import dimensions, image_input, shown
 
 
 def fix_input_size(model: ir.Model, size: tuple[int, int]) -> bool:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import SurgeryError
-from exporter.head.graph import opset
+from exporter.graph.read import opset
 
 PREFIX = "protohead/"
 ADDED_OUTPUTS = "protohead/added_outputs"

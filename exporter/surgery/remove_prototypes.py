@@ -6,6 +6,7 @@ import json
 
 import onnx_ir as ir
 
+from exporter.errors import SurgeryError
 from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
 from exporter.surgery.remove_edit import remove_edit
 
@@ -23,20 +24,25 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
         Whether there was something to remove.
 
     Raises:
-        SurgeryError: An edit cannot be taken back, its note in the graph was changed.
+        SurgeryError: What was added, or a note of it in the graph, was changed.
     """
     while remove_edit(model):
         pass
     graph, notes = model.graph, model.metadata_props
     if ADDED_OUTPUTS not in notes:
         return False
-    added = set(json.loads(notes.pop(ADDED_OUTPUTS)))
-    annotated, *fields = json.loads(notes.pop(ANNOTATED, "[null]"))
-    for field in fields:
-        setattr(find_value(model, annotated), field, None)
-    graph.outputs[:] = [value for value in graph.outputs if value.name not in added]
-    nodes = [node for node in graph if (node.name or "").startswith(PREFIX)]
-    graph.remove(nodes, safe=True)
+    try:
+        added = set(json.loads(notes.pop(ADDED_OUTPUTS)))
+        annotated, *fields = json.loads(notes.pop(ANNOTATED, "[null]"))
+        for field in fields:
+            setattr(find_value(model, annotated), field, None)
+        graph.outputs[:] = [value for value in graph.outputs if value.name not in added]
+        nodes = [node for node in graph if (node.name or "").startswith(PREFIX)]
+        graph.remove(nodes, safe=True)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SurgeryError(
+            f"the explanation cannot be taken out of the graph again, it was changed: {error}"
+        ) from error
     for name in [name for name in graph.initializers if name.startswith(PREFIX)]:
         del graph.initializers[name]
     return True

@@ -28,3 +28,18 @@ def tap_features(model: ir.Model, head: Head) -> ir.Model:
     expose(tapped, find_value(tapped, head.feature), rank=len(head.layout))
     expose(tapped, find_value(tapped, head.logits), rank=2)
     return tapped
+
+
+def tap_logits(model: ir.Model, head: Head) -> ir.Model:
+    """Make the logits an output of the graph, for a classifier that gives probabilities only.
+
+    Args:
+        model: The classifier; it is not changed.
+        head: Its head, found in this graph.
+
+    Returns:
+        A copy with ``head.logits`` among its outputs; weights are shared.
+    """
+    tapped = model.clone()
+    expose(tapped, find_value(tapped, head.logits), rank=2)
+    return tapped

@@ -24,6 +24,7 @@ from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.source.onnx_file import Source
 from exporter.surgery import add_prototype_outputs, add_steering
+from exporter.writing.atomic import replace_files
 from exporter.writing.staging import Staging
 from serving.artifact import (
     EVIDENCE,
@@ -46,6 +47,7 @@ from serving.artifact import (
     SourceRecord,
     WholeClass,
     dump_manifest,
+    manifest_contents,
     sha256_of,
 )
 from serving.artifact.layout import image_shape
@@ -70,7 +72,7 @@ class ArtifactParts:
     config: ExportConfig
 
 
-def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
+def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     """Write every file of the artifact into the staging folder.
 
     Precondition: every class is finished. Postcondition: the folder loads as an artifact whose
@@ -80,28 +82,29 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
         staging: Where the finished classes and the evidence are.
         parts: The rest.
 
+    Returns:
+        The manifest.
+
     Raises:
         SurgeryError: The outputs cannot be added to this graph.
         DatasetError: Not one image can be decoded for the golden batch.
     """
     folder = staging.artifact
-    classes = [staging.read(entry.index) for entry in parts.dataset.classes]
-    prototypes = np.stack([found for _, found in classes])  # (c, k, d)
+    finished = staging.finished()
+    classes = [finished[entry.index].record for entry in parts.dataset.classes]
+    prototypes = np.stack([finished[entry.index].prototypes for entry in parts.dataset.classes])
     _write_graphs(folder, parts, prototypes)
     tensors = {
         "prototypes": prototypes,
-        "scale": _scales([record.scale for record, _ in classes], prototypes.shape[1]),
+        "scale": _scales([record.scale for record in classes], prototypes.shape[1]),
         "bias": parts.head.bias.astype(np.float32),
         "reference": parts.rows.reference,
     }
     # Not save_file, which makes a file that only its owner may read.
     (folder / PROTOTYPES).write_bytes(save(tensors))
     _write_golden(folder, parts)
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    )
+    crops = (crop.file for c in classes for p in c.prototypes for crop in p.evidence)
+    names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *crops])
     manifest = Manifest(
         source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
         input=InputRecord(
@@ -121,17 +124,22 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> None:
             max_images=parts.config.max_images,
             min_images=parts.config.min_images,
         ),
-        classes=tuple(record for record, _ in classes),
+        classes=tuple(classes),
         files={name: sha256_of(folder / name) for name in names},
     )
-    (folder / MANIFEST).write_bytes(dump_manifest(manifest))
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    contents = manifest_contents(dump_manifest(manifest))
+    replace_files({folder / name: content for name, content in contents.items()})
 
 
 def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
     """Record in the manifest what verification measured."""
-    path = folder / MANIFEST
-    manifest = Manifest.model_validate_json(path.read_bytes())
-    path.write_bytes(dump_manifest(manifest.model_copy(update={"verification": gates})))
+    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    _write_manifest(folder, manifest.model_copy(update={"verification": gates}))
 
 
 def _write_graphs(folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +47,17 @@ def writing(where: Path) -> Iterator[None]:
         raise refusal(error, where, f"Nothing appeared at {where}.") from error
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and sys.platform == "win32":
+        return  # folders cannot be opened there
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def replace_files(contents: Mapping[Path, bytes]) -> None:
     """Write files beside their places, then put each in its place by one rename.
 
@@ -60,8 +72,10 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, written in beside.items():
             written.write_bytes(contents[path])
+            sync(written)
         for path, written in beside.items():
             written.replace(path)
+            sync(path.parent)
     finally:
         for written in beside.values():
             with suppress(OSError):

@@ -1,176 +1,202 @@
-"""Where an export works until its artifact may appear: beside ``out``, then one rename.
+"""The classes of an export that are done, kept so that an interrupted export can be resumed.
 
-``OUT.part/state.json``   what is being exported, so that ``resume`` continues only the same
-``OUT.part/classes/``     the finished classes: prototypes and record
-``OUT.part/artifact/``    the artifact so far
+``OUT.part/classes/00012.npy``    the prototypes of class 12
+``OUT.part/classes/00012.saved``  its record, with the hashes of all that was kept of it
+
+A class counts as done when everything of it is there and hashes as it did; a damaged one is made
+again. What is saved is on the disk before it counts: a loss of power takes the class in hand, no
+other.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from exporter.errors import OutputError
-from exporter.text import as_text, is_text
-from exporter.writing.atomic import is_full, refusal, replace_files
-from serving.artifact import CLASS_RECORD, MANIFEST, ClassRecord
+from exporter.writing.atomic import replace_files, sync
+from exporter.writing.ownership import files_below, remove_files
+from exporter.writing.work import Fingerprint, WorkFolder
+from serving.artifact import CLASS_RECORD, ClassRecord, sha256_of
 
-Fingerprint = Mapping[str, object]
+_SAVED = re.compile(r"\d{5,}\.(npy|saved)(\.\d+\.tmp)?")
+_logger = logging.getLogger(__name__)
 
 
-class Staging:
+@dataclass(frozen=True)
+class Saved:
+    """A finished class, as it was kept.
+
+    Attributes:
+        record: Its record.
+        prototypes: (k, d) float32.
+        images: Hash of the images it was made of, as ``sha256_of_images`` of images/features.py
+            makes it.
+    """
+
+    record: ClassRecord
+    prototypes: NDArray[np.float32]
+    images: str
+
+
+class _DamagedError(Exception):
+    """What was kept of a class is not what was saved."""
+
+
+class Staging(WorkFolder):
     """The work folder of one export.
 
-    Postcondition of :meth:`publish`: ``out`` is the finished artifact and the work folder is
-    gone. Until then nothing at ``out`` has changed, and every class saved can be resumed.
-
     Args:
-        out: Where the artifact will appear; ``.`` is the folder of that path, as any other.
-        fingerprint: What decides the result, by name; JSON values.
+        out: Where the artifact will appear.
+        fingerprint: What decides the result beside the contents of images, by name; JSON values.
         resume: Continue the finished classes of an interrupted export.
         overwrite: Replace an artifact at ``out``, or the remains of an interrupted export.
 
-    Attributes:
-        out: Where the artifact will appear, by a path that stays right when it has.
-        artifact: The artifact so far.
-
     Raises:
-        OutputError: ``out`` is in the way, or the remains belong to another export.
+        OutputError: ``out`` is in the way, another process works on it, or the remains belong to
+            something else than this export.
     """
 
     def __init__(
         self, out: Path, fingerprint: Fingerprint, *, resume: bool, overwrite: bool
     ) -> None:
-        self.out = named(out)
-        self._folder = self.out.with_name(self.out.name + ".part")
-        self._classes = self._folder / "classes"
-        self.artifact = self._folder / "artifact"
-        self._replaced = self._folder / "replaced"
-        with self.writing():
-            if self._replaced.exists() and not self.out.exists():
-                # A kill between the two renames of publish: the older artifact goes back first.
-                self._replaced.rename(self.out)
-            self._check_out(overwrite)
-            if self._folder.exists():
-                self._take_over(fingerprint, resume, overwrite)
-            self._classes.mkdir(parents=True, exist_ok=True)
-            self.artifact.mkdir(exist_ok=True)
-            state = json.dumps(fingerprint, indent=1).encode()
-            replace_files({self._folder / "state.json": state})
+        super().__init__(out, "export", overwrite=overwrite)
+        self._classes = self._path("classes")
+        self._finished: dict[int, Saved] = {}
+        try:
+            with self.writing():
+                if (mark := self.mark()) is not None:
+                    self._take_over(mark, fingerprint, resume=resume, overwrite=overwrite)
+                self.write_mark(fingerprint)
+                self._classes.mkdir(exist_ok=True)
+        except BaseException:
+            self.close()
+            raise
 
-    def _check_out(self, overwrite: bool) -> None:
-        if not self.out.exists() and not self.out.is_symlink():
+    def _take_over(
+        self, mark: Mapping[str, object], fingerprint: Fingerprint, *, resume: bool, overwrite: bool
+    ) -> None:
+        if mark.get("work") != "export":  # what a killed edit left is no loss
+            self.remove_own()
             return
-        if not self.out.is_dir() or self.out.is_symlink():
-            raise OutputError(f"{self.out}: expected a new folder, a file or link is in the way.")
-        if not any(self.out.iterdir()):
-            return
-        if not (self.out / MANIFEST).is_file():
-            raise OutputError(
-                f"{self.out}: expected a new folder, this one holds other files than an "
-                "artifact's. Choose another `out`; nothing was changed."
-            )
-        if not overwrite:
-            raise OutputError(
-                f"{self.out}: an artifact is already here. Pass `overwrite` to replace it, or "
-                "choose another `out`."
-            )
-
-    def _take_over(self, fingerprint: Fingerprint, resume: bool, overwrite: bool) -> None:
         if not resume:
             if not overwrite:
                 raise OutputError(
-                    f"{self._folder}: an interrupted export left {len(self.finished())} finished "
+                    f"{self.folder}: an interrupted export left {len(self._indices())} finished "
                     "classes here. Pass `resume` to continue it, or `overwrite` to start anew."
                 )
-            shutil.rmtree(self._folder)
+            self.remove_own()
             return
-        try:
-            earlier = json.loads((self._folder / "state.json").read_bytes())
-        except (OSError, ValueError):
-            earlier = {}
+        self._require_same(mark.get("of"), fingerprint)
+        for index in self._indices():
+            try:
+                self._finished[index] = self._read(index)
+            except _DamagedError as error:
+                _logger.warning("class %d is made again: %s", index, error)
+
+    def _require_same(self, earlier: object, fingerprint: Fingerprint) -> None:
+        before = earlier if isinstance(earlier, dict) else {}
         current = json.loads(json.dumps(fingerprint))
-        changed = [key for key in current if current[key] != earlier.get(key)]
+        changed = [key for key in current if current[key] != before.get(key)]
         if changed:
             raise OutputError(
-                f"{self._folder}: cannot resume, this export differs from the interrupted one in "
+                f"{self.folder}: cannot resume, this export differs from the interrupted one in "
                 f"{', '.join(changed)}. Call it as before, or pass `overwrite` without `resume` "
                 "to start anew."
             )
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Turn the operating system's refusals into an :class:`OutputError`."""
-        try:
-            yield
-        except OSError as error:
-            kept = f"{self.out} is as it was before."
-            if is_full(error):
-                kept = f"{len(self.finished())} finished classes are kept."
-            raise refusal(error, self._folder, kept, "do the same with `resume`") from error
+    def kept(self) -> str:
+        """What survives when the disk is full, in a sentence."""
+        return f"{len(self._indices())} finished classes are kept."
 
-    def finished(self) -> frozenset[int]:
-        """Indices of the classes that are done."""
-        return frozenset(int(path.stem) for path in self._classes.glob("*.json"))
+    def finished(self) -> Mapping[int, Saved]:
+        """The classes that are done, by index."""
+        return self._finished
+
+    def _indices(self) -> list[int]:
+        found = self._path("classes").glob("*.saved")
+        return sorted(int(path.stem) for path in found if _SAVED.fullmatch(path.name))
 
     def save(
         self,
         record: ClassRecord,
         prototypes: NDArray[np.float32],
         crops: Mapping[str, bytes],
+        images: str,
     ) -> None:
-        """Keep a finished class; afterwards it survives an interruption.
+        """Keep a finished class; afterwards it survives an interruption, a loss of power too.
 
         Args:
             record: The class's record.
             prototypes: (k, d) float32.
             crops: Bytes of its evidence files by name below the artifact.
+            images: Hash of the images it was made of.
         """
+        buffer = io.BytesIO()
+        np.save(buffer, prototypes, allow_pickle=False)
+        array = buffer.getvalue()
         with self.writing():
             for name, content in crops.items():
                 path = self.artifact / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            stem = self._classes / f"{record.index:05d}"
-            np.save(stem.with_suffix(".npy"), prototypes, allow_pickle=False)
+                sync(path)
+            replace_files({self._array(record.index): array})
+            body = json.dumps(
+                {
+                    "record": record.model_dump(mode="json"),
+                    "images": images,
+                    "prototypes": hashlib.sha256(array).hexdigest(),
+                    "crops": {n: hashlib.sha256(c).hexdigest() for n, c in crops.items()},
+                }
+            ).encode()
             # Last and at once: its presence says that the class is whole.
-            replace_files({stem.with_suffix(".json"): record.model_dump_json().encode()})
+            digest = hashlib.sha256(body).hexdigest().encode()
+            replace_files({self._note(record.index): digest + b"\n" + body})
+        self._finished[record.index] = Saved(record, prototypes, images)
 
-    def read(self, index: int) -> tuple[ClassRecord, NDArray[np.float32]]:
-        """A finished class, as it was saved."""
-        stem = self._classes / f"{index:05d}"
-        record = CLASS_RECORD.validate_json(stem.with_suffix(".json").read_bytes())
-        return record, np.load(stem.with_suffix(".npy"), allow_pickle=False)
+    def _array(self, index: int) -> Path:
+        return self._path("classes") / f"{index:05d}.npy"
 
-    def publish(self) -> None:
-        """Let the artifact appear at ``out``, whole; an older one is kept until it has."""
-        with self.writing():
-            if self.out.exists():
-                self.out.rename(self._replaced)
-            try:
-                self.artifact.rename(self.out)
-            except OSError:
-                if self._replaced.exists():
-                    self._replaced.rename(self.out)
-                raise
-            shutil.rmtree(self._folder)
+    def _note(self, index: int) -> Path:
+        return self._path("classes") / f"{index:05d}.saved"
 
+    def _read(self, index: int) -> Saved:
+        """A class as it was saved.
 
-def named(out: Path) -> Path:
-    """The path itself if it ends in a name, else that of the same folder which does.
+        Raises:
+            _DamagedError: Something of it is gone or another.
+        """
+        try:
+            digest, _, body = self._note(index).read_bytes().partition(b"\n")
+            if hashlib.sha256(body).hexdigest().encode() != digest:
+                raise _DamagedError("its record has changed on the disk")
+            content = json.loads(body)
+            array = self._array(index).read_bytes()
+            if hashlib.sha256(array).hexdigest() != content["prototypes"]:
+                raise _DamagedError("its prototypes have changed on the disk")
+            for name, expected in content["crops"].items():
+                if sha256_of(self.artifact / name) != expected:
+                    raise _DamagedError(f"{name} has changed on the disk")
+            record = CLASS_RECORD.validate_python(content["record"], strict=False)
+            prototypes = np.load(io.BytesIO(array), allow_pickle=False)
+            return Saved(record, prototypes, str(content["images"]))
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            raise _DamagedError(f"what was kept of it cannot be read: {error}") from error
 
-    Raises:
-        OutputError: The folder has no name, as the root, or one that onnxruntime cannot open.
-    """
-    if not is_text(str(out.absolute())):
-        raise OutputError(f"{as_text(str(out))}: expected a path in UTF-8. Choose another `out`.")
-    found = out if out.name not in ("", "..") else out.resolve()
-    if not found.name:
-        raise OutputError(f"{found}: expected a folder with a name. Choose another `out`.")
-    return found
+    def remove_own(self) -> None:
+        """Remove what this export has made so far, but for mark and lock."""
+        super().remove_own()
+        folder = self._path("classes")
+        if folder.exists():
+            remove_files(folder, [name for name in files_below(folder) if _SAVED.fullmatch(name)])

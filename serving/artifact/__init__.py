@@ -2,6 +2,7 @@
 
 ===================== =============================================================
 ``manifest.json``     the contract, :class:`Manifest`
+``manifest.sha256``   its hash, as ``sha256sum`` writes it
 ``model.onnx``        the source model with the prototype outputs beside its own
 ``steerable.onnx``    the same with two more required inputs, mask and classes
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
@@ -31,6 +32,7 @@ from serving.artifact.files import (
     FORMAT,
     GOLDEN,
     MANIFEST,
+    MANIFEST_HASH,
     MODEL,
     PARENTS,
     PROTOTYPES,
@@ -41,6 +43,7 @@ from serving.artifact.folder import (
     Artifact,
     dump_manifest,
     load_artifact,
+    manifest_contents,
     read_manifest,
     sha256_of,
 )
@@ -62,6 +65,7 @@ __all__ = [
     "FORMAT",
     "GOLDEN",
     "MANIFEST",
+    "MANIFEST_HASH",
     "MODEL",
     "PARENTS",
     "PROTOTYPES",
@@ -82,6 +86,7 @@ __all__ = [
     "WholeClass",
     "dump_manifest",
     "load_artifact",
+    "manifest_contents",
     "parent_file",
     "read_manifest",
     "sha256_of",

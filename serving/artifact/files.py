@@ -6,6 +6,7 @@ from typing import Literal
 
 FORMAT: Literal["protohead/1"] = "protohead/1"
 MANIFEST = "manifest.json"
+MANIFEST_HASH = "manifest.sha256"
 MODEL = "model.onnx"
 STEERABLE = "steerable.onnx"
 PROTOTYPES = "prototypes.safetensors"

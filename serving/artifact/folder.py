@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from serving.artifact.files import FORMAT, MANIFEST
+from serving.artifact.files import FORMAT, MANIFEST, MANIFEST_HASH
 from serving.artifact.manifest import Manifest
 from serving.errors import IntegrityError, ManifestError
 
@@ -46,6 +46,7 @@ def load_artifact(folder: Path) -> Artifact:
         IntegrityError: A file is missing, changed, or a link out of the folder.
     """
     manifest = read_manifest(folder / MANIFEST)
+    _require_hash(folder)
     root = folder.resolve()
     for name, expected in manifest.files.items():
         path = root / name
@@ -62,6 +63,31 @@ def load_artifact(folder: Path) -> Artifact:
                 f"got {found[:12]}…. Export again, or copy the artifact again."
             )
     return Artifact(folder=root, manifest=manifest)
+
+
+def _require_hash(folder: Path) -> None:
+    """Refuse a manifest that is not the one that was written.
+
+    An artifact from before 0.3 has no hash of its manifest, and none to be held to.
+    """
+    try:
+        expected = (folder / MANIFEST_HASH).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            f"{folder}: expected the hash of the manifest in {MANIFEST_HASH}; cannot read it: "
+            f"{error}. Copy the artifact again."
+        ) from error
+    if expected != _hash_line((folder / MANIFEST).read_bytes()):
+        raise IntegrityError(
+            f"{folder}: {MANIFEST} has changed: its sha256 is not that of {MANIFEST_HASH}. Export "
+            "again, or copy the artifact again."
+        )
+
+
+def _hash_line(manifest: bytes) -> str:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -91,6 +117,11 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(f"{path}: {where}: {first['msg']}.") from error
     except (ValueError, AttributeError, RecursionError) as error:
         raise ManifestError(f"{path}: expected a JSON object: {error}.") from error
+
+
+def manifest_contents(manifest: bytes) -> dict[str, bytes]:
+    """The files that hold a manifest, given its bytes: itself and its hash, by name."""
+    return {MANIFEST: manifest, MANIFEST_HASH: _hash_line(manifest).encode()}
 
 
 def dump_manifest(manifest: Manifest) -> bytes:

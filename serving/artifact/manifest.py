@@ -16,7 +16,14 @@ from pydantic import (
 
 from serving.artifact.classes import ClassRecord
 from serving.artifact.edits import EditRecord, PrototypeKey
-from serving.artifact.files import FORMAT, GOLDEN, MANIFEST, REQUIRED, parent_file
+from serving.artifact.files import (
+    FORMAT,
+    GOLDEN,
+    MANIFEST,
+    MANIFEST_HASH,
+    REQUIRED,
+    parent_file,
+)
 from serving.artifact.layout import Layout
 from serving.artifact.preprocessing import Preprocessing
 from serving.artifact.values import FileName, Record, Sha256
@@ -129,6 +136,11 @@ class Manifest(Record):
             last = max((i for c in changes for i in (c.label, c.before, c.after)), default=0)
             if last >= len(self.classes):
                 raise ValueError(f"edit {number}: no class {last} that its effect could name")
+
+    @property
+    def all_files(self) -> frozenset[str]:
+        """Every file of the artifact, the manifest and its hash among them."""
+        return frozenset([MANIFEST, MANIFEST_HASH, *self.files])
 
     @property
     def labels(self) -> tuple[str, ...]:

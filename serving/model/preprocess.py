@@ -101,12 +101,17 @@ def served_format(content: bytes) -> str | None:
 
 
 def decode(
-    source: bytes | Path, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+    source: bytes | Path,
+    *,
+    name: str = "",
+    max_pixels: int = MAX_PIXELS,
+    formats: tuple[str, ...] = FORMATS,
 ) -> Image.Image:
     """Decode an image to upright RGB.
 
     Args:
         source: The file's bytes, or its path. The first frame of an animation is used.
+        name: What errors call it; by default the file's name, or the number of bytes.
         max_pixels: Width times height above which the image is refused undecoded.
         formats: Those that are decoded, by Pillow's names in any case.
 
@@ -116,7 +121,7 @@ def decode(
     Raises:
         ImageError: Not an image of a known format, damaged, or too large.
     """
-    name = source.name if isinstance(source, Path) else f"{len(source)} bytes"
+    name = name or (source.name if isinstance(source, Path) else f"{len(source)} bytes")
     try:
         return _decode(source, name, max_pixels, formats)
     except ImageError:

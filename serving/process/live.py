@@ -151,8 +151,8 @@ class Live:
         except Exception:
             _log.exception("refused, the old model goes on")
             return False
-        _log.warning("now serving %s, artifact %s", served.name, served.sha256[:12])
         self.current = served
+        _log.warning("now serving %s, artifact %s", served.name, served.sha256[:12])
         return True
 
     def watch(self, stop: threading.Event) -> None:

@@ -21,9 +21,8 @@ from serving.answers.problems import ProblemError, as_problem, kind_of
 from serving.errors import ImageError, RequestError
 from serving.process import metrics
 from serving.process.logs import flush_access
-from serving.web import openapi, routes_answers, routes_model
+from serving.web import kserve, oip, openapi, routes_answers, routes_model
 from serving.web.host import Host
-from serving.web.protocols import kserve, oip
 
 PAGE = Path(__file__).parents[1] / "page"
 _DESCRIPTION = (

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))  # benchmarks is run from the root, not installed
 from benchmarks.cross_validation import METRICS, cross_validate, main, trials
 from benchmarks.paper.measure import measure
 from benchmarks.paper.methods import own
-from exporter.evaluate.subject import open_subject
+from exporter.evaluate.trial.subject import open_subject
 
 
 @pytest.fixture(scope="module")

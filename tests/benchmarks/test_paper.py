@@ -16,8 +16,8 @@ from benchmarks.paper.markdown import difference, replace_sections, spread, tabl
 from benchmarks.paper.methods import initial
 from benchmarks.paper.scores import Scores
 from benchmarks.paper.table4 import best_classes
-from exporter.evaluate.statistics import Difference, Spread
-from exporter.evaluate.subject import open_subject
+from exporter.evaluate.arithmetic.statistics import Difference, Spread
+from exporter.evaluate.trial.subject import open_subject
 
 
 def scores(values, method="ours", seeds=2):

@@ -102,9 +102,13 @@ def test_the_whole_road_keeps_every_promise(
         jobs=2,
     )
     artifact = run_export(config)  # raises when a gate fails
-    assert [gate.state for gate in artifact.manifest.verification] == ["passed"] * 10
-    states = [record.state for record in artifact.manifest.classes]
-    assert states == ["decomposed"] * 2 + ["whole"] * (CLASSES - 2)
+    states = {gate.name: gate.state for gate in artifact.manifest.verification}
+    # Random weights: where each of the 2 x 2 cells sees the whole picture, no place is its own.
+    unasked = {"mobilenet_v1", "mobilenet_v2", "efficientnet", "pvt_v2"}
+    assert states.pop("grid") == ("skipped" if architecture.name in unasked else "passed")
+    assert list(states.values()) == ["passed"] * 10
+    classes = [record.state for record in artifact.manifest.classes]
+    assert classes == ["decomposed"] * 2 + ["whole"] * (CLASSES - 2)
 
 
 @pytest.mark.parametrize("architecture", REFUSED, ids=name)

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from manifests import write_manifest
 from playwright.sync_api import Page, expect
 
 from serving.artifact import Artifact
 
-SECONDS = 20  # that a busy machine may take for what a person sees at once
+SECONDS = 60  # that a busy machine may take for what a person sees at once
 expect.set_options(timeout=SECONDS * 1000)
 DECODED = "image => image.decode()"  # fails where there is no picture
 
@@ -31,5 +32,5 @@ def relabel(source: Artifact, folder: Path, labels: Sequence[str]) -> Path:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     for record, label in zip(manifest["classes"], labels, strict=True):
         record["label"] = label
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder

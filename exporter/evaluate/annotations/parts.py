@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from exporter.errors import DatasetError
 from exporter.evaluate.annotations.matching import Names
-from exporter.evaluate.annotations.place import Place
+from exporter.evaluate.annotations.place import BORDER, Place
 
 Size = tuple[int, int]
 """(width, height) of an image, pixels."""
@@ -33,7 +33,7 @@ class ImageParts:
     Attributes:
         points: (q, 2) float64, x and y in pixels of the annotated image; NaN where not visible.
         places: Where each part was read, for errors; empty if the points were checked on reading.
-        box: Of the object, where annotations have one. An image of its size is cropped to it.
+        box: The object's, where annotations have one. An image of its size is cropped to it.
         size: (width, height) of the annotated image, where the annotations say it.
     """
 
@@ -52,12 +52,15 @@ class Annotations:
         parts: Names of the q parts.
         images: Name of an image, as the source gives it -> its parts.
         others: Names of images that the source lists without parts.
+        notes: What a person should know of how it was read, a line each: what was left out, with
+            counts, and what was taken in one of several ways.
     """
 
     source: Path
     parts: tuple[str, ...]
     images: Mapping[str, ImageParts]
     others: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def match(self, path: Path) -> str | None:
         """The name under which an image is annotated, from the end of its path; None for none."""
@@ -90,7 +93,8 @@ class Annotations:
 
         Returns:
             (q, 2) float64, x and y in pixels of this image, NaN where not visible: parts outside a
-            crop are not. None where the image has no annotation.
+            crop are not. Points less than `BORDER` outside a whole image were rounded, and are
+            moved to its border. None where the image has no annotation.
 
         Raises:
             DatasetError: The annotations were made for an image of another size.
@@ -100,13 +104,14 @@ class Annotations:
             return None
         image = self.images[name]
         corner = self._crop_corner(path, name, size)
-        points = image.points.copy() if corner is None else image.points - corner
-        outside = ((points < 0) | (points > size)).any(axis=1)  # NaN compares false
         if corner is not None:
-            points[outside] = np.nan
-        elif outside.any():
-            raise self._outside(path, image, int(outside.argmax()), size)
-        return points
+            points = image.points - corner
+            points[((points < 0) | (points > size)).any(axis=1)] = np.nan
+            return points
+        far = np.abs(image.points - np.clip(image.points, 0, size)) >= BORDER  # false for NaN
+        if far.any():
+            raise self._outside(path, image, int(far.any(axis=1).argmax()), size)
+        return np.clip(image.points, 0, size)
 
     @cached_property
     def _names(self) -> Names:

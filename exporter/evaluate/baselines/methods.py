@@ -65,6 +65,27 @@ class Method:
         return found.transpose(0, 2, 1).reshape(len(maps), self.k, *grid)
 
 
+@dataclass(frozen=True)
+class ClassMap:
+    """One map of the class, of a baseline that says where and has no prototypes.
+
+    Attributes:
+        name: Its name in tables.
+        evidence: (n, h, w), 0 or more; what the metrics of heatmaps see.
+        ranking: (n, h, w), which orders the pixels.
+    """
+
+    name: str
+    evidence: Floats
+    ranking: Floats
+    prototypes: None = None
+    row: None = None
+
+    def heatmaps(self, maps: Floats, grid: tuple[int, int]) -> Floats:  # noqa: ARG002
+        """The evidence as one heatmap, (n, 1, h, w), whatever the feature maps."""
+        return self.evidence[:, None]
+
+
 def ours(prototypes: Floats) -> Method:
     """The artifact's prototypes (k, d) of one class."""
     values = prototypes.astype(np.float64)
@@ -84,7 +105,7 @@ def baselines(
         names: Which.
         row: v, (d,) float64, the whole head row: the baselines know no reference.
         k: Prototypes.
-        seed: Of the random directions and of NMF.
+        seed: Where the random directions and NMF start.
         training: (n, p, d), the features of training images; None leaves those out that need
             them, and so do too few images.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.metrics.sums.insertion_deletion import (
+from exporter.evaluate.arithmetic.pixels import (
     LogitsOf,
     class_probability,
     over_channels,
@@ -49,9 +49,9 @@ def rise(
         class_id: The class.
         masks: How many, 1 or more; the paper takes 4000 to 8000.
         keep: Probability that a cell of a mask is kept, above 0.
-        seed: Of the masks; they do not depend on the batch.
+        seed: Decides the masks, whatever the batch.
         batch: Masks that are run at once.
-        layout: Of the tensors.
+        layout: Where the tensors have their channels.
 
     Returns:
         (n, H, W) float32, 0 or more.

@@ -1,202 +1,84 @@
-"""The metrics by name: what each says, which way is better, where it comes from."""
+"""Every metric, collected from the files that declare them.
+
+A file of a group declares its metrics as ``METRICS``; nothing else lists them. They come in the
+order of the groups, then of the files as the group's ``ORDER`` has it, then as declared. A file
+that ``ORDER`` does not name comes after those, by its name.
+"""
 
 from __future__ import annotations
 
-from exporter.evaluate.results import MetricRecord
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from types import ModuleType
 
-_PARTS = "Huang et al., ICCV 2023"
-_ZHU = "Zhu et al., CVPR 2025"
-_TRUTH = "after Hesse et al., ICCV 2023 (FunnyBirds)"
-_PURITY = "ours, after Nauta et al., CVPR 2023 (PIP-Net)"
-_SHAPE = "ours, with the threshold of Zhu et al., CVPR 2025"
-_PAPER = "Tan, Zhou and Chen, ICML 2024"
+from exporter.errors import DatasetError
+from exporter.evaluate.metrics import pointing, robustness, sums, truth
+from exporter.evaluate.trial.metric import Metric
 
-METRICS: tuple[MetricRecord, ...] = tuple(
-    MetricRecord(name=name, title=title, better=better, meaning=meaning, source=source)
-    for name, title, better, meaning, source in (
-        (
-            "consistency",
-            "Consistency",
-            "higher",
-            "share of prototypes that hit one part in 80 % of the images",
-            _PARTS,
-        ),
-        (
-            "distinct_parts",
-            "Distinct parts",
-            "higher",
-            "the same, each part counted once",
-            _ZHU,
-        ),
-        (
-            "stability",
-            "Stability",
-            "higher",
-            "share of equal hits under noise",
-            _PARTS,
-        ),
-        (
-            "distinctiveness",
-            "Distinctiveness",
-            "higher",
-            "1 - overlap of the boxes at the peaks",
-            _ZHU,
-        ),
-        (
-            "comprehensiveness",
-            "Comprehensiveness",
-            "higher",
-            "overlap of all heatmaps together with the foreground",
-            _ZHU,
-        ),
-        (
-            "part_purity",
-            "Part purity",
-            "higher",
-            "share of a heatmap's evidence that lies on its part",
-            _PURITY,
-        ),
-        (
-            "part_iou",
-            "Part IoU",
-            "higher",
-            "overlap of a heatmap with its part",
-            _SHAPE,
-        ),
-        (
-            "deletion_rank",
-            "Part deletion, rank",
-            "higher",
-            "rank correlation of a part's evidence with the drop of the logit without it",
-            _TRUTH,
-        ),
-        (
-            "deletion_share",
-            "Part deletion, share",
-            "higher",
-            "share of the change without a part that its own prototype takes",
-            _TRUTH,
-        ),
-        (
-            "background_independence",
-            "Background independence",
-            "higher",
-            "1 - change of the contributions before another backdrop",
-            _TRUTH,
-        ),
-        (
-            "background_evidence",
-            "Evidence on background",
-            "lower",
-            "share of the evidence that lies off the object",
-            _TRUTH,
-        ),
-        (
-            "prototype_deletion",
-            "Prototype deletion",
-            "lower",
-            "area under the probability as prototypes are muted, largest first",
-            "after Petsiuk et al., BMVC 2018 (RISE)",
-        ),
-        (
-            "prototype_insertion",
-            "Prototype insertion",
-            "higher",
-            "the same, from none to all",
-            "after Petsiuk et al., BMVC 2018 (RISE)",
-        ),
-        (
-            "pixel_deletion",
-            "Pixel deletion",
-            "lower",
-            "area under the probability as the hottest pixels turn grey",
-            "Petsiuk et al., BMVC 2018 (RISE)",
-        ),
-        (
-            "pixel_insertion",
-            "Pixel insertion",
-            "higher",
-            "area under the probability as the hottest pixels are put into a blurred image",
-            "Petsiuk et al., BMVC 2018 (RISE)",
-        ),
-        (
-            "completeness",
-            "Completeness residual",
-            "lower",
-            "|sum of contributions + bias + common - logit|, of the largest logit",
-            f"{_PAPER}, eq. 8",
-        ),
-        (
-            "axioms",
-            "Axioms",
-            "lower",
-            "largest violation of the paper's four, of the largest logit",
-            f"{_PAPER}, Table 1; Sundararajan et al., ICML 2017",
-        ),
-        (
-            "negative_share",
-            "Negative evidence",
-            "lower",
-            "share of the contributions that count against the class",
-            _PAPER,
-        ),
-        (
-            "norm_sum",
-            "Sum of norms",
-            "lower",
-            "sum of the prototypes' norms over the norm of their sum; 1 is no cancellation",
-            "docs/method.md",
-        ),
-        (
-            "cosine",
-            "Redundancy, prototypes",
-            "lower",
-            "mean |cosine| of two prototypes of a class",
-            "docs/evaluation.md",
-        ),
-        (
-            "correlation",
-            "Redundancy, heatmaps",
-            "lower",
-            "mean correlation of two heatmaps of an image",
-            "docs/evaluation.md",
-        ),
-        (
-            "mirror",
-            "Mirroring",
-            "higher",
-            "correlation of the heatmaps of the mirrored image, mirrored back",
-            "docs/evaluation.md",
-        ),
-        (
-            "shift",
-            "Shifting",
-            "higher",
-            "correlation of the heatmaps after a shift by one cell, shifted back",
-            "docs/evaluation.md",
-        ),
-        (
-            "randomisation",
-            "Randomised network",
-            "lower",
-            "rank correlation of the heatmaps with those of a network of shuffled weights",
-            "Adebayo et al., NeurIPS 2018",
-        ),
-        (
-            "seed_overlap",
-            "Agreement of seeds",
-            "higher",
-            "correlation of matched heatmaps of prototypes found with another seed",
-            "docs/evaluation.md",
-        ),
-        (
-            "seed_place",
-            "Same place with another seed",
-            "higher",
-            "share of matched heatmaps whose boxes at the peaks overlap by half",
-            "docs/evaluation.md",
-        ),
-    )
-)
+GROUPS: tuple[ModuleType, ...] = (pointing, truth, sums, robustness)
+"""The questions that metrics ask, a folder each."""
 
-BY_NAME = {metric.name: metric for metric in METRICS}
+
+def group_metrics(group: ModuleType) -> tuple[Metric, ...]:
+    """The metrics that the files of a group declare.
+
+    Raises:
+        ImportError: A file declares none.
+    """
+    return tuple(metric for module in _modules(group) for metric in _declared(module))
+
+
+def by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    """Metrics by name, in their order.
+
+    Raises:
+        ImportError: Two have the same name or the same title.
+    """
+    found: dict[str, Metric] = {}
+    for metric in metrics:
+        for other in found.values():
+            if metric.name == other.name or metric.title == other.title:
+                raise ImportError(
+                    f"expected names and titles of one metric each, got {metric.name!r} "
+                    f"({metric.title}) beside {other.name!r} ({other.title}). Rename one."
+                )
+        found[metric.name] = metric
+    return found
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of a name.
+
+    Raises:
+        DatasetError: There is none of that name, as in the record of another version.
+    """
+    if name not in _BY_NAME:
+        raise DatasetError(
+            f"expected a metric that this version knows, got {name!r}. It knows "
+            f"{', '.join(_BY_NAME)}."
+        )
+    return _BY_NAME[name]
+
+
+def _modules(group: ModuleType) -> Iterator[ModuleType]:
+    first: tuple[str, ...] = group.ORDER
+    others = sorted({found.name for found in pkgutil.iter_modules(group.__path__)} - set(first))
+    for name in (*first, *others):
+        yield importlib.import_module(f"{group.__name__}.{name}")
+
+
+def _declared(module: ModuleType) -> tuple[Metric, ...]:
+    declared: tuple[Metric, ...] = getattr(module, "METRICS", ())
+    if not declared:
+        raise ImportError(
+            f"{module.__name__}: expected METRICS, a tuple of the metrics of this file, found "
+            "none. Declare them, or move what is no metric out of the folder."
+        )
+    return declared
+
+
+METRICS: tuple[Metric, ...] = tuple(metric for group in GROUPS for metric in group_metrics(group))
+"""Every metric, in the order in which they are measured and read."""
+
+_BY_NAME = by_name(METRICS)

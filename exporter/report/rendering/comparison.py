@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exporter.evaluate.arithmetic.statistics import mean_interval
 from exporter.evaluate.baselines.methods import OURS
-from exporter.evaluate.metrics.catalog import BY_NAME
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
-from exporter.evaluate.statistics import mean_interval
 from exporter.evaluate.tables import number
+from exporter.evaluate.trial.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Panel:
         last: The number at the right end.
     """
 
-    metric: MetricRecord
+    metric: Metric
     marks: tuple[Mark, ...]
     first: str
     last: str
@@ -75,7 +76,7 @@ class Cell:
 class Row:
     """A row of the table: a metric and its cell of each method, None where undefined."""
 
-    metric: MetricRecord
+    metric: Metric
     cells: tuple[Cell | None, ...]
 
 
@@ -88,7 +89,7 @@ def rows(evaluation: Evaluation) -> tuple[Row, ...]:
     """The table."""
     return tuple(
         Row(
-            BY_NAME.get(metric.name, metric),
+            metric_named(metric.name),
             tuple(
                 _cell(evaluation.figures[method].get(metric.name), metric)
                 for method in evaluation.methods
@@ -106,7 +107,7 @@ def _panel(evaluation: Evaluation, metric: MetricRecord) -> Panel:
     ]
     low, high = _range([(f.mean, *interval) for _, f, interval in found])
     return Panel(
-        metric=BY_NAME.get(metric.name, metric),
+        metric=metric_named(metric.name),
         marks=tuple(
             Mark(
                 method=method,

@@ -5,7 +5,8 @@ import pytest
 import tiny
 
 import exporter
-from exporter.editing.effect import Change, best_when_muted
+from exporter.editing.effect import Change, best_when_muted, sha256_of_images
+from exporter.images.dataset import read_dataset
 from serving.model.predictor import Predictor
 
 
@@ -59,3 +60,26 @@ def test_changes_are_counted_by_what_was_right():
     of_class = change.of_class(1)
     assert (of_class.images, of_class.recognised_before, of_class.recognised_after) == (2, 1, 1)
     assert (of_class.predicted_before, of_class.predicted_after) == (3, 1)
+
+
+def images_hash(root, files):
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    options = {"class_count": 2, "labels": ["a", "b"], "max_images": 10, "seed": 0}
+    return sha256_of_images(read_dataset(root, **options))
+
+
+def test_images_are_the_same_by_their_bytes_and_their_names_below_the_folder(tmp_path):
+    files = {"a/1.png": b"one", "b/2.png": b"two"}
+    found = images_hash(tmp_path / "here", files)
+    assert images_hash(tmp_path / "elsewhere", files) == found
+    others = [
+        {"a/1.png": b"one", "b/2.png": b"too"},
+        {"a/1.png": b"one", "b/3.png": b"two"},
+        {"a/2.png": b"one", "b/1.png": b"two"},
+        {"a/1.png": b"on", "b/2.png": b"etwo"},
+        {"a/1.png": b"one"},
+    ]
+    hashes = {images_hash(tmp_path / str(n), other) for n, other in enumerate(others)}
+    assert len(hashes - {found}) == len(others)

@@ -83,6 +83,14 @@ def test_pairs_at_other_places_do_not_overlap():
     assert found.correlation == pytest.approx((1 - 1 / 48) / 2)  # two dots on 49 cells: -1 / 48
 
 
+@pytest.mark.parametrize(("apart", "same"), [(23, 1), (24, 0)])
+def test_boxes_that_share_more_than_half_are_at_the_same_place(apart, same):
+    first, second = np.zeros((2, 1, 1, *SIZE))  # a grid as fine as the view
+    first[..., 100, 100] = second[..., 100, 100 + apart] = 1
+    # Boxes of 72 px that are 24 px apart share 48 of 96.
+    assert seed_overlap(first, second, SIZE).same_place == same
+
+
 def test_what_one_run_has_more_stays_unmatched(heatmaps):
     more = np.concatenate([-heatmaps[:, :1], heatmaps], axis=1)
     found = seed_overlap(heatmaps, more, SIZE)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from exporter.evaluate.localization import boxes, hits, min_max, overlap, visible
+from exporter.evaluate.arithmetic.localization import boxes, hits, min_max, overlap, visible
 from exporter.evaluate.metrics.pointing.consistency import consistency, distinct_parts, hit_rates
 from exporter.evaluate.metrics.pointing.distinctiveness import distinctiveness
-from exporter.evaluate.metrics.pointing.stability import noisy, stability
+from exporter.evaluate.metrics.pointing.stability import stability
+from exporter.evaluate.trial.alterations import noisy
 from serving.artifact import Preprocessing
 from serving.drawing.peaks import peaks, upsample
 
@@ -72,6 +73,7 @@ def test_a_part_is_hit_inside_the_box_and_on_its_edge_but_not_outside_or_hidden(
     points = np.array([[[100, 100], [136, 64], [136.5, 100], [np.nan, np.nan]]])
     np.testing.assert_array_equal(hits(centres, points, SIZE), [[[True, True, False, False]]])
     np.testing.assert_array_equal(visible(points), [[True, True, True, False]])
+    assert not visible(np.array([[[np.nan, 5.0]]])).any()  # half a point is none
 
 
 def test_overlap_of_boxes():
@@ -162,6 +164,13 @@ def test_distinctiveness_is_the_mean_over_pairs_and_images():
     # Boxes of 72 px, 36 px apart in one direction: 36 of 108 shared.
     peaks_ = np.array([[[50, 100], [86, 100], [186, 100]], [[100, 100]] * 3])
     assert distinctiveness(peaks_, SIZE) == pytest.approx(1 - (1 / 9 + 1) / 2)
+
+
+def test_the_boxes_of_distinctiveness_are_not_cut_at_the_border():
+    # Two peaks in a corner, 36 px apart: whole boxes share a third. Cut at the border they would
+    # share a half, 36 of 72 px wide, and prototypes that meet in a corner would count as closer.
+    corner = np.array([[[0, 0], [36, 0]]])
+    assert distinctiveness(corner, SIZE) == pytest.approx(1 - 1 / 3)
 
 
 def test_a_single_prototype_has_no_distinctiveness():

@@ -167,6 +167,13 @@ def test_part_iou_counts_only_images_that_show_the_part():
     assert part_iou(heatmaps, masks, np.array([0])) == 1
 
 
+def test_part_iou_is_the_mean_over_prototypes_of_the_mean_over_images():
+    # Prototype 0 has its part in both images, prototype 1 in the second alone, which it misses.
+    heatmaps = np.stack([[cells(*TOP), cells((3, 3))]] * 2)
+    masks = np.stack([[mask(*TOP), mask()], [mask(*TOP), mask((2, 2))]])
+    assert part_iou(heatmaps, masks, np.array([0, 1])) == 0.5
+
+
 def test_part_iou_without_parts():
     heatmaps = np.stack([cells(*TOP), cells((3, 3))])[None]
     masks = np.stack([mask(*TOP), mask()])[None]
@@ -250,6 +257,8 @@ def test_independence_without_backdrops_or_contributions():
     elsewhere = np.array([[[1.0, 2.0], [NAN, NAN]]])
     assert background_independence(contributions, elsewhere) == pytest.approx(0.75)
     assert background_independence(contributions, elsewhere[:, :0]) is None
+    half_known = np.array([[[1.0, 2.0], [0.0, NAN]]])  # is left out whole
+    assert background_independence(contributions, half_known) == pytest.approx(0.75)
     assert background_independence(contributions, elsewhere[:, 1:]) is None
     assert background_independence(np.zeros((1, 2)), np.ones((1, 1, 2))) is None
 

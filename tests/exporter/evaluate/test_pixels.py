@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from exporter.evaluate.arithmetic.pixels import class_probability
 from exporter.evaluate.baselines.grad_cam import grad_cam
 from exporter.evaluate.baselines.rise import GRID, random_masks, rise
 from exporter.evaluate.metrics.sums.insertion_deletion import (
     Curves,
     blurred,
-    class_probability,
     mean_colour,
     pixel_curves,
     prototype_curves,
@@ -167,6 +167,15 @@ def test_a_blur_keeps_a_constant_and_flattens_a_dot_within_its_channel():
         channels = found if layout == "NCHW" else np.moveaxis(found, -1, 1)
         assert channels[0, 1].max() < 0.5
         np.testing.assert_allclose(channels[0].sum(axis=(1, 2)), [0, 1, 0], atol=1e-5)
+
+
+def test_the_blur_deviates_by_5_pixels_at_224_whatever_the_long_side():
+    dot = np.zeros((1, 1, 112, 224), np.float32)
+    dot[0, 0, 56, 112] = 1
+    rows, columns = blurred(dot)[0, 0].sum(axis=1), blurred(dot)[0, 0].sum(axis=0)
+    for found, centre in ((rows, 56), (columns, 112)):
+        variance = (found * (np.arange(len(found)) - centre) ** 2).sum()
+        assert variance == pytest.approx(2.5**2, rel=0.01)  # the kernel is cut at four deviations
 
 
 def test_the_mean_colour_is_one_number_a_channel():

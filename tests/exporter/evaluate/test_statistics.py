@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from exporter.evaluate.statistics import (
+from exporter.evaluate.arithmetic.statistics import (
     correlation,
     mean_defined,
     mean_interval,
@@ -63,6 +65,16 @@ def test_the_interval_of_a_mean_is_that_of_its_difference_from_zero():
     assert mean_interval(values) == (found.low, found.high)
     assert mean_interval([2.0, NAN]) == (2.0, 2.0)
     assert np.isnan(mean_interval([NAN])).all()
+
+
+def test_the_interval_of_few_classes_is_expanded():
+    # All 6^6 resamples, at Phi(z) with z = sqrt(6 / 5) times 2.571, the quantile of t on 5. Without
+    # the root, or on 6, the upper end would be 12 or less. A million draws meet it within a step.
+    values = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0]
+    means = np.array(list(product(values, repeat=6))).mean(axis=1)
+    z = np.sqrt(6 / 5) * 2.571
+    found = mean_interval(values, draws=1_000_000)
+    assert found == pytest.approx(np.quantile(means, stats.norm.cdf([-z, z])))
 
 
 def test_mean_and_deviation_over_seeds():

@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         f"{NLC} s = Slice (tokens, a, b, axis) all = Concat <axis = 1> (s, tokens) "
         f"[pool] z = ReduceMean <axes = [1], keepdims = 0> (all) {GEMM}",
         {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
-        ("'pool'", "13 tokens", "do not fill a grid", "class token"),
+        ("'pool'", "13 tokens", "found none", "class token"),
     ),
     "GlobalMaxPool": (
         f"[pool] p = GlobalMaxPool (map) z = Flatten (p) {GEMM}",

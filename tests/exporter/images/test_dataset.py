@@ -3,7 +3,7 @@ import os
 import pytest
 
 from exporter.errors import DatasetError
-from exporter.images.dataset import read_dataset, read_labels
+from exporter.images.dataset import find_images, read_dataset, read_labels
 
 
 def make(root, folders):
@@ -84,6 +84,23 @@ def test_the_draw_depends_on_the_seed_and_on_nothing_else(tmp_path):
     assert all(c.paths == tuple(sorted(c.paths)) for c in first)
 
 
+def test_each_class_is_drawn_on_its_own(tmp_path):
+    make(tmp_path, {"a": 50, "b": 50})
+    names = [[path.name for path in c.paths] for c in read(tmp_path, 2, max_images=5)]
+    assert names[0] != names[1]
+
+
+def test_as_many_images_are_kept_as_are_allowed(tmp_path):
+    make(tmp_path, {"a": 10, "b": 11})
+    assert [len(c.paths) for c in read(tmp_path, 2, max_images=10)] == [10, 10]
+
+
+def test_suffixes_in_capitals_are_those_of_images_too(tmp_path):
+    make(tmp_path, {"a": 1})
+    (tmp_path / "a" / "IMG_1.JPG").touch()
+    assert len(read(tmp_path, 1)[0].paths) == 2
+
+
 def test_other_files_and_hidden_folders_are_left_alone(tmp_path):
     make(tmp_path, {"a": 1, ".cache": 1, "b/deeper": 2})
     (tmp_path / "a" / "notes.txt").touch()
@@ -122,3 +139,24 @@ def test_malformed_label_files_are_refused(tmp_path, text):
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DatasetError, match=r"labels\.json"):
         read_labels(path)
+
+
+def test_linked_folders_are_followed_once_and_hidden_images_are_counted(tmp_path, caplog):
+    data, elsewhere = tmp_path / "data" / "a", tmp_path / "elsewhere"
+    for folder in (data / ".ipynb_checkpoints" / "deep", data / "b", elsewhere):
+        folder.mkdir(parents=True)
+    for path in (
+        data / "1.png",
+        data / "b" / "2.png",
+        elsewhere / "3.png",
+        data / ".hidden.png",
+        data / ".ipynb_checkpoints" / "1.png",
+        data / ".ipynb_checkpoints" / "deep" / "1.png",
+    ):
+        path.touch()
+    (data / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(data)  # a circle
+    (data / "gone.png").symlink_to(tmp_path / "nothing")
+    found = [path.relative_to(data).as_posix() for path in find_images(data)]
+    assert found == ["1.png", "b/2.png", "gone.png", "linked/3.png"]
+    assert f"{data}: 3 hidden images are left out" in caplog.text

@@ -3,18 +3,21 @@
 import copy
 import io
 
+import graphs
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 import tiny
+from head_forms import NORMALISED, POOLINGS
 from PIL import Image
 
 from exporter.errors import SourceError
 from exporter.head import find_head
 from exporter.images.evidence import best_crops, crop_box
-from exporter.images.features import FeatureReader, token_grid
+from exporter.images.features import FeatureReader, feature_rows
 from exporter.source.onnx_file import load_source
+from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
 from serving.model.preprocess import preprocess
 
@@ -78,6 +81,22 @@ def test_no_usable_image_gives_no_maps(reader, paths):
     assert reader.read(()).maps.size == 0
 
 
+@pytest.mark.parametrize("name", [*POOLINGS, *NORMALISED])
+def test_the_mean_of_the_rows_times_the_head_plus_bias_is_the_logit_in_every_form(name):
+    model = {**POOLINGS, **NORMALISED}[name].model()
+    head = find_head(model)
+    found = graphs.run(tap_features(model, head), {"image": graphs.images(3)})
+    logits, features = found[head.logits], found[head.feature]
+    rows, (h, w) = feature_rows(features, head)
+    means = rows.mean(axis=1, dtype=np.float64) @ head.weight.T + head.bias
+    # float32 rounding through the graph, and once more of rows over sigma.
+    np.testing.assert_allclose(means, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
+    assert rows.shape == (3, h * w, head.weight.shape[1])
+    if head.layer_norm is None and features.ndim == 4:
+        there = features[:, :, 2, 1] if head.layout == "NCHW" else features[:, 2, 1]
+        np.testing.assert_array_equal(rows[:, 2 * w + 1], there)
+
+
 def test_progress_counts_every_image_once(reader, paths):
     done = []
     reader.read(paths, progress=done.append)
@@ -108,25 +127,6 @@ def test_values_that_are_not_finite_are_refused(tmp_path, tiny_export, paths):
     source = load_source(str(tmp_path / "infinite.onnx"))
     with pytest.raises(SourceError, match="not finite"):
         FeatureReader(source, find_head(source.model), tiny_export[0].preprocessing, 1)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "size", "grid"),
-    [
-        (49, (224, 224), (7, 7)),
-        (1, (8, 8), (1, 1)),
-        (98, (224, 448), (7, 14)),
-        (60, (320, 192), (10, 6)),
-    ],
-)  # fmt: skip
-def test_tokens_fill_the_grid_of_the_input(tokens, size, grid):
-    assert token_grid(tokens, size) == grid
-
-
-@pytest.mark.parametrize("tokens", [50, 197, 47])
-def test_tokens_that_fill_no_grid_are_refused(tokens):
-    with pytest.raises(SourceError, match="class token"):
-        token_grid(tokens, (224, 224))
 
 
 def peaked(cells, grid=(6, 6)):

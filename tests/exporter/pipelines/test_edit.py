@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import tiny
+from manifests import write_manifest
 from onnx.helper import make_node, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
@@ -20,7 +21,7 @@ import exporter
 from exporter.errors import DatasetError, EditError, OutputError, VerificationError
 from exporter.source.onnx_file import load_source
 from exporter.surgery import remove_prototype_outputs
-from exporter.verify.run import passed, verify
+from exporter.verification.run import passed, verify
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 from serving.drawing.picture import draw
 from serving.errors import IntegrityError
@@ -236,7 +237,7 @@ def rehash(folder, name):
     """Write the file's new hash into the manifest, as an attacker or a broken tool would."""
     content = json.loads((folder / MANIFEST).read_text())
     content["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 def change_constant(folder, graph, name, change):
@@ -271,7 +272,9 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "completeness, all",
         "heatmap means",
         "top-1 agreement",
+        "grid",
         "prototypes sum to head",
+        "stored prototypes",
         "golden batch",
     ]
     details = {gate.name: gate.detail for gate in gates}
@@ -281,7 +284,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
 
 
 def test_what_verification_measured_is_in_the_manifest(edited):
-    assert len(edited.manifest.verification) == 15
+    assert len(edited.manifest.verification) == 17
     assert passed(edited.manifest.verification)
 
 
@@ -293,14 +296,14 @@ def forged(edited, tmp_path):
 def test_a_graph_that_mutes_another_prototype_than_the_record_is_found(forged):
     content = json.loads((forged / MANIFEST).read_text())
     content["edits"][0]["muted"][0]["prototype"] = 0
-    (forged / MANIFEST).write_text(json.dumps(content))
+    write_manifest(forged, content)
     assert failed(verify(forged)) == {"edited logits", "muted prototypes"}
 
 
 def test_a_manifest_that_changes_more_than_its_edit_says_is_found(forged):
     content = json.loads((forged / MANIFEST).read_text())
     content["classes"][2]["label"] = "teal"
-    (forged / MANIFEST).write_text(json.dumps(content))
+    write_manifest(forged, content)
     assert failed(verify(forged)) == {"edit records"}
 
 
@@ -353,7 +356,7 @@ def test_an_effect_that_is_another_is_found(tiny_export, edited, twice, tmp_path
     others = ({0, 1, 2} - {changed["before"], changed["after"]}) if edits == 1 else ()
     changed["after"] = next(iter(others), changed["after"])
     effect["skipped"] += edits == 2
-    (forged / MANIFEST).write_text(json.dumps(content))
+    write_manifest(forged, content)
     assert "edit effects" not in failed(verify(forged))
     assert effect_gate(forged, tiny_export[0].data).state == "failed"
 
@@ -617,6 +620,7 @@ def test_an_interruption_between_the_two_renames_puts_the_old_artifact_back(
             raise KeyboardInterrupt
         return rename(self, target)
 
+    monkeypatch.setattr("exporter.writing.work.exchange", lambda *_: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         exporter.edit(out, out, reason="r", mute=MUTE, overwrite=True)
@@ -625,26 +629,36 @@ def test_an_interruption_between_the_two_renames_puts_the_old_artifact_back(
 
 def test_what_a_killed_edit_left_is_no_obstacle(tiny_export, tmp_path):
     part = tmp_path / "out.part"
-    (part / "artifact" / "evidence").mkdir(parents=True)
-    (part / "artifact" / "evidence" / "half.jpg").write_bytes(b"half")
-    (part / "state.json").write_text('{"work": "edit"}')
+    half = part / "artifact" / "evidence" / "00001"
+    half.mkdir(parents=True)
+    (half / "0-0.jpg").write_bytes(b"half")
+    (part / "mark.json").write_text('{"format": "protohead-work/1", "work": "edit"}')
     made = exporter.edit(tiny_export[1].folder, tmp_path / "out", reason="r", mute=MUTE)
-    assert "evidence/half.jpg" not in made.manifest.files
+    assert made.path("evidence/00001/0-0.jpg").read_bytes() != b"half"
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_what_an_interrupted_export_left_is_not_thrown_away_unasked(tiny_export, tmp_path):
     part = tmp_path / "out.part"
     part.mkdir()
-    (part / "state.json").write_text('{"model": "abc"}')
+    (part / "mark.json").write_text('{"format": "protohead-work/1", "work": "export", "of": {}}')
     with pytest.raises(OutputError, match="an interrupted export"):
         exporter.edit(tiny_export[1].folder, tmp_path / "out", reason="r", mute=MUTE)
-    assert part.exists()
+    assert sorted(path.name for path in part.iterdir()) == ["lock", "mark.json"]
+
+
+def test_a_folder_of_other_work_is_left_alone(tiny_export, tmp_path):
+    part = tmp_path / "out.part"
+    part.mkdir()
+    (part / "state.json").write_text('{"model": "abc"}')
+    with pytest.raises(OutputError, match=r"files of something else"):
+        exporter.edit(tiny_export[1].folder, tmp_path / "out", reason="r", mute=MUTE)
+    assert [path.name for path in part.iterdir()] == ["state.json"]
 
 
 def test_an_edit_that_breaks_a_promise_does_not_appear(
     tiny_export, tmp_path, monkeypatch, nothing_written
 ):
-    monkeypatch.setattr("exporter.verify.edit_gates.COMPLETENESS", -1.0)
+    monkeypatch.setattr("exporter.verification.edit_gates.COMPLETENESS", -1.0)
     with pytest.raises(VerificationError, match=r"not put in place.*edited logits"):
         exporter.edit(tiny_export[1].folder, nothing_written, reason="r", mute=MUTE)

@@ -15,8 +15,9 @@ from exporter.decompose import decompose
 from exporter.errors import DatasetError, DecompositionError, OutputError
 from exporter.evaluate import EvaluationConfig, read_evaluation
 from exporter.evaluate.baselines.methods import BASELINES, FROM_TRAINING, baselines, ours
-from exporter.evaluate.subject import Picture, open_subject
+from exporter.evaluate.metrics.catalog import METRICS
 from exporter.evaluate.tables import number, to_markdown
+from exporter.evaluate.trial.subject import Picture, open_subject
 from exporter.pipelines.evaluate import evaluate, write_evaluation
 from serving.artifact import Preprocessing
 from serving.model.preprocess import make_view, to_tensor
@@ -68,10 +69,8 @@ def evaluated(tiny_export, heldout):
 
 
 def test_every_metric_but_those_of_drawn_pictures_is_measured(evaluated):
-    from exporter.evaluate.metrics.catalog import BY_NAME
-
     measured = {metric.name for metric in evaluated.metrics}
-    assert measured == BY_NAME.keys() - TRUTH_ONLY
+    assert measured == {metric.name for metric in METRICS} - TRUTH_ONLY
     assert evaluated.images == 12
     assert evaluated.classes == tiny.LABELS
 

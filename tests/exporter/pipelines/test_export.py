@@ -1,6 +1,5 @@
 """The whole road on a tiny classifier: export, resume, safety, determinism."""
 
-import hashlib
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import onnxruntime as ort
 import pytest
 import tiny
 from safetensors.numpy import load_file
+from trees import tree
 
 import exporter.pipelines.export
 from exporter import export
@@ -24,15 +24,6 @@ from exporter.errors import (
     VerificationError,
 )
 from serving import load_artifact
-
-
-def tree(folder):
-    """The sha256 of every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture
@@ -51,14 +42,14 @@ def test_the_artifact_holds_what_the_format_says(made):
         "model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz"
     }  # fmt: skip
     assert sum(name.startswith("evidence/") for name in names) == 3 * 2 * 5
-    assert names | {"manifest.json"} == set(tree(config.out))
+    assert names | {"manifest.json", "manifest.sha256"} == set(tree(config.out))
     assert load_artifact(config.out) == artifact
 
 
 def test_every_gate_passes_and_is_recorded(made):
     gates = made[1].manifest.verification
     assert [gate.state for gate in gates] == ["passed"] * len(gates)
-    assert len(gates) == 10
+    assert len(gates) == 12
 
 
 def test_prototypes_and_reference_sum_to_the_head(made):

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import tiny
 from click.testing import CliRunner
+from manifests import write_manifest
 from PIL import Image
 
 from exporter import export
@@ -32,7 +33,6 @@ from exporter.report.rendering.markdown import escaped
 from exporter.report.rendering.pictures import VIEW, photograph, veil
 from exporter.report.verdict import Comparison, compare, statements
 from exporter.report.words import number_of, per_cent
-from serving.artifact import dump_manifest
 from serving.errors import RequestError
 from serving.model.predictor import Predictor
 
@@ -169,7 +169,7 @@ def test_labels_names_reasons_and_files_are_text_never_markup(tiny_export, tmp_p
             "source": manifest.source.model_copy(update={"file": f"{bad}.onnx"}),
         }
     )
-    (artifact.folder / "manifest.json").write_bytes(dump_manifest(changed))
+    write_manifest(artifact.folder, changed)
     (tmp_path / "data" / label).mkdir(parents=True)
     tiny.image(0, 700).save(tmp_path / "data" / label / "<b onclick=alert(3)>.png")
     made = make_report(ReportConfig(artifact=artifact.folder, data=tmp_path / "data"))

@@ -7,6 +7,7 @@ import tiny
 
 from exporter.errors import DatasetError
 from exporter.evaluate import Evaluation, read_evaluation
+from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Figure, MetricRecord
 from exporter.pipelines.report import make_report
 from exporter.report import ReportConfig
@@ -14,17 +15,19 @@ from exporter.report.rendering.comparison import panels
 from exporter.report.verdict import compare
 from serving.artifact import sha256_of
 
+ONE, TWO = "consistency", "stability"
+
 
 def metric(name):
-    return MetricRecord(name=name, title=f"title of {name}", better="higher", meaning="", source="")
+    return MetricRecord.of(metric_named(name))
 
 
 def one_class(artifact="0" * 64, methods=("ours", "cam", "random")):
     return Evaluation(
         artifact=artifact, source="tiny.onnx", prototypes=2, classes=("red",), images=3, skipped=0,
-        parts=(), seeds=1, metrics=(metric("one"), metric("two")), methods=methods,
+        parts=(), seeds=1, metrics=(metric(ONE), metric(TWO)), methods=methods,
         figures={
-            method: {name: Figure(mean=0.25, classes=(0.25,)) for name in ("one", "two")}
+            method: {name: Figure(mean=0.25, classes=(0.25,)) for name in (ONE, TWO)}
             for method in methods
         },
     )  # fmt: skip
@@ -60,7 +63,7 @@ def test_one_class_shows_its_figures_and_says_that_intervals_need_two(
         assert "no baseline to compare with" not in text
         assert "2 baselines, figures alone" in text
         assert "needs two classes or more" in text
-        assert "title of two" in text
+        assert "Stability" in text
         assert "0.250" in text
         assert "ours against" not in text  # no table without rows
         assert "| against |" not in text
@@ -89,7 +92,7 @@ def changed(**values):
 def figures(**values):
     """Those of the record, one of them changed."""
     content = changed()["figures"]
-    content["cam"]["one"] |= values
+    content["cam"][ONE] |= values
     return content
 
 
@@ -102,21 +105,21 @@ def figures(**values):
         (changed(metrics=[]), "at least one metric"),
         (changed(classes=[]), "at least one class"),
         (
-            changed(metrics=[metric(name).model_dump() for name in ("one", "two", "three")]),
-            "figures of each metric.*'three'",
+            changed(metrics=[metric(name).model_dump() for name in (ONE, TWO, "mirror")]),
+            "figures of each metric.*'mirror'",
         ),
-        (changed(metrics=[metric("one").model_dump()]), "listed metrics alone.*'two'"),
+        (changed(metrics=[metric(ONE).model_dump()]), "listed metrics alone.*'stability'"),
         (
             changed(figures=figures(classes=[0.25, 0.25])),
-            "'one' of 'cam'.*expected 1 in classes, one for each, got 2",
+            "'consistency' of 'cam'.*expected 1 in classes, one for each, got 2",
         ),
-        (changed(figures=figures(classes=[None])), "'one' of 'cam'.*at least one class"),
-        (changed(figures=figures(mean=float("nan"))), r"figures\.cam\.one\.mean: .*finite"),
-        (changed(figures=figures(classes=[float("inf")])), r"one\.classes\.0\S*: .*finite"),
-        (changed(figures=figures(deviation=float("-inf"))), r"one\.deviation: .*finite"),
+        (changed(figures=figures(classes=[None])), "'consistency' of 'cam'.*at least one class"),
+        (changed(figures=figures(mean=float("nan"))), r"figures\.cam\.consistency\.mean: .*finite"),
+        (changed(figures=figures(classes=[float("inf")])), r"consistency\.classes\.0\S*: .*finite"),
+        (changed(figures=figures(deviation=float("-inf"))), r"consistency\.deviation: .*finite"),
         (
             changed(figures=figures(ours={"mean": 0, "low": float("nan"), "high": 0})),
-            r"one\.ours\.low: .*finite",
+            r"consistency\.ours\.low: .*finite",
         ),
     ],
 )
@@ -127,6 +130,26 @@ def test_an_evaluation_that_contradicts_itself_is_refused(tmp_path, content, mes
         read_evaluation(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert "Value error" not in str(refused.value)  # pydantic's words for ours
+
+
+def test_a_metric_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "evaluation.json"
+    others = one_class().dump().decode().replace(TWO, "beauty")
+    path.write_text(others)
+    with pytest.raises(DatasetError, match=r"knows, got 'beauty'.*It knows consistency, .*again"):
+        read_evaluation(path)
+
+
+def test_a_metric_that_points_the_other_way_here_is_refused(tmp_path):
+    path = tmp_path / "evaluation.json"
+    path.write_bytes(one_class().dump().replace(b'"higher"', b'"lower"'))
+    with pytest.raises(DatasetError, match="expected higher to be better for 'consistency'"):
+        read_evaluation(path)
+
+
+def test_the_page_says_what_a_metric_cannot_tell(tiny_export, data, own, tmp_path):
+    html, _ = reported(tiny_export, data, tmp_path, one_class(own))
+    assert metric_named(ONE).blind in html
 
 
 def test_the_command_refuses_it_in_one_line(run, tiny_export, data, own, tmp_path):

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from exporter.errors import SourceError
 from exporter.source.presets import PRESETS, fitting_preprocessing, preset, read_preprocessing
 from serving.artifact import Preprocessing
+from serving.model.preprocess import preprocess
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -21,6 +24,28 @@ def test_a_network_of_any_size_is_given_224_pixels():
 def test_the_imagenet_preset_is_torchvisions():
     found = preset("imagenet", size=(224, 224))
     assert (found.resize, found.crop, found.interpolation) == (256, (224, 224), "bilinear")
+
+
+# What becomes of the pixel (255, 128, 0), by hand, and the filter: the numbers are those of the
+# frameworks' own documentation.
+FRAMEWORKS = {
+    "imagenet": ((2.24891, 0.20518, -1.80444), "bilinear"),
+    "imagenet-bicubic": ((2.24891, 0.20518, -1.80444), "bicubic"),
+    "half": ((1, 0.00392, -1), "bicubic"),
+    "unit": ((1, 0.50196, 0), "bilinear"),
+    "raw": ((255, 128, 0), "bilinear"),
+    "caffe": ((0 - 103.939, 128 - 116.779, 255 - 123.68), "bilinear"),  # blue first
+    "clip": ((1.93034, 0.16890, -1.48022), "bicubic"),
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_makes_of_a_pixel_what_its_framework_does(name):
+    orange, interpolation = FRAMEWORKS[name]
+    options = preset(name, size=(1, 1))
+    tensor = preprocess(Image.new("RGB", (1, 1), (255, 128, 0)), options)
+    np.testing.assert_allclose(tensor.ravel(), orange, atol=1e-4)  # four decimals by hand
+    assert options.interpolation == interpolation
 
 
 def test_an_unknown_preset_lists_the_known_ones():

@@ -21,7 +21,7 @@ from graphs import (
 )
 from head_forms import ACTIVATIONS, FORMS
 from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
+from reference import by_reference
 
 from exporter.errors import SurgeryError
 from exporter.head import Head, find_head
@@ -124,7 +124,7 @@ def test_the_graph_is_valid_and_the_reference_evaluator_agrees(name: str) -> Non
     proto = ir.to_proto(explained)
     onnx.checker.check_model(proto, full_check=True)
     outputs = run(explained, {"image": images(2)})
-    expected = ReferenceEvaluator(proto).run(None, {"image": images(2)})
+    expected = by_reference(proto, {"image": images(2)})
     for (output, found), values in zip(outputs.items(), expected, strict=True):
         largest = np.abs(values).max()
         np.testing.assert_allclose(found, values, rtol=0, atol=1e-5 * largest, err_msg=output)
@@ -156,6 +156,7 @@ def test_the_source_nodes_come_first_and_new_names_are_set_apart(name: str) -> N
     for node in added_nodes(source, explained):
         assert (node.name or "").startswith("protohead/")
     new = explained.graph.initializers.keys() - source.graph.initializers.keys()
+    assert new >= {"protohead/prototypes", "protohead/reference"}
     assert all(constant.startswith("protohead/") for constant in new)
 
 
@@ -307,6 +308,27 @@ def test_a_reference_of_another_length_is_refused() -> None:
         add_prototype_outputs(
             model, head, prototypes, reference=np.zeros(5, np.float32), top=1, grid=GRID
         )
+
+
+def test_a_reference_in_float64_is_refused() -> None:
+    model = classifier(PLAIN)
+    head = find_head(model)
+    prototypes, reference = split_head(head.weight)
+    with pytest.raises(SurgeryError, match="and float64"):
+        add_prototype_outputs(
+            model, head, prototypes, reference=reference.astype(np.float64), top=1, grid=GRID
+        )
+
+
+def test_a_grid_is_held_against_a_map_whose_size_is_known_alone() -> None:
+    head = find_head(classifier(PLAIN))
+    prototypes, reference = split_head(head.weight)
+    model = classifier(PLAIN)
+    model.graph.node("relu").outputs[0].shape = ir.Shape(["b", 6, None, 3])
+    explained = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=1, grid=GRID
+    )
+    assert run(explained, {"image": images(1)})["heatmaps"].shape == (1, 1, 3, *GRID)
 
 
 def test_a_grid_of_another_size_is_refused() -> None:

@@ -14,6 +14,8 @@ def test_all_files_are_written_before_any_is_put_in_its_place(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(OSError, match="directory"):
         replace_files({tmp_path / "missing" / "c": b"new", tmp_path / "a": b"new"})
+    with pytest.raises(OSError, match="directory"):
+        replace_files({tmp_path / "a": b"new", tmp_path / "missing" / "c": b"new"})
     assert (tmp_path / "a").read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 

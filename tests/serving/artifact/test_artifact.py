@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from manifests import write_manifest
 from records import decomposed
 
 from serving.artifact import (
@@ -110,14 +111,14 @@ def folder(tmp_path: Path) -> Path:
     for name in FILES:
         (tmp_path / name).write_bytes(name.encode())
     hashes = {name: sha256_of(tmp_path / name) for name in FILES}
-    (tmp_path / MANIFEST).write_bytes(dump_manifest(manifest(hashes)))
+    write_manifest(tmp_path, manifest(hashes))
     return tmp_path
 
 
 def rewrite(folder: Path, change) -> None:
     content = json.loads((folder / MANIFEST).read_text())
     change(content)
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 def test_an_unchanged_artifact_loads(folder):
@@ -202,6 +203,7 @@ def test_edits_that_do_not_fit_are_refused(folder, change, message):
         (("classes", 0), UNCHANGED | {"class_index": 1}, "class 1: expected 2 recognised and 3"),
         (("changes", 0), {"label": 99}, "correct 0 and break 0 images, got 0 and 1"),
         (("changes", 0), {"after": 99}, "edit 1: no class 99"),
+        (("changes", 0), {"after": 2}, "edit 1: no class 2"),
         (("changes", 0), {"after": 0}, "a change of the best class, got 0 twice"),
         ((), {"corrected": 99}, "correct 0 and break 1 images, got 99 and 1"),
         ((), {"broken": 0}, "correct 0 and break 1 images, got 0 and 0"),
@@ -209,6 +211,7 @@ def test_edits_that_do_not_fit_are_refused(folder, change, message):
         ((), {"classes": []}, r"classes \(0,\), got \(\)"),
         ((), {"accuracy_after": 1.0}, "grows by -1 of 4 images, got 0.75 and 1.0"),
         ((), {"accuracy_before": 0.7, "accuracy_after": 0.45}, "a share of 4 images, got 0.7"),
+        ((), {"accuracy_before": 0.7499, "accuracy_after": 0.4999}, "4 images, got 0.7499"),
         ((), {"accuracy_before": 0.0, "accuracy_after": 0.0}, "0 of 4 images right before"),
         ((), {"images": 1, "accuracy_before": 1, "accuracy_after": 0}, "do not fit 2 images of 1"),
         (("classes", 0), {"recognised_after": 2}, "1 recognised and 1 predicted after, got 2"),
@@ -289,23 +292,24 @@ def test_another_format_version_says_what_to_do(folder):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        lambda c: c.update(prototypes=0),
-        lambda c: c.update(prototypes=33),
-        lambda c: c.update(extra=1),
-        lambda c: c.pop("head"),
-        lambda c: c.update(classes=[]),
-        lambda c: c["classes"].reverse(),
-        lambda c: c["files"].pop("model.onnx"),
-        lambda c: c["files"].update({"model.onnx": "xyz"}),
-        lambda c: c["input"]["preprocessing"].update(crop=-1),
-        lambda c: c["input"].update(dtype="float64"),
+        (lambda c: c.update(prototypes=0), "prototypes: .*equal to 1"),
+        (lambda c: c.update(prototypes=33), "prototypes: .*equal to 32"),
+        (lambda c: c.update(extra=1), "extra: "),
+        (lambda c: c.pop("head"), "head: "),
+        (lambda c: c.update(classes=[]), "classes: .*at least 1"),
+        (lambda c: c["classes"].reverse(), "classes numbered 0, 1, 2"),
+        (lambda c: c["classes"][1].update(index=2), "classes numbered 0, 1, 2"),
+        (lambda c: c["files"].pop("model.onnx"), r"none for \['model\.onnx'\]"),
+        (lambda c: c["files"].update({"model.onnx": "xyz"}), r"files\.model\.onnx: "),
+        (lambda c: c["input"]["preprocessing"].update(crop=-1), r"input\.preprocessing\.crop"),
+        (lambda c: c["input"].update(dtype="float64"), r"input\.dtype: "),
     ],
 )
-def test_a_manifest_out_of_range_is_refused(folder, change):
+def test_a_manifest_out_of_range_is_refused(folder, change, message):
     rewrite(folder, change)
-    with pytest.raises(ManifestError):
+    with pytest.raises(ManifestError, match=message):
         load_artifact(folder)
 
 

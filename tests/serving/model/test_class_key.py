@@ -7,6 +7,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import write_manifest
 
 from exporter import edit
 from serving import Predictor
@@ -49,6 +50,12 @@ def test_what_names_no_class_is_refused(key):
         ClassNames(tiny.LABELS).id_of(key)
 
 
+def test_an_id_has_at_most_twenty_digits():
+    assert ClassNames(tiny.LABELS).id_of("2".zfill(20)) == 2
+    with pytest.raises(RequestError, match="expected a label"):
+        ClassNames(tiny.LABELS).id_of("2".zfill(21))
+
+
 def test_a_near_label_is_told():
     with pytest.raises(RequestError, match=r"got 'blu'. Did you mean 'blue'\?"):
         ClassNames(tiny.LABELS).id_of("blu")
@@ -62,7 +69,7 @@ def swapped(tiny_export, tmp_path_factory):
     manifest = json.loads((folder / "manifest.json").read_bytes())
     for record, label in zip(manifest["classes"], ("1", "0", "2"), strict=True):
         record["label"] = label
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder
 
 

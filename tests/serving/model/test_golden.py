@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from manifests import write_manifest
 
 from exporter import verify
 from serving import load_artifact
@@ -23,7 +24,7 @@ def with_golden(artifact, folder, change):
     np.savez(folder / "golden.npz", **content)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"]["golden.npz"] = sha256_of(folder / "golden.npz")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder
 
 
@@ -61,6 +62,6 @@ def test_a_batch_without_logits_is_refused(tiny_export, tmp_path):
     np.savez(folder / "golden.npz", **content)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"]["golden.npz"] = sha256_of(folder / "golden.npz")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     with pytest.raises(IntegrityError, match="expected the logits in it"):
         read_golden(load_artifact(folder))

@@ -3,7 +3,6 @@
 import base64
 import io
 
-import httpx
 import numpy as np
 import onnx
 import pytest
@@ -77,7 +76,7 @@ def test_one_image_is_explained_alike_by_python_command_line_and_server(
     code, out, _ = run("explain", pairs[1].folder, tmp_path / "a.png", "--out", tmp_path, "--json")
     assert (code, f'"logit": {expected.logit}' in out) == (0, True)
     settings = Settings(artifact=pairs[1].folder, provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         body = {"image": base64.b64encode(content.getvalue()).decode(), "classes": ["green"]}
         answer = client.post("/v1/explain", json=body).json()["results"][0]["classes"][0]
         assert answer["logit"] == expected.logit

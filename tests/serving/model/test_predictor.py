@@ -1,13 +1,20 @@
 """A prediction with its explanation, from an artifact alone."""
 
+import json
+import shutil
+
 import numpy as np
 import onnxruntime as ort
 import pytest
 import tiny
+from manifests import write_manifest
 from PIL import Image
+from safetensors.numpy import load_file, save
 
+from exporter import export
 from serving import Predictor
-from serving.errors import ImageError, InferenceError, RequestError
+from serving.artifact import MANIFEST, PROTOTYPES, sha256_of
+from serving.errors import ImageError, InferenceError, IntegrityError, RequestError
 from serving.model.outputs import activate
 
 # Contributions, bias and common are float32 values below 20, summed in another order.
@@ -85,6 +92,14 @@ def test_muting_takes_exactly_the_contribution_away(predictor, images):
     assert after[0].residual < ROUNDING
 
 
+def test_what_is_muted_is_explained_by_the_best_that_is_left(predictor, images):
+    mute = [(int(predictor.predict(images[:1]).argmax()), number) for number in (0, 1)]
+    answer = predictor.explain(images[0], mute=mute)
+    everything = predictor.explain(images[0], classes=[0, 1, 2], mute=mute).classes
+    ranked = sorted(everything, key=lambda explained: -explained.logit)
+    assert [c.class_id for c in answer.classes] == [c.class_id for c in ranked[:2]]
+
+
 def test_muting_every_prototype_leaves_bias_and_common(predictor, images):
     explained = predictor.explain(images[0], classes=[2], mute=[(2, 0), (2, 1)]).classes[0]
     assert explained.logit == pytest.approx(explained.bias + explained.common, abs=ROUNDING)
@@ -132,13 +147,43 @@ def test_requests_for_what_is_not_there_are_refused(predictor, images, options, 
 
 
 def test_bytes_that_are_no_image_are_refused(predictor):
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match="6 bytes: expected an image"):
         predictor.explain(b"GIF89a")
 
 
 def test_a_batch_that_does_not_fit_is_refused(predictor):
     with pytest.raises(InferenceError, match=r"\(1, 3, 5, 5\)"):
         predictor.run(np.zeros((1, 3, 5, 5), np.float32))
+
+
+def test_a_class_that_was_kept_whole_says_so(tmp_path):
+    config = tiny.write(tmp_path)
+    for path in sorted((config.data / "red").iterdir())[2:]:
+        path.unlink()
+    red, green = Predictor(export(config)).explain(tiny.image(0, 50), classes=[0, 1]).classes
+    assert (red.whole, len(red.prototypes)) == (True, 1)
+    assert (green.whole, len(green.prototypes)) == (False, 2)
+
+
+@pytest.mark.parametrize(
+    "bias", [np.zeros(4, np.float32), np.zeros((3, 1), np.float32), np.zeros(3, np.float64)]
+)
+def test_a_bias_of_another_shape_or_type_is_refused(tiny_export, tmp_path, bias):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    tensors = {**load_file(folder / PROTOTYPES), "bias": bias}
+    (folder / PROTOTYPES).write_bytes(save(tensors))
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    manifest["files"][PROTOTYPES] = sha256_of(folder / PROTOTYPES)
+    write_manifest(folder, manifest)
+    with pytest.raises(IntegrityError, match=r"expected a bias of shape \(3,\) in float32"):
+        Predictor(folder)
+
+
+def test_softmax_is_of_each_image_and_sigmoid_of_each_logit():
+    logits = np.array([[2.0, 0.0], [0.0, 0.0]], dtype=np.float32)
+    share = 1 / (1 + np.exp(-2.0))
+    np.testing.assert_allclose(activate(logits, "softmax"), [[share, 1 - share], [0.5, 0.5]])
+    np.testing.assert_allclose(activate(logits, "sigmoid"), [[share, 0.5], [0.5, 0.5]])
 
 
 def test_softmax_and_sigmoid_do_not_overflow():

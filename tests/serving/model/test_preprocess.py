@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from waiting import PATIENCE
 
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
@@ -48,6 +49,21 @@ def test_the_short_side_is_resized_and_the_centre_cropped():
     assert view.to_original((0, 0, 100, 100)) == (100, 0, 300, 200)
 
 
+def test_a_box_of_the_view_is_found_again_in_a_tall_original():
+    view = make_view(gradient(200, 400), Preprocessing(resize=(100, 100), crop=50))
+    assert (view.scale, view.offset) == ((0.5, 0.25), (25, 25))
+    assert view.to_original((10, 0, 50, 40)) == (70, 100, 150, 260)
+
+
+@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
+def test_an_image_is_resized_by_the_filter_that_is_named(name):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    expected = image.resize((16, 16), Image.Resampling[name.upper()])
+    view = make_view(image, Preprocessing(resize=(16, 16), interpolation=name)).image
+    np.testing.assert_array_equal(view, expected)
+
+
 def test_a_smaller_image_is_framed_in_black():
     view = make_view(Image.new("RGB", (4, 4), "white"), Preprocessing(crop=8))
     pixels = np.asarray(view.image)
@@ -82,6 +98,12 @@ def test_sixteen_bits_are_scaled_not_clipped():
     values = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
     image = decode(encoded(Image.fromarray(values), "PNG"))
     np.testing.assert_allclose(np.asarray(image)[..., 0], values / 257, atol=1)
+
+
+def test_values_beyond_sixteen_bits_are_clipped():
+    values = np.array([[-10.0, 0.0, 257.0, 65535.0, 90000.0]], np.float32)
+    image = decode(encoded(Image.fromarray(values), "TIFF"))
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 255, 255]
 
 
 def test_the_exif_orientation_is_applied():
@@ -163,6 +185,6 @@ except UserWarning:
 
 def test_pillows_warnings_are_silent_in_threads_and_no_others():
     words = [sys.executable, "-W", "error", "-c", _IN_THREADS]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "400 decoded, warnings of others remain\n", done.stderr
     assert done.stderr == ""

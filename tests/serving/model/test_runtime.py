@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import onnxruntime
 import pytest
 import tiny
+from waiting import PATIENCE
 
 from serving.errors import InferenceError, RuntimeSetupError
 from serving.model import runtime
@@ -22,7 +24,7 @@ metadata.distribution = lambda name: real('onnxruntime' if name == 'onnxruntime-
 def command_line(preparation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys\n{preparation}\nfrom exporter.cli import main\nmain()"
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,24 @@ def test_cuda_that_cannot_run_is_an_error_and_never_a_silent_fallback(monkeypatc
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(RuntimeSetupError, match="expected the CUDA provider"):
         make_session(tiny.model().SerializeToString(), provider="cuda")
+
+
+def test_cuda_that_is_offered_but_does_not_start_is_an_error_too(monkeypatch):
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    made = SimpleNamespace(get_providers=lambda: both[1:])  # what onnxruntime does without a driver
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: made)
+    with pytest.raises(RuntimeSetupError, match="fell back to the CPU"):
+        make_session(b"", provider="cuda")
+    assert make_session(b"", provider="auto") is made
+
+
+def test_an_operator_has_as_many_threads_as_are_asked_for(monkeypatch):
+    found = []
+    keep = lambda _model, options, **_: found.append(options.intra_op_num_threads)  # noqa: E731
+    monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
+    make_session(b"", threads=3)
+    assert found == [3]
 
 
 def test_auto_runs_where_there_is_no_cuda():

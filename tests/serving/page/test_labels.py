@@ -90,6 +90,7 @@ def test_a_number_as_a_label_is_never_taken_for_an_id(
         for index in (0, 1):  # the class browser asks by id too
             page.goto(f"{address.url}/#class-{index}")
             expect(page.locator("#browser-title")).to_have_text(labels[index])
+            expect(page.locator(".portrait img").first).to_be_visible()
             crops = page.locator(".portrait img").evaluate_all("all => all.map(i => i.src)")
             assert all(f"/evidence/{index:05d}/" in crop for crop in crops)
         page.context.close()

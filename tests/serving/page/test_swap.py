@@ -1,13 +1,10 @@
 """An open page while the server goes away, comes back, or serves another model."""
 
-import json
-import time
-import urllib.request
-
 import pytest
 from http_server import listening
-from page import DECODED, SECONDS, explain, relabel
+from page import DECODED, explain, relabel
 from playwright.sync_api import expect
+from waiting import until
 
 from serving.process.settings import Settings
 
@@ -23,17 +20,13 @@ def swapping(artifact, tmp_path):
     with listening(Settings(artifact=link, provider="cpu", threads=1, reload=0.05)) as address:
 
         def artifact_now() -> str:
-            with urllib.request.urlopen(f"{address.url}/v1/model") as answer:
-                return json.load(answer)["artifact"]
+            return address.get("/v1/model").json()["artifact"]
 
         def swap() -> None:
             before = artifact_now()
             (tmp_path / "fresh").symlink_to(other)
             (tmp_path / "fresh").replace(link)
-            deadline = time.monotonic() + SECONDS
-            while artifact_now() == before:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: artifact_now() != before)
 
         yield address.url, swap
 

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import shutil
 
 import httpx
 import numpy as np
@@ -9,12 +11,14 @@ import onnxruntime as ort
 import pytest
 import tiny
 from http_server import listening
+from manifests import write_manifest
 from PIL import Image
 from places import TOYBIRDS
 
 from exporter import ExportConfig, edit, export
 from serving import Predictor, Preprocessing
 from serving.answers import schema
+from serving.artifact import MANIFEST
 from serving.drawing.overlay import strength
 from serving.drawing.palette import prototype_colour
 from serving.process.settings import Settings
@@ -37,7 +41,7 @@ def predictor(tiny_export):
 @pytest.fixture(scope="module")
 def client(tiny_export):
     settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         yield client
 
 
@@ -73,10 +77,8 @@ def test_toybirds_logits_over_http_are_the_sources_bit_for_bit(toybirds, tmp_pat
     prepare = Predictor(folder, threads=1).preprocess
     with listening(Settings(artifact=folder, provider="cpu", threads=1)) as address:
         for image in drawn_toybirds(toybirds, "test", 2):
-            answer = httpx.post(
-                f"{address.url}/v1/explain?heatmaps=none",
-                content=image,
-                headers={"content-type": "image/png"},
+            answer = address.post(
+                "/v1/explain?heatmaps=none", content=image, headers={"content-type": "image/png"}
             ).json()["results"][0]
             logits = source.run(None, {"image": prepare(image)[1][None]})[0][0]
             for explained in answer["classes"]:
@@ -138,12 +140,20 @@ def test_contributions_bias_and_common_sum_to_the_logit_within_the_stated_residu
 
 
 def test_the_positive_shares_of_a_class_sum_to_one(client):
-    shares = [
-        [p["share"] for p in c["prototypes"] if p["share"] > 0]
-        for c in explained(client)["classes"]
-    ]
-    assert any(shares)
-    assert all(sum(positive) == pytest.approx(1) for positive in shares if positive)
+    mixed = 0
+    plain = io.BytesIO()
+    Image.new("RGB", (tiny.SIZE, tiny.SIZE), "red").save(plain, "PNG")
+    for image in (png(), plain.getvalue()):
+        for c in explained(client, image, classes="0,1,2")["classes"]:
+            shares = [p["share"] for p in c["prototypes"]]
+            signs = [np.sign(p["contribution"]) for p in c["prototypes"]]
+            if 1 in signs:
+                assert sum(share for share in shares if share > 0) == pytest.approx(1)
+                assert np.sign(shares).tolist() == signs
+            else:
+                assert shares == [0, 0]
+            mixed += len(set(signs)) > 1
+    assert mixed  # what speaks against a class is no part of the whole
 
 
 def test_classes_are_named_by_id_or_label_in_every_way(client):
@@ -275,9 +285,10 @@ def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
     edit(artifact.folder, tmp_path / "1", reason=why, mute=[("green", 1)], data=config.data)
     edit(tmp_path / "1", tmp_path / "2", reason="names", names=[((2, 1), "=blue")])
     settings = Settings(artifact=tmp_path / "2", provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         first, second = client.get("/v1/model").json()["edits"]
         prototypes = client.get("/v1/classes/green/prototypes").json()["prototypes"]
+        others = client.get("/v1/classes/blue/prototypes").json()["prototypes"]
     assert (first["reason"], first["muted"]) == (why, [{"class": 1, "prototype": 1}])
     effect = first["effect"]
     assert effect["data"] == config.data.name
@@ -286,6 +297,7 @@ def test_edits_are_shown_with_their_reasons_and_effects(tiny_export, tmp_path):
     )
     assert (second["reason"], second["muted"], second["effect"]) == ("names", [], None)
     assert [prototype["muted"] for prototype in prototypes] == [None, why]
+    assert [prototype["muted"] for prototype in others] == [None, None]
 
 
 def test_evidence_links_lead_to_the_crops_and_may_be_kept_for_ever(client, tiny_export):
@@ -353,7 +365,7 @@ def test_the_files_of_the_page_are_asked_for_again(client):
 
 
 def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like_numbers):
-    with listening(toybirds_like_numbers) as address, httpx.Client(base_url=address.url) as client:
+    with listening(toybirds_like_numbers) as address, address.client() as client:
         # Labels 2, 7 and 0 of the classes 0, 1 and 2: a label first, else digits are an id.
         for text, index in (("2", 0), ("7", 1), ("0", 2), ("00", 0), ("1", 1), ("002", 2)):
             assert client.get(f"/v1/classes/{text}/prototypes").json()["id"] == index
@@ -367,6 +379,26 @@ def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like
         plain["classes"] = [2, 1, 0]  # numbers are ids, whatever the labels are
         found = client.post("/v1/explain", json=plain).json()["results"][0]["classes"]
         assert [c["id"] for c in found] == [2, 1, 0]
+
+
+def test_a_label_with_commas_is_one_class_and_between_others_a_comma_parts(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for record, label in zip(manifest["classes"], ("robin, european", "wren", "owl"), strict=True):
+        record["label"] = label
+    write_manifest(folder, manifest)
+    settings = Settings(artifact=folder, provider="cpu", threads=1)
+    with listening(settings) as address, address.client() as client:
+        for text, ids in (("robin, european", [0]), ("owl, wren", [2, 1]), ("2,0", [2, 0])):
+            assert [c["id"] for c in explained(client, classes=text)["classes"]] == ids
+        found = explained(client, classes="0,1", mute=["robin, european:1", "wren:0, 1:1"])
+        muted = [[p["muted"] for p in c["prototypes"]] for c in found["classes"]]
+        assert muted == [[False, True], [True, True]]
+
+
+def test_a_class_named_twice_is_explained_once(client):
+    answer = explained(client, classes=["blue", "red", "2"])
+    assert [c["label"] for c in answer["classes"]] == ["blue", "red"]
 
 
 @pytest.fixture
@@ -402,6 +434,29 @@ def test_only_listed_files_are_served(client, path):
     answer = client.send(httpx.Request("GET", url))
     assert answer.status_code == 404, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_crop_that_was_changed_since_is_not_found(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    settings = Settings(artifact=folder, provider="cpu", threads=1, reload=0)
+    with listening(settings) as address:
+        shown = address.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]
+        path = folder / shown["url"].removeprefix("/v1/").partition("?")[0]
+        path.write_bytes(path.read_bytes() + b"0")
+        assert address.get(shown["url"]).status_code == 404
+
+
+def test_samples_of_a_network_that_takes_blue_first_have_their_own_colours(tmp_path):
+    config = tiny.write(tmp_path)
+    blue_first = Preprocessing(crop=tiny.SIZE, channels="BGR")
+    export(config.model_copy(update={"preprocessing": blue_first}))
+    settings = Settings(artifact=config.out, provider="cpu", threads=1)
+    with listening(settings) as address:
+        link = address.get("/v1/samples").json()["samples"][0]["url"]
+        sample = Image.open(io.BytesIO(address.get(link).content))
+    original = Image.open(config.data / "red" / "000.png")
+    difference = np.abs(np.asarray(sample, float) - np.asarray(original, float)).mean()
+    assert difference < 0.05 * 255  # JPEG of noise
 
 
 def test_samples_are_what_the_network_saw(client, predictor, tiny_export):

@@ -7,17 +7,19 @@ import logging
 import os
 import shutil
 import threading
-import time
 
-import httpx
 import numpy as np
+import onnx
 import pytest
 import tiny
 from http_server import listening
+from manifests import write_manifest
+from onnx.numpy_helper import from_array, to_array
+from waiting import until
 
 from exporter import export
 from serving import ArtifactError
-from serving.artifact import MANIFEST, Manifest, dump_manifest, sha256_of
+from serving.artifact import MANIFEST, Manifest, sha256_of
 from serving.process.live import Live
 from serving.process.settings import Settings
 
@@ -59,18 +61,11 @@ def image():
     return content.getvalue()
 
 
-def until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "expected it sooner"
-        time.sleep(0.02)
-
-
 def hashed_again(folder):
     """Make the manifest's hashes right for what the files hold now."""
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     files = {name: sha256_of(folder / name) for name in manifest.files}
-    (folder / MANIFEST).write_bytes(dump_manifest(manifest.model_copy(update={"files": files})))
+    write_manifest(folder, manifest.model_copy(update={"files": files}))
 
 
 def truncated_model(folder):
@@ -84,7 +79,7 @@ def no_manifest(folder):
 
 def other_format(folder):
     values = json.loads((folder / MANIFEST).read_bytes())
-    (folder / MANIFEST).write_text(json.dumps(values | {"format": "protohead/2"}))
+    write_manifest(folder, values | {"format": "protohead/2"})
 
 
 def not_a_model(folder):
@@ -100,12 +95,21 @@ def other_answers(folder):
     hashed_again(folder)
 
 
+def steerable_of_another_model(folder):
+    model = onnx.load(folder / "steerable.onnx")
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(from_array(to_array(bias) + np.float32(1), "bias"))
+    onnx.save(model, folder / "steerable.onnx")
+    hashed_again(folder)
+
+
 def no_golden(folder):
     (folder / "golden.npz").write_bytes(b"PK\x03\x04 nothing")
     hashed_again(folder)
 
 
-DAMAGES = [truncated_model, no_manifest, other_format, not_a_model, other_answers, no_golden]
+DAMAGES = [truncated_model, no_manifest, other_format, not_a_model, other_answers, no_golden,
+           steerable_of_another_model]  # fmt: skip
 
 
 def damaged(folder, target, damage):
@@ -117,14 +121,14 @@ def damaged(folder, target, damage):
 def test_a_new_artifact_takes_over_while_requests_run_and_none_fails(settings, link, other_export):
     answers, stop = [], threading.Event()
 
-    def ask(url):
-        with httpx.Client(base_url=url, timeout=20) as client:
+    def ask(address):
+        with address.client() as client:
             while not stop.is_set():
                 answer = client.post("/v1/explain", content=image(), headers=PNG)
                 answers.append((answer.status_code, answer.json()))
 
     with listening(settings) as address:
-        threads = [threading.Thread(target=ask, args=(address.url,)) for _ in range(3)]
+        threads = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         until(lambda: len(answers) > 10)
@@ -199,14 +203,16 @@ def test_muting_and_evidence_survive_the_folder_being_replaced(tiny_export, othe
     folder = tmp_path / "served"
     shutil.copytree(tiny_export[1].folder, folder)
     settings = Settings(artifact=folder, provider="cpu", threads=1, reload=0)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         ask = {"content": image(), "headers": PNG}
         before = client.post("/v1/explain?mute=red:0", **ask).json()
         url = client.get("/v1/classes/red/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
+        crop = client.get(url).content
         shutil.rmtree(folder)
         damaged(other_export, folder, truncated_model)
         assert client.post("/v1/explain?mute=red:0", **ask).json() == before
-        assert client.get(url).status_code in (200, 404)  # this crop or none, never another
+        again = client.get(url)  # this crop or none, never another
+        assert again.content == crop if again.status_code == 200 else again.status_code == 404
 
 
 def test_nothing_is_looked_at_when_nothing_changed(settings, monkeypatch):

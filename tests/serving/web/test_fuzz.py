@@ -1,13 +1,10 @@
-"""Whatever a client sends, it is answered soon, with 200 or a problem, never with a 5xx."""
+"""Whatever a client sends, it is answered, with 200 or a problem, never with a 5xx."""
 
 import base64
 import gc
 import json
-import socket
-import time
 import warnings
 
-import httpx
 import hypothesis.strategies as st
 import psutil
 import pytest
@@ -22,16 +19,16 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from waiting import PATIENCE
 
 from serving.process.settings import Settings
 
-SECONDS = 5.0  # a request takes milliseconds; this is what two busy cores may make of them
 MAX_BODY = 2**20
 ROUTES = ("/v1/predict", "/v1/explain")
 PROBLEM = {"type", "title", "status", "detail", "instance", "error"}
 fuzzed = settings(
     max_examples=150,
-    deadline=None,  # a busy machine; each answer's time is checked below
+    deadline=None,  # a busy machine is no failure
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -45,16 +42,14 @@ def _pillow_may_warn():
 
 @pytest.fixture(scope="module")
 def server(tiny_export):
-    limits = Settings(
-        artifact=tiny_export[1].folder, provider="cpu", threads=1, max_body=MAX_BODY, timeout=10
-    )
+    limits = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1, max_body=MAX_BODY)
     with listening(limits) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def client(server):
-    with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with server.client() as client:
         yield client
 
 
@@ -229,7 +224,7 @@ def test_a_body_above_the_limit_is_refused_whether_or_not_it_says_its_length(cli
     ids=["header", "path", "length", "negative length", "chunk", "zeros", "tls"],
 )
 def test_malformed_http_is_refused_or_dropped_and_the_server_goes_on(server, client, head):
-    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as connection:
+    with server.connect() as connection:
         try:
             connection.sendall(head + b"\r\n\r\n")
             answer = connection.recv(100)
@@ -241,7 +236,7 @@ def test_malformed_http_is_refused_or_dropped_and_the_server_goes_on(server, cli
 
 def test_a_client_that_leaves_within_its_body_costs_nothing(server, client):
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", server.port), SECONDS) as connection:
+        with server.connect() as connection:
             connection.sendall(
                 b"POST /v1/explain HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
                 b"Content-Length: 100000\r\n\r\nabc"
@@ -276,7 +271,6 @@ def test_the_description_holds_for_generated_requests(server, client):
     api = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
     operations = [found.ok() for found in api.get_all_operations()]
     assert len(operations) > 15
-    end = time.monotonic() + 40
     for operation in operations:
 
         @settings(
@@ -288,8 +282,7 @@ def test_the_description_holds_for_generated_requests(server, client):
         )
         @given(case=operation.as_strategy())
         def check(case):
-            answer = case.call(base_url=server.url, timeout=SECONDS)
+            answer = case.call(base_url=server.url, timeout=PATIENCE)
             case.validate_response(answer, checks=CHECKS)
 
         check()
-        assert time.monotonic() < end

@@ -3,7 +3,6 @@
 import base64
 import resource
 
-import httpx
 import numpy as np
 import pytest
 import tiny
@@ -25,7 +24,7 @@ def predictor(tiny_export):
 @pytest.fixture(scope="module")
 def client(tiny_export):
     settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1)
-    with listening(settings) as address, httpx.Client(base_url=address.url) as client:
+    with listening(settings) as address, address.client() as client:
         yield client
 
 
@@ -136,6 +135,13 @@ def test_what_is_no_tensor_of_numbers_is_told_without_room_for_it(client, instan
     assert answer.status_code == 422
     assert text in answer.json()["detail"]
     assert largest_memory() - before < 20 * 2**20
+
+
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_a_tensor_on_which_the_network_overflows_is_told(client, verb):
+    answer = ask(client, verb, np.full((3, 24, 24), 3e38).tolist())
+    assert answer.status_code == 422
+    assert "expected finite logits" in answer.json()["error"]
 
 
 def largest_memory():

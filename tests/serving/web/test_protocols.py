@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -13,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 from serving import Predictor
 from serving.answers.problems import ProblemError
 from serving.process.settings import Settings
-from serving.web.protocols import tensors
-from serving.web.protocols.oip import LENGTH
+from serving.web import oip_tensors as tensors
+from serving.web.oip import LENGTH
 
 NAMES = ["logits", "contributions", "common", "class_ids", "heatmaps"]
 
@@ -105,6 +104,10 @@ def test_without_requested_outputs_all_of_them_come(client, batch, expected):
     result = client.infer("tiny", [tensor(batch)], request_id="a1", model_version="1")
     assert [output["name"] for output in result.get_response()["outputs"]] == NAMES
     assert result.get_response()["id"] == "a1"
+    sizes = [
+        output["parameters"]["binary_data_size"] for output in result.get_response()["outputs"]
+    ]
+    assert sizes == [expected[name].nbytes for name in NAMES]  # as bytes: the client asks for them
     assert result.as_numpy("heatmaps").tobytes() == expected["heatmaps"].tobytes()
 
 
@@ -125,7 +128,7 @@ def test_json_data_may_be_nested_or_flat(server, batch, expected):
             ],
             "outputs": [{"name": "logits"}],
         }
-        answer = httpx.post(f"{server.url}/v2/models/tiny/infer", json=body)
+        answer = server.post("/v2/models/tiny/infer", json=body)
         assert answer.headers["content-type"] == "application/json"
         values = np.array(answer.json()["outputs"][0]["data"], dtype=np.float32)
         assert values.tobytes() == expected["logits"].tobytes()
@@ -214,7 +217,7 @@ def message(parameters=None, data=None, tail=b"", **changes):
 )
 def test_a_malformed_body_is_answered_with_its_fault(server, body, length, text):
     headers = {} if length is None else {"Inference-Header-Content-Length": length}
-    answer = httpx.post(f"{server.url}/v2/models/tiny/infer", content=body, headers=headers)
+    answer = server.post("/v2/models/tiny/infer", content=body, headers=headers)
     assert answer.status_code in (400, 413, 422)
     assert text in answer.json()["error"]
 
@@ -238,7 +241,7 @@ def test_an_integer_beyond_its_type_is_refused():
 
 
 def test_versions_are_in_the_path_and_nowhere_else(server):
-    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    paths = server.get("/openapi.json").json()["paths"]
     for path, operations in paths.items():
         if path.startswith("/v2/"):
             for operation in operations.values():

@@ -16,7 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import min_max
+from exporter.evaluate.arithmetic.localization import min_max
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats, upsample
 
 THRESHOLD = 0.6
@@ -46,6 +48,20 @@ def covered(heatmaps: Floats, size: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def intersection_over_union(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Of two masks of the same shape; 0 if both are empty."""
+    """The intersection over union of two masks of one shape, 0 to 1; 0 if both are empty."""
     union = np.count_nonzero(first | second)
     return np.count_nonzero(first & second) / union if union else 0.0
+
+
+METRICS = (
+    Metric(
+        name="comprehensiveness",
+        title="Comprehensiveness",
+        better="higher",
+        meaning="overlap of all heatmaps together with the foreground",
+        source="Zhu et al., CVPR 2025",
+        blind="One blob over the whole object scores as high as parts that cover it together.",
+        needs=(Need.MASKS,),
+        measure=lambda case: comprehensiveness(case.heatmaps, case.truth.foreground),
+    ),
+)

@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from exporter.evaluate.arithmetic.localization import visible
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric
+
 THRESHOLD = 0.8
 
 
@@ -60,3 +64,32 @@ def distinct_parts(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float
     consistent = csr_array(hit_rates(hits, visible) >= THRESHOLD)
     partners = maximum_bipartite_matching(consistent, perm_type="column")  # (k,), -1 for none
     return float((partners >= 0).mean())
+
+
+def _shown(case: Case) -> NDArray[np.bool_]:
+    """Which keypoints are visible, (n, q)."""
+    return visible(case.points)
+
+
+METRICS = (
+    Metric(
+        name="consistency",
+        title="Consistency",
+        better="higher",
+        meaning="share of prototypes that hit one part in 80 % of the images",
+        source="Huang et al., ICCV 2023",
+        blind="A heatmap that always peaks in the middle is consistent on centred objects.",
+        needs=(Need.SPLIT, Need.KEYPOINTS),
+        measure=lambda case: consistency(case.hits, _shown(case)),
+    ),
+    Metric(
+        name="distinct_parts",
+        title="Distinct parts",
+        better="higher",
+        meaning="the same, each part counted once",
+        source="Zhu et al., CVPR 2025",
+        blind="It counts peaks: whether what lies under them matters to the class it does not ask.",
+        needs=(Need.SPLIT, Need.KEYPOINTS),
+        measure=lambda case: distinct_parts(case.hits, _shown(case)),
+    ),
+)

@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.localization import overlap, squares
+from exporter.evaluate.arithmetic.localization import overlap, squares
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Size
 
 
@@ -27,3 +29,17 @@ def distinctiveness(peaks: NDArray[np.integer], size: Size) -> float | None:
         return None
     found = squares(peaks, size)  # (n, k, 4)
     return 1.0 - float(overlap(found[:, first], found[:, second]).mean())
+
+
+METRICS = (
+    Metric(
+        name="distinctiveness",
+        title="Distinctiveness",
+        better="higher",
+        meaning="1 - overlap of the boxes at the peaks",
+        source="Zhu et al., CVPR 2025",
+        blind="Random directions peak far apart: what lies at the peaks it does not ask.",
+        needs=(Need.SPLIT,),
+        measure=lambda case: distinctiveness(case.peaks, case.trial.size),
+    ),
+)

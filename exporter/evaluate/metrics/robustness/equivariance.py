@@ -11,7 +11,10 @@ Symbols: n images, k prototypes, h×w grid.
 
 from __future__ import annotations
 
-from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.arithmetic.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.trial.alterations import CELLS
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
 from serving.drawing.peaks import Floats
 
 
@@ -57,3 +60,37 @@ def _agreement(first: Floats, second: Floats) -> float | None:
     if not first.size:
         return None
     return mean_defined(correlation(flattened(first), flattened(second)))
+
+
+def _mirrored(case: Case) -> Value:
+    return mirror_equivariance(case.heatmaps, case.heatmaps_of(case.trial.mirrored))
+
+
+def _shifted(case: Case) -> Value:
+    moved = case.heatmaps_of(case.trial.shifted)
+    return shift_equivariance(case.heatmaps, moved, rows=CELLS, columns=CELLS)
+
+
+METRICS = (
+    Metric(
+        name="mirror",
+        title="Mirroring",
+        better="higher",
+        meaning="correlation of the heatmaps of the mirrored image, mirrored back",
+        source="docs/evaluation.md",
+        blind="A convolution follows whatever the prototypes are: most is the network's doing.",
+        needs=(Need.PROTOTYPES,),
+        measure=_mirrored,
+    ),
+    Metric(
+        name="shift",
+        title="Shifting",
+        better="higher",
+        meaning="correlation of the heatmaps after a shift by one cell, shifted back",
+        source="docs/evaluation.md",
+        blind="A shift by whole cells suits the network's stride: what a smaller one does, it does "
+        "not ask.",
+        needs=(Need.PROTOTYPES,),
+        measure=_shifted,
+    ),
+)

@@ -22,7 +22,9 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from exporter.evaluate.statistics import flattened, mean_defined, rank_correlation
+from exporter.evaluate.arithmetic.statistics import flattened, mean_defined, rank_correlation
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats
 
 # Their float initialisers are settings, not weights.
@@ -56,8 +58,9 @@ def shuffle_weights(
 
     Args:
         model: Any model; it is not changed.
-        seed: Of the shuffling.
-        share: Of the layers, counted from the top, 0 to 1; a layer begun is shuffled whole.
+        seed: Decides how they are shuffled.
+        share: How many of the layers, counted from the top, 0 to 1; a layer begun is shuffled
+            whole.
         keep: Names of initialisers that stay as they are, for instance the prototypes.
 
     Returns:
@@ -104,3 +107,17 @@ def _shuffle(value: ir.Value, generator: np.random.Generator) -> None:
     array = tensor.numpy()
     shuffled = array.ravel()[generator.permutation(array.size)].reshape(array.shape)
     value.const_value = ir.Tensor(shuffled, dtype=tensor.dtype, name=value.name)
+
+
+METRICS = (
+    Metric(
+        name="randomisation",
+        title="Randomised network",
+        better="lower",
+        meaning="rank correlation of the heatmaps with those of a network of shuffled weights",
+        source="Adebayo et al., NeurIPS 2018",
+        blind="To depend on the weights is not to be right: random directions do too.",
+        needs=(Need.PROTOTYPES, Need.SHUFFLED),
+        measure=lambda case: similarity(case.heatmaps, case.heatmaps_of(case.runs.shuffled)),
+    ),
+)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.arithmetic.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats
 
 
@@ -45,3 +47,28 @@ def heatmap_correlation(heatmaps: Floats) -> float | None:
     flat = flattened(heatmaps)  # (n, k, p)
     first, second = np.triu_indices(heatmaps.shape[1], k=1)
     return mean_defined(correlation(flat[:, first], flat[:, second]))
+
+
+METRICS = (
+    Metric(
+        name="cosine",
+        title="Redundancy, prototypes",
+        better="lower",
+        meaning="mean |cosine| of two prototypes of a class",
+        source="docs/evaluation.md",
+        blind="Prototypes that differ only where no feature goes have a small cosine and the same "
+        "heatmaps.",
+        needs=(Need.PROTOTYPES,),
+        measure=lambda case: prototype_cosine(case.prototypes),
+    ),
+    Metric(
+        name="correlation",
+        title="Redundancy, heatmaps",
+        better="lower",
+        meaning="mean correlation of two heatmaps of an image",
+        source="docs/evaluation.md",
+        blind="Random directions have heatmaps that differ, so a small value is no sign of parts.",
+        needs=(Need.SPLIT,),
+        measure=lambda case: heatmap_correlation(case.heatmaps),
+    ),
+)

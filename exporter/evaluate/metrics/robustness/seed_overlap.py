@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from exporter.evaluate.localization import boxes, overlap
-from exporter.evaluate.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.arithmetic.localization import boxes, overlap
+from exporter.evaluate.arithmetic.statistics import correlation, flattened, mean_defined
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
 from serving.drawing.peaks import Floats, Size, peaks
 
 THRESHOLD = 0.5
@@ -76,3 +78,42 @@ def _mean_correlations(first: Floats, second: Floats) -> NDArray[np.float64]:
     mean = np.full(total.shape, np.nan)
     np.divide(total, known.sum(axis=0), out=mean, where=known.any(axis=0))
     return mean
+
+
+def _overlap(case: Case) -> SeedOverlap | None:
+    other = case.again.heatmaps(case.trial.maps, case.trial.grid)
+    return seed_overlap(case.heatmaps, other, case.trial.size)
+
+
+def _correlation(case: Case) -> Value:
+    found = case.once(_overlap)
+    return None if found is None else found.correlation
+
+
+def _same_place(case: Case) -> Value:
+    found = case.once(_overlap)
+    return None if found is None else found.same_place
+
+
+METRICS = (
+    Metric(
+        name="seed_overlap",
+        title="Agreement of seeds",
+        better="higher",
+        meaning="correlation of matched heatmaps of prototypes found with another seed",
+        source="docs/evaluation.md",
+        blind="Agreement is no truth: prototypes that are all alike match under every seed.",
+        needs=(Need.AGAIN,),
+        measure=_correlation,
+    ),
+    Metric(
+        name="seed_place",
+        title="Same place with another seed",
+        better="higher",
+        meaning="share of matched heatmaps whose boxes at the peaks overlap by half",
+        source="docs/evaluation.md",
+        blind="It looks at the peaks alone: two maps may share a peak and nothing else.",
+        needs=(Need.AGAIN,),
+        measure=_same_place,
+    ),
+)

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats
 
 
@@ -59,3 +61,28 @@ def cancelled_heat(heatmaps: Floats) -> float | None:
     doubles = heatmaps.astype(np.float64)
     total = float(np.abs(doubles).sum())
     return 1 - float(np.abs(doubles.sum(axis=1)).sum()) / total if total > 0 else None
+
+
+METRICS = (
+    Metric(
+        name="negative_share",
+        title="Negative evidence",
+        better="lower",
+        meaning="share of the contributions that count against the class",
+        source="Tan, Zhou and Chen, ICML 2024",
+        blind="Heat of both signs within one prototype has cancelled before it is counted.",
+        needs=(Need.ROW,),
+        measure=lambda case: negative_share(case.contributions),
+    ),
+    Metric(
+        name="norm_sum",
+        title="Sum of norms",
+        better="lower",
+        meaning="sum of the prototypes' norms over the norm of their sum; 1 is no cancellation",
+        source="docs/method.md",
+        blind="Copies of one direction reach 1, and a direction that no feature takes counts like "
+        "any other.",
+        needs=(Need.ROW,),
+        measure=lambda case: sum_of_norms(case.prototypes),
+    ),
+)

@@ -30,6 +30,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.evaluate.baselines.methods import OURS
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
 from serving.drawing.peaks import Floats
 from serving.model.explanation import completeness_residual as residual_of
 
@@ -124,7 +127,7 @@ def _attributions(features: Floats, prototypes: Floats) -> Floats:
 
 
 def _sensitivity(image: Floats, row: Floats, prototypes: Floats) -> float:
-    """Of one image (p, d): every position in turn is the only one that differs from zero."""
+    """The violation of one image (p, d), whose positions in turn are all that differs from zero."""
     alone = np.eye(len(image), dtype=image.dtype)[:, :, None] * image  # (p, p, d)
     found = _attributions(alone, prototypes)  # (p, p, k)
     own = np.diagonal(found).sum(axis=0, dtype=np.float64)  # (p,)
@@ -153,3 +156,50 @@ def _largest(values: Floats) -> float:
 
 def _relative(violation: float, scale: float) -> float | None:
     return violation / scale if scale > 0 else None
+
+
+def _residual(case: Case) -> Value:
+    """The artifact's prototypes leave out a reference, the baselines know none."""
+    trial, subject = case.trial, case.subject
+    constant = np.full(len(trial.logits), subject.head.bias[trial.index], dtype=np.float64)
+    if case.method.name == OURS:
+        constant += trial.maps.mean(axis=1) @ subject.reference
+    return completeness_residual(case.contributions, constant, trial.logits[:, trial.index])
+
+
+def _violation(case: Case) -> Value:
+    """The largest of the four, by prototypes of the row or meant for it, as they are served."""
+    row = case.method.row
+    if row is None:
+        row = case.subject.head.weight[case.trial.index].astype(np.float64)
+    features = case.trial.maps[: case.runs.count]
+    found = axioms(features, row, case.prototypes.astype(np.float32))
+    if found is None:
+        return None
+    return max(found.completeness, found.sensitivity, found.linearity, found.symmetry)
+
+
+_PAPER = "Tan, Zhou and Chen, ICML 2024"
+
+METRICS = (
+    Metric(
+        name="completeness",
+        title="Completeness residual",
+        better="lower",
+        meaning="|sum of contributions + bias + common - logit|, of the largest logit",
+        source=f"{_PAPER}, eq. 8",
+        blind="A sum says nothing of its parts: k copies of one map are complete too.",
+        needs=(Need.ROW,),
+        measure=_residual,
+    ),
+    Metric(
+        name="axioms",
+        title="Axioms",
+        better="lower",
+        meaning="largest violation of the paper's four, of the largest logit",
+        source=f"{_PAPER}, Table 1; Sundararajan et al., ICML 2017",
+        blind="Every exact split meets them, copies and parts that cancel alike.",
+        needs=(Need.PROTOTYPES, Need.MANY_RUNS),
+        measure=_violation,
+    ),
+)

@@ -20,24 +20,29 @@ Symbols: n images, k prototypes, c classes, h×w grid, H×W view, j steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.special import softmax
 
-from serving.artifact.layout import ImageLayout, channel_axis, image_axes
+from exporter.evaluate.arithmetic.pixels import (
+    LogitsOf,
+    class_probability,
+    over_channels,
+    view_size,
+)
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
+from exporter.evaluate.trial.runs import Runs
+from serving.artifact.layout import ImageLayout, image_axes
 from serving.drawing.peaks import Floats, upsample
-
-Value = TypeVar("Value", bound=np.generic)
-LogitsOf = Callable[[NDArray[np.float32]], Floats]
-"""Runs the network: tensors (n, ...) to logits (n, c)."""
 
 _BLUR = 5 / 224
 """Petsiuk et al.'s deviation of the blur over the short side of the input."""
+
+_STEPS = 16
+"""Points of the curves over pixels after the first."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ def prototype_curves(contributions: Floats, logits: Floats, class_id: int) -> Cu
         return None
     ordered = -np.sort(-np.asarray(contributions, dtype=np.float64), axis=1)
     taken = np.cumsum(np.pad(ordered, ((0, 0), (1, 0))), axis=1)  # (n, k + 1)
-    deletion = [_probability(logits, class_id, -column) for column in taken.T]
-    insertion = [_probability(logits, class_id, column) for column in (taken - taken[:, -1:]).T]
+    deletion = [class_probability(logits, class_id, -column) for column in taken.T]
+    missing = taken - taken[:, -1:]  # (n, k + 1)
+    insertion = [class_probability(logits, class_id, column) for column in missing.T]
     return Curves(np.mean(deletion, axis=1), np.mean(insertion, axis=1))
 
 
@@ -104,7 +110,7 @@ def pixel_curves(
         deleted_to: What a deleted pixel becomes; of a shape that broadcasts to the tensors.
         inserted_into: The images that pixels are put into, likewise.
         steps: Points after the first, 1 or more.
-        layout: Of the tensors.
+        layout: Where the tensors have their channels.
 
     Returns:
         Curves of steps + 1 points; None without images.
@@ -130,7 +136,7 @@ def blurred(tensors: NDArray[np.float32], layout: ImageLayout = "NCHW") -> NDArr
 
     Args:
         tensors: (n, channels, H, W), or channels last.
-        layout: Of the tensors.
+        layout: Where the tensors have their channels.
     """
     sigma = _BLUR * min(view_size(tensors, layout))
     found = gaussian_filter(tensors, sigma, axes=image_axes(layout))
@@ -142,33 +148,9 @@ def mean_colour(tensors: NDArray[np.float32], layout: ImageLayout = "NCHW") -> N
 
     Args:
         tensors: (n, channels, H, W), or channels last.
-        layout: Of the tensors.
+        layout: Where the tensors have their channels.
     """
     return np.asarray(tensors.mean(axis=image_axes(layout), keepdims=True))
-
-
-def class_probability(logits: Floats, class_id: int) -> NDArray[np.float64]:
-    """The softmax of logits (n, c) at one class, (n,)."""
-    return _probability(logits, class_id, 0.0)
-
-
-def view_size(tensors: NDArray[np.float32], layout: ImageLayout) -> tuple[int, int]:
-    """Height and width of tensors (n, ...)."""
-    rows, columns = image_axes(layout)
-    return tensors.shape[rows], tensors.shape[columns]
-
-
-def over_channels(masks: NDArray[Value], layout: ImageLayout) -> NDArray[Value]:
-    """Masks (n, H, W) with an axis for the channels."""
-    return np.expand_dims(masks, channel_axis(layout))
-
-
-def _probability(
-    logits: Floats, class_id: int, change: float | NDArray[np.float64]
-) -> NDArray[np.float64]:
-    changed = np.array(logits, dtype=np.float64)
-    changed[:, class_id] += change
-    return np.asarray(softmax(changed, axis=1)[:, class_id])
 
 
 def _ranks(heatmap: Floats) -> NDArray[np.intp]:
@@ -181,3 +163,92 @@ def _ranks(heatmap: Floats) -> NDArray[np.intp]:
 
 def _area(curve: NDArray[np.float64]) -> float:
     return float(np.trapezoid(curve) / (len(curve) - 1))
+
+
+def _over_prototypes(case: Case) -> Curves | None:
+    return prototype_curves(case.contributions, case.trial.logits, case.trial.index)
+
+
+def _over_pixels(case: Case) -> Curves | None:
+    """Methods of the same sum have the same class map, which is measured once."""
+    row = case.method.row
+    if row is None:
+        return _pixel_curves_of(case)
+    return case.runs.once_for_row(_over_pixels, row, lambda: _pixel_curves_of(case))
+
+
+def _pixel_curves_of(case: Case) -> Curves | None:
+    runs = case.runs
+    grey, blur = runs.once(_grounds)
+    return pixel_curves(
+        runs.tensors,
+        case.ranking[: runs.count],
+        runs.logits,
+        case.trial.index,
+        deleted_to=grey,
+        inserted_into=blur,
+        steps=_STEPS,
+        layout=runs.layout,
+    )
+
+
+def _grounds(runs: Runs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return mean_colour(runs.tensors, runs.layout), blurred(runs.tensors, runs.layout)
+
+
+def _deleted(curves: Curves | None) -> Value:
+    return None if curves is None else curves.deletion_area
+
+
+def _inserted(curves: Curves | None) -> Value:
+    return None if curves is None else curves.insertion_area
+
+
+_RISE = "Petsiuk et al., BMVC 2018 (RISE)"
+
+METRICS = (
+    Metric(
+        name="prototype_deletion",
+        title="Prototype deletion",
+        better="lower",
+        meaning="area under the probability as prototypes are muted, largest first",
+        source=f"after {_RISE}",
+        blind="Prototypes that cancel look good, as one of them holds more than the whole: read it "
+        "with the sum of norms.",
+        needs=(Need.ROW, Need.SOFTMAX),
+        measure=lambda case: _deleted(case.once(_over_prototypes)),
+    ),
+    Metric(
+        name="prototype_insertion",
+        title="Prototype insertion",
+        better="higher",
+        meaning="the same, from none to all",
+        source=f"after {_RISE}",
+        blind="Prototypes that cancel look good here too, as the first of them lifts the class "
+        "above its own logit.",
+        needs=(Need.ROW, Need.SOFTMAX),
+        measure=lambda case: _inserted(case.once(_over_prototypes)),
+    ),
+    Metric(
+        name="pixel_deletion",
+        title="Pixel deletion",
+        better="lower",
+        meaning="area under the probability as the hottest pixels turn grey",
+        source=_RISE,
+        blind="It sees only the sum of the heatmaps, which is the same for every exact split of a "
+        "row, and pictures with grey holes are none that the network has learned.",
+        needs=(Need.SOFTMAX, Need.MANY_RUNS),
+        measure=lambda case: _deleted(case.once(_over_pixels)),
+    ),
+    Metric(
+        name="pixel_insertion",
+        title="Pixel insertion",
+        better="higher",
+        meaning="area under the probability as the hottest pixels are put into a blurred image",
+        source=_RISE,
+        blind="It sees only the sum of the heatmaps, and a network that knows the blurred picture "
+        "leaves little to put in.",
+        needs=(Need.SOFTMAX, Need.MANY_RUNS),
+        measure=lambda case: _inserted(case.once(_over_pixels)),
+    ),
+)

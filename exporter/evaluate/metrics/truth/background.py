@@ -18,8 +18,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.evaluate.arithmetic.statistics import mean_defined
 from exporter.evaluate.metrics.truth.part_purity import part_mass
-from exporter.evaluate.statistics import mean_defined
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
 from serving.drawing.peaks import Floats
 
 
@@ -56,3 +58,57 @@ def background_share(heatmaps: Floats, foreground: NDArray[np.bool_]) -> float |
     total = outside + mass.parts.sum(axis=(0, 2))
     shares = np.full(len(total), np.nan)
     return mean_defined(np.divide(outside, total, out=shares, where=total > 0))
+
+
+def by_image(rows: Floats, image: NDArray[np.intp], n: int) -> Floats:
+    """Sort rows of altered pictures by the image that they are of.
+
+    Args:
+        rows: (m, k), m >= 1.
+        image: (m,), the image of each.
+        n: How many images there are.
+
+    Returns:
+        (n, b, k) with b the most that an image has; NaN where one has fewer.
+    """
+    most = int(np.bincount(image, minlength=n).max())
+    sorted_ = np.full((n, most, rows.shape[1]), np.nan, dtype=np.float32)
+    seen = np.zeros(n, dtype=int)
+    for row, index in zip(rows, image, strict=True):
+        sorted_[index, seen[index]] = row
+        seen[index] += 1
+    return sorted_
+
+
+def _independence(case: Case) -> Value:
+    moved = case.heatmaps_of(case.truth.moved_maps).mean(axis=(2, 3))
+    elsewhere = by_image(moved, case.truth.moved, len(case.contributions))
+    return background_independence(case.contributions, elsewhere)
+
+
+_SOURCE = "after Hesse et al., ICCV 2023 (FunnyBirds)"
+
+METRICS = (
+    Metric(
+        name="background_independence",
+        title="Background independence",
+        better="higher",
+        meaning="1 - change of the contributions before another backdrop",
+        source=_SOURCE,
+        blind="What hardly depends on the picture is independent of its backdrop too.",
+        # A heatmap that sees no image moves with none.
+        needs=(Need.PROTOTYPES, Need.MASKS, Need.BACKDROPS),
+        measure=_independence,
+    ),
+    Metric(
+        name="background_evidence",
+        title="Evidence on background",
+        better="lower",
+        meaning="share of the evidence that lies off the object",
+        source=_SOURCE,
+        blind="A coarse grid spills over the outline whatever the prototypes are, and negative "
+        "evidence is not counted.",
+        needs=(Need.MASKS,),
+        measure=lambda case: background_share(case.heatmaps, case.truth.foreground),
+    ),
+)

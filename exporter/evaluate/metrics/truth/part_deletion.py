@@ -32,7 +32,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.statistics import mean_defined, rank_correlation
+from exporter.evaluate.arithmetic.statistics import mean_defined, rank_correlation
+from exporter.evaluate.metrics.truth.part_purity import mass_of, purity_of
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric, Value
 from serving.drawing.peaks import Floats
 
 FEWEST_PARTS = 3
@@ -79,9 +82,53 @@ def right_share(contributions: Floats, without: Floats, parts: NDArray[np.intege
 
 
 def _correlation(importance: Floats, drop: Floats) -> float:
-    """Of one image; NaN for equal drops, 0 for equal importance."""
+    """The correlation of one image; NaN for equal drops, 0 for equal importance."""
     if np.ptp(drop) == 0:
         return np.nan
     if np.ptp(importance) == 0:
         return 0.0
     return float(rank_correlation(importance, drop))
+
+
+def _rank(case: Case) -> Value:
+    """Put the logits of the pictures without a part where image and part say."""
+    index, truth = case.trial.index, case.truth
+    without = np.full(truth.masks.shape[:2], np.nan, dtype=np.float32)  # (n, q)
+    without[tuple(truth.removed.T)] = truth.removed_logits[:, index]
+    attribution = case.once(mass_of).attribution
+    return deletion_correlation(attribution, case.trial.logits[:, index], without)
+
+
+def _share(case: Case) -> Value:
+    """Put the contributions of the pictures without a part where image and part say."""
+    truth, k = case.truth, case.contributions.shape[1]
+    without = np.full((*truth.masks.shape[:2], k), np.nan, dtype=np.float32)  # (n, q, k)
+    without[tuple(truth.removed.T)] = case.heatmaps_of(truth.removed_maps).mean(axis=(2, 3))
+    return right_share(case.contributions, without, case.once(purity_of).parts)
+
+
+_NEEDS = (Need.SPLIT, Need.MASKS, Need.REMOVED)
+_SOURCE = "after Hesse et al., ICCV 2023 (FunnyBirds)"
+
+METRICS = (
+    Metric(
+        name="deletion_rank",
+        title="Part deletion, rank",
+        better="higher",
+        meaning="rank correlation of a part's evidence with the drop of the logit without it",
+        source=_SOURCE,
+        blind="It judges the heatmaps together: which prototype holds what does not matter.",
+        needs=_NEEDS,
+        measure=_rank,
+    ),
+    Metric(
+        name="deletion_share",
+        title="Part deletion, share",
+        better="higher",
+        meaning="share of the change without a part that its own prototype takes",
+        source=_SOURCE,
+        blind="A part that the class does not use moves nothing: its prototype goes unjudged.",
+        needs=_NEEDS,
+        measure=_share,
+    ),
+)

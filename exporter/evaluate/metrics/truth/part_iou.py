@@ -14,9 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.evaluate.arithmetic.statistics import mean_defined
 from exporter.evaluate.metrics.pointing.comprehensiveness import covered, intersection_over_union
-from exporter.evaluate.metrics.truth.part_purity import NO_PART
-from exporter.evaluate.statistics import mean_defined
+from exporter.evaluate.metrics.truth.part_purity import NO_PART, purity_of
+from exporter.evaluate.trial.case import Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats
 
 
@@ -47,3 +49,17 @@ def part_iou(
                 )
     each = [mean_defined(column) for column in found.T]
     return mean_defined([value for value in each if value is not None])
+
+
+METRICS = (
+    Metric(
+        name="part_iou",
+        title="Part IoU",
+        better="higher",
+        meaning="overlap of a heatmap with its part",
+        source="ours, with the threshold of Zhu et al., CVPR 2025",
+        blind="A coarse grid cannot draw a small part, however right the prototype is.",
+        needs=(Need.SPLIT, Need.MASKS),
+        measure=lambda case: part_iou(case.heatmaps, case.truth.masks, case.once(purity_of).parts),
+    ),
+)

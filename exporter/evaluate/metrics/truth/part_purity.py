@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.evaluate.trial.case import Case, Need
+from exporter.evaluate.trial.metric import Metric
 from serving.drawing.peaks import Floats, upsample
 
 NO_PART = -1
@@ -83,7 +85,7 @@ def part_purity(mass: PartMass) -> Purity:
     """The share of each prototype's evidence that lies on its best part.
 
     Args:
-        mass: Of a class's images, from part_mass.
+        mass: What the heatmaps of a class's images put on each part, from part_mass.
     """
     on_parts = mass.parts.sum(axis=0)  # (k, q)
     prototypes = len(on_parts)
@@ -104,3 +106,27 @@ def _owners(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
     for part in sorted(range(parts), key=lambda part: (-areas[part], -part)):
         owner[masks[part]] = part  # the smallest last
     return np.asarray(np.eye(parts + 1, dtype=np.float32)[owner.ravel()])
+
+
+def mass_of(case: Case) -> PartMass:
+    """The positive evidence of a case on each part."""
+    return part_mass(case.heatmaps, case.truth.masks)
+
+
+def purity_of(case: Case) -> Purity:
+    """How purely the prototypes of a case stand for parts, and for which."""
+    return part_purity(case.once(mass_of))
+
+
+METRICS = (
+    Metric(
+        name="part_purity",
+        title="Part purity",
+        better="higher",
+        meaning="share of a heatmap's evidence that lies on its part",
+        source="ours, after Nauta et al., CVPR 2023 (PIP-Net)",
+        blind="Prototypes that all stand for one part are as pure as those of several.",
+        needs=(Need.SPLIT, Need.MASKS),
+        measure=lambda case: case.once(purity_of).value,
+    ),
+)

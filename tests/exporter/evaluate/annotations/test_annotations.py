@@ -141,3 +141,31 @@ def test_a_path_where_nothing_is_lists_the_formats(tmp_path):
 def test_a_folder_without_annotations_lists_the_formats(tmp_path):
     with pytest.raises(DatasetError, match=r"expected a CSV table.*found neither images\.txt nor"):
         read_annotations(tmp_path)
+
+
+HEADER = "image,eye_x,eye_y,eye_visible,tail_x,tail_y,tail_visible\n"
+
+
+def test_if_not_one_part_is_visible_in_any_image_the_file_is_refused(tmp_path):
+    path = tmp_path / "parts.csv"
+    path.write_text(f"{HEADER}0.jpg,1,2,0,,,0\n1.jpg,1,2,0,3,4,0\n")
+    with pytest.raises(DatasetError) as error:
+        read_annotations(path)
+    assert str(error.value) == (
+        f"{path}: expected parts that are visible, found none in any of 2 images. Correct the "
+        "flags: visible is 1, in COCO v is 2, where a part shows."
+    )
+
+
+def test_a_part_that_no_image_shows_is_said(tmp_path):
+    path = tmp_path / "parts.csv"
+    path.write_text(f"{HEADER}0.jpg,1,2,1,3,4,0\n")
+    assert read_annotations(path).notes == ("no image shows tail",)
+
+
+def test_images_that_show_no_part_are_counted(tmp_path):
+    path = tmp_path / "parts.csv"
+    path.write_text(f"{HEADER}0.jpg,1,2,1,3,4,1\n1.jpg,,,0,,,0\n2.jpg,,,0,,,0\n")
+    assert read_annotations(path).notes == (
+        "2 of 3 annotated images: no part shows (first: 1.jpg)",
+    )

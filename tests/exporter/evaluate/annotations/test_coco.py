@@ -142,30 +142,44 @@ def drop(*way):
     ("change", "line", "message"),
     [
         (drop("images"), 1, "expected 'images', found none"),
-        (drop("images", 1, "width"), 13, "images[1]: expected 'width', found none"),
-        (put("images", 1, "width", value=0), 16, "images[1].width: input should be greater than"),
-        (put("images", 1, "width", value="64"), 16, "images[1].width: input should be a valid int"),
+        (drop("images", 1, "file_name"), 13, "images[1]: expected 'file_name', found none"),
+        (put("images", 1, "width", value=64.5), 16, "images[1].width: expected whole pixels as si"),
+        (put("images", 1, "width", value="wide"), 16, "images[1].width: expected a number as side"),
         (put("images", 1, "id", value=5), 14, "images[1].id: expected 5 once, found it in images"),
-        (put("images", 1, "id", value=2**70), 14, "images[1].id: input should be"),
-        (put("images", 1, "id", value=None), 14, "images[1].id: input should be a valid integer"),
+        (put("images", 1, "id", value=2**70), 14, "images[1].id: expected a whole number"),
+        (put("images", 1, "id", value=None), 14, "or a text as id, found null"),
         (put("images", 1, "file_name", value="kite/0.jpg"), 15, "expected 'kite/0.jpg' once"),
         (put("categories", 0, "keypoints", value=[]), 20, "categories: expected the names of key"),
         (put("categories", 0, "keypoints", value=["a", "a"]), 24, "expected each name once"),
-        (lambda c: c["categories"].append(c["categories"][0]), 31, "[1].id: expected 1 once"),
+        (lambda c: c["categories"].append({"id": 1}), 31, "[1].id: expected 1 once"),
         (put("annotations", value=[]), 31, "expected annotations with keypoints, found none"),
         (put("annotations", value={}), 31, "annotations: input should be a valid array, found {}"),
-        (put("annotations", 0, "image_id", value=7), 34, "expected the id of an image, found 7"),
+        (put("annotations", 0, "image_id", value=7), 31, "found none; left out 1 of 1 annotation"),
+        (
+            put("annotations", 0, "image_id", value=True),
+            34,
+            "whole number or a text as id, found t",
+        ),
         (put("annotations", 0, "category_id", value=2), 35, "id of a category, found 2"),
-        (drop("annotations", 0, "keypoints"), 32, "annotations[0]: expected 'keypoints', found no"),
+        (drop("annotations", 0, "keypoints"), 31, "no keypoint is labelled (first: annotations[0"),
         (put("annotations", 0, "keypoints", value=[1, 1, 2]), 36, "expected 9 numbers, x, y and v"),
-        (put("annotations", 0, "keypoints", 4, value="?"), 41, 'be a valid number, found "?"'),
-        (put("annotations", 0, "keypoints", 4, value=True), 41, "be a valid number, found true"),
-        (put("annotations", 0, "keypoints", 4, value=float("nan")), 41, "finite number, found nan"),
+        (
+            put("annotations", 0, "keypoints", 4, value="?"),
+            41,
+            "a number as y of part 'eye', found \"?",
+        ),
+        (put("annotations", 0, "keypoints", 4, value=True), 41, "as y of part 'eye', found true"),
+        (
+            put("annotations", 0, "keypoints", 1, value=float("nan")),
+            38,
+            "y of part 'beak', found n",
+        ),
         (put("annotations", 0, "keypoints", 5, value=3), 42, "[5]: expected v of part 'eye' to be"),
         (put("annotations", 0, "keypoints", 0, value=65), 37, "expected part 'beak' inside the im"),
         (put("annotations", 0, "keypoints", 1, value=-1), 37, "found it at x 10, y -1"),
-        (put("annotations", 0, "bbox", value=[1, 2]), 48, "annotations[0].bbox: expected more th"),
-        (put("annotations", 0, "area", value=-1), 47, "annotations[0].area: input should be great"),
+        (put("annotations", 0, "bbox", value=[1, 2]), 48, "annotations[0].bbox: expected x, y, w"),
+        (put("annotations", 0, "area", value="big"), 47, "annotations[0].area: expected a number"),
+        (put("annotations", 0, "iscrowd", value="no"), 54, "annotations[0].iscrowd: expected 0 or"),
     ],
 )
 def test_what_is_malformed_is_one_line_with_file_and_line(tmp_path, change, line, message):
@@ -183,8 +197,8 @@ def test_truncated_json_names_the_line_where_it_ends(tmp_path, line_count):
 
 
 def test_json_of_one_line_names_the_way_to_the_value(tmp_path):
-    content = changed(put("annotations", 0, "image_id", value=7))
-    with pytest.raises(DatasetError, match=r"line 1: annotations\[0\]\.image_id: expected the id"):
+    content = changed(put("annotations", 0, "category_id", value=7))
+    with pytest.raises(DatasetError, match=r"line 1: annotations\[0\]\.category_id: expected the"):
         read(tmp_path, content, indent=None)
 
 

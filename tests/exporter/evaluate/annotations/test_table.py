@@ -71,7 +71,7 @@ def test_a_part_may_have_an_underscore_in_its_name(tmp_path):
         (LONG, "wren,0.jpg,eye", "kite,0.jpg,eye", 4, "'eye' of test/kite/0.jpg, found another on"),
         (LONG, "test,wren,0.jpg,beak,9,10,1\n", "", 4, "every part of test/wren/0.jpg, found none"),
         (LONG, "9,10,1", "9,10", 5, "expected 7 values, one for each column, found 6"),
-        (LONG, "9,10,1", "9,10,1,", 5, "expected 7 values, one for each column, found 8"),
+        (LONG, "9,10,1", "9,10,1,9", 5, "expected 7 values, one for each column, found 8"),
         (LONG, "kite,0.jpg,beak", "kite,,beak", 2, "expected a name in column 'file', found none"),
         (LONG, "0.jpg,eye,,,0", "0.jpg,,,,0", 3, "expected a name in column 'part', found none"),
         (LONG, ",y,", ",z,", 1, "found no column y among split, species, file, part, x, z"),

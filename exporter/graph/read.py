@@ -6,6 +6,8 @@ assembled) are evaluated by ONNX's reference evaluator.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -140,7 +142,7 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     if value.const_value is not None:
         return value.const_value.numpy()
     nodes = _constant_nodes(value)
-    return None if nodes is None else _evaluate(value, nodes)
+    return None if nodes is None else evaluate(value, nodes)
 
 
 def axes_of(node: ir.Node) -> tuple[int, ...] | None:
@@ -173,8 +175,16 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
     return None if graph is None else [node for node in graph if node in found]
 
 
-def _evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
-    """Run constant nodes on the tensors they read."""
+def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
+    """Run constant nodes on the tensors they read.
+
+    Args:
+        value: The value that is asked for.
+        nodes: The nodes that compute it, in order; what else they read is constant.
+
+    Returns:
+        What the value holds.
+    """
     feeds = {
         read.name or "": read.const_value.numpy()
         for node in nodes
@@ -197,3 +207,9 @@ def opset(graph: ir.Graph | None) -> int:
     """The version of the standard operators that a graph is written in; 0 if it uses none."""
     versions = {} if graph is None else graph.opset_imports
     return versions.get("", versions.get("ai.onnx", 0))
+
+
+def product(sizes: Sequence[int | None]) -> int | None:
+    """How many elements, None if a size is not static."""
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from serving.artifact import GateRecord
 
+_FORBIDDEN = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SIGNS = {"passed": "pass", "failed": "**FAIL**", "skipped": "skipped"}
 
 
@@ -28,13 +30,13 @@ def to_junit(gates: Sequence[GateRecord], title: str) -> bytes:
     states = [gate.state for gate in gates]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"protohead verify {title}",
+        name=f"protohead verify {_visible(title)}",
         tests=str(len(gates)),
         failures=str(states.count("failed")),
         skipped=str(states.count("skipped")),
         errors="0",
     )
-    for gate in gates:
+    for gate in map(_printable, gates):
         case = ElementTree.SubElement(suite, "testcase", classname="protohead", name=gate.name)
         if gate.state == "passed":
             ElementTree.SubElement(case, "system-out").text = gate.detail
@@ -45,3 +47,12 @@ def to_junit(gates: Sequence[GateRecord], title: str) -> bytes:
     ElementTree.indent(suite)
     content: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return content + b"\n"
+
+
+def _printable(gate: GateRecord) -> GateRecord:
+    return gate.model_copy(update={"name": _visible(gate.name), "detail": _visible(gate.detail)})
+
+
+def _visible(text: str) -> str:
+    r"""Text that XML can hold: a control character, which it cannot, becomes ``\x1b``."""
+    return _FORBIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -1,7 +1,7 @@
 """Everything that is measured on the images of one class, once for all methods.
 
-The network runs here and nowhere else: on the images, on copies with noise, mirrored or shifted,
-and, where the truth is known, on the same pictures without a part or before another backdrop.
+The network runs on the images, on copies with noise, mirrored or shifted, and, where the truth is
+known, on the same pictures without a part or before another backdrop.
 
 Symbols: n images, c classes, d channels, p = h*w positions, q parts.
 """
@@ -9,17 +9,17 @@ Symbols: n images, c classes, d channels, p = h*w positions, q parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.evaluate.annotations import Annotations, PartTruth
-from exporter.evaluate.metrics.pointing.stability import noisy
-from exporter.evaluate.subject import Picture, Subject
+from exporter.evaluate.annotations.parts import Annotations
+from exporter.evaluate.annotations.truth import PartTruth
+from exporter.evaluate.trial.alterations import mirrored, noisy, shifted
+from exporter.evaluate.trial.subject import Picture, Subject
 from exporter.images.dataset import ClassImages
 from exporter.images.features import FeatureReader
-from serving.artifact.layout import ImageLayout, image_axes
 
 Floats = NDArray[np.float32]
 
@@ -45,6 +45,25 @@ class Truth:
     removed_logits: Floats
     moved: NDArray[np.intp]
     moved_maps: Floats
+
+    def only(self, kept: NDArray[np.bool_]) -> Truth:
+        """The same of some of the images.
+
+        Args:
+            kept: (n,), whether an image stays.
+        """
+        numbers = np.cumsum(kept) - 1  # (n,), of each image among those that stay
+        removed, moved = kept[self.removed[:, 0]], kept[self.moved]
+        images, parts = self.removed[removed].T
+        return Truth(
+            masks=self.masks[kept],
+            foreground=self.foreground[kept],
+            removed=np.stack([numbers[images], parts], axis=1),
+            removed_maps=self.removed_maps[removed],
+            removed_logits=self.removed_logits[removed],
+            moved=numbers[self.moved[moved]],
+            moved_maps=self.moved_maps[moved],
+        )
 
 
 @dataclass(frozen=True)
@@ -81,8 +100,26 @@ class Trial:
     truth: Truth | None
 
     def tensors(self, count: int) -> Floats:
-        """The input tensors of the first images."""
+        """The input tensors of the first images, (count, ...) in the network's layout."""
         return np.stack([picture.tensor for picture in self.pictures[:count]])
+
+    def only(self, kept: NDArray[np.bool_]) -> Trial:
+        """The same on some of its images.
+
+        Args:
+            kept: (n,), whether an image stays.
+        """
+        return replace(
+            self,
+            pictures=tuple(p for p, keep in zip(self.pictures, kept, strict=True) if keep),
+            maps=self.maps[kept],
+            logits=self.logits[kept],
+            noisy=tuple(maps[kept] for maps in self.noisy),
+            mirrored=self.mirrored[kept],
+            shifted=self.shifted[kept],
+            points=None if self.points is None else self.points[kept],
+            truth=None if self.truth is None else self.truth.only(kept),
+        )
 
 
 @dataclass(frozen=True)
@@ -94,8 +131,8 @@ class Conditions:
         reader: Runs its classifier.
         annotations: Where the parts are, if known.
         truth: Masks and altered pictures, if known.
-        seeds: Draws of the noise.
-        seed: Of the first draw.
+        seeds: How many draws of the noise.
+        seed: Where the first draw starts; each further one starts from the next number.
         jobs: Threads that decode.
     """
 
@@ -142,8 +179,8 @@ def run_trial(conditions: Conditions, entry: ClassImages) -> Trial | None:
         maps=maps,
         logits=logits,
         noisy=tuple(reader.run(noisy(tensors, preprocessing, g))[0] for g in generators),
-        mirrored=reader.run(_mirror(tensors, preprocessing.layout))[0],
-        shifted=reader.run(_shift(tensors, preprocessing.layout, reader.grid))[0],
+        mirrored=reader.run(mirrored(tensors, preprocessing.layout))[0],
+        shifted=reader.run(shifted(tensors, preprocessing.layout, reader.grid))[0],
         points=points,
         truth=truth,
     )
@@ -209,18 +246,3 @@ def _run(
     reader: FeatureReader, tensors: Sequence[Floats], none: tuple[Floats, Floats]
 ) -> tuple[Floats, Floats]:
     return reader.run(np.stack(tensors)) if tensors else none
-
-
-def _mirror(tensors: Floats, layout: ImageLayout) -> Floats:
-    _, columns = image_axes(layout)
-    return np.ascontiguousarray(np.flip(tensors, columns))
-
-
-def _shift(tensors: Floats, layout: ImageLayout, grid: tuple[int, int]) -> Floats:
-    """Move images one cell right and down; the edge is repeated."""
-    moved = tensors
-    for axis, cells in zip(image_axes(layout), grid, strict=True):
-        length = tensors.shape[axis]
-        source = np.maximum(np.arange(length) - round(length / cells), 0)
-        moved = moved.take(source, axis=axis)
-    return np.ascontiguousarray(moved)

@@ -13,10 +13,9 @@ from fastapi import APIRouter, Request, Response
 from serving.answers.problems import ProblemError
 from serving.model.runtime import run
 from serving.process.live import Served
+from serving.web import oip_tensors as tensors
 from serving.web.host import Host
-from serving.web.openapi import json_body
-from serving.web.protocols import tensors
-from serving.web.protocols.messages import (
+from serving.web.oip_messages import (
     InferRequest,
     InferResponse,
     Live,
@@ -24,6 +23,7 @@ from serving.web.protocols.messages import (
     Ready,
     ServerMetadata,
 )
+from serving.web.openapi import json_body
 
 VERSION = "1"
 """The one version of the one model; an artifact's hash tells models apart, see ``/v1/model``."""

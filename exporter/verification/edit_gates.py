@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from exporter.editing.effect import measure, read_images, sha256_of_images
 from exporter.editing.files import restore, with_edit
 from exporter.errors import DatasetError, EditError, ExporterError
-from exporter.verify.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
 from serving.artifact import Artifact, GateRecord, Manifest
 from serving.artifact.edits import EffectRecord
 from serving.errors import ArtifactError

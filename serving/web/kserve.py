@@ -24,8 +24,8 @@ from serving.answers.schema import Explained, ExplainOptions, Prediction, Predic
 from serving.artifact import Preprocessing
 from serving.artifact.layout import image_shape
 from serving.web.host import Host
+from serving.web.oip_tensors import read_numbers
 from serving.web.openapi import SMALL_GIF, json_body
-from serving.web.protocols.tensors import read_numbers
 
 _Options = TypeVar("_Options", bound=BaseModel)
 

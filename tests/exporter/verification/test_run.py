@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from manifests import write_manifest
 from onnx.numpy_helper import from_array, to_array
 from safetensors.numpy import load_file, save
 
 from exporter import verify
 from exporter.source.onnx_file import load_source
-from exporter.verify.report import to_junit, to_markdown
-from exporter.verify.run import passed
+from exporter.verification.report import to_junit, to_markdown
+from exporter.verification.run import passed
 
 
 @pytest.fixture
@@ -25,10 +26,9 @@ def artifact(tiny_export, tmp_path):
 
 def rehash(artifact, name):
     """Write the file's new hash into the manifest, as an attacker or a broken tool would."""
-    path = artifact / "manifest.json"
-    content = json.loads(path.read_text())
+    content = json.loads((artifact / "manifest.json").read_text())
     content["files"][name] = hashlib.sha256((artifact / name).read_bytes()).hexdigest()
-    path.write_text(json.dumps(content))
+    write_manifest(artifact, content)
 
 
 def edit_constant(artifact, graph, name, change):
@@ -54,7 +54,16 @@ def test_a_sound_artifact_passes_every_gate(tiny_export, with_source):
     images = sorted(config.data.rglob("*.png"))
     gates = verify(artifact.folder, source=source, images=images)
     assert passed(gates)
-    assert [gate.state for gate in gates] == ["passed"] * 10
+    assert [gate.state for gate in gates] == ["passed"] * 12
+
+
+def test_the_limits_of_the_gates_are_those_that_are_documented(tiny_export):
+    limits = {gate.name: gate.limit for gate in verify(tiny_export[1].folder)}
+    assert limits["completeness"] == limits["completeness, all"] == limits["heatmap means"] == 1e-5
+    assert limits["golden batch"] == 1e-4
+    assert limits["top-1 agreement"] == 0
+    # float32 rounding of a sum of two prototypes and the reference.
+    assert limits["prototypes sum to head"] == pytest.approx(3 * 2**-23)
 
 
 def test_a_changed_file_stops_at_the_first_gate(artifact):
@@ -96,7 +105,7 @@ def test_a_wrong_table_of_prototypes_is_found(artifact):
     tensors["prototypes"][1, 0, 3] += np.float32(1e-4)
     (artifact / "prototypes.safetensors").write_bytes(save(tensors))
     rehash(artifact, "prototypes.safetensors")
-    assert failed(verify(artifact)) == {"prototypes sum to head"}
+    assert failed(verify(artifact)) == {"prototypes sum to head", "stored prototypes"}
 
 
 def test_a_wrong_bias_is_found(artifact):
@@ -140,6 +149,48 @@ def test_another_source_model_is_found(artifact, tiny_export, tmp_path):
             tensor.CopyFrom(from_array(to_array(tensor) + np.float32(0.5), "bias"))
     other = ir.from_proto(model)
     assert "logits, batch 8" in failed(verify(artifact, source=other))
+
+
+def test_another_best_class_is_found(artifact, tiny_export):
+    model = onnx.load(tiny_export[0].model)
+    for tensor in model.graph.initializer:
+        if tensor.name == "bias":  # far above the others: the best class of every image
+            tensor.CopyFrom(from_array(to_array(tensor) + np.float32([1000, 0, 0]), "bias"))
+    images = [path for path in tiny_export[0].data.rglob("*.png") if path.parent.name != "red"]
+    gates = verify(artifact, source=ir.from_proto(model), images=images)
+    (gate,) = (gate for gate in gates if gate.name == "top-1 agreement")
+    assert (gate.state, gate.value >= len(images) / (len(images) + 8)) == ("failed", True)
+
+
+def test_one_heatmap_in_many_whose_mean_is_not_its_contribution_is_found(artifact):
+    model = onnx.load(artifact / "model.onnx")
+    (node,) = (node for node in model.graph.node if "heatmaps" in node.output)
+    node.output[0] = "protohead/right"
+    wrong = np.array([1, 1.01], np.float32).reshape(1, 1, 2, 1, 1)  # of two prototypes the second
+    model.graph.initializer.append(from_array(wrong, "protohead/wrong"))
+    names = ["protohead/right", "protohead/wrong"]
+    model.graph.node.append(onnx.helper.make_node("Mul", names, ["heatmaps"], "protohead/last"))
+    onnx.save(model, artifact / "model.onnx")
+    rehash(artifact, "model.onnx")
+    assert "heatmap means" in failed(verify(artifact))
+
+
+@pytest.mark.parametrize("name", ["outputs/heatmaps", "outputs/logits"])
+def test_a_golden_batch_that_lacks_an_output_is_found(artifact, name):
+    with np.load(artifact / "golden.npz") as golden:
+        arrays = dict(golden)
+    del arrays[name]
+    np.savez(artifact / "golden.npz", **arrays)
+    rehash(artifact, "golden.npz")
+    assert failed(verify(artifact)) == {"golden batch"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9])
+def test_every_image_is_compared_beside_eight_of_noise(tiny_export, count):
+    images = sorted(tiny_export[0].data.rglob("*.png"))[:count]
+    gates = verify(tiny_export[1].folder, images=images)
+    (gate,) = (gate for gate in gates if gate.name == "top-1 agreement")
+    assert f"of {8 + count} images differ" in gate.detail
 
 
 def test_the_junit_report_counts_what_the_gates_say(artifact):

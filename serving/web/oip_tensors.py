@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from serving.answers.problems import ProblemError, wrong_options
-from serving.web.protocols.messages import (
+from serving.web.oip_messages import (
     InferRequest,
     InputTensor,
     Parameters,

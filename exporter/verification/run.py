@@ -4,20 +4,22 @@ Each check is a gate with a measured value and a limit. L is the largest |logit|
 u the reference, P the prototypes of a class, v its head row.
 
 ======================== =====================================================================
-integrity                every file is there and hashes as the manifest says
+integrity                every file is there and hashes as the manifest says, and no other
 logits, batch 1 and 8    the source's own outputs, bit for bit
 neutral mask             ``steerable.onnx`` with a mask of ones, bit for bit
 completeness             |sum of contributions + bias + common - logit| <= 1e-5 L (equation 8)
 completeness, all        the same for every class of the model, through ``steerable.onnx``
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
+stored prototypes        ``prototypes.safetensors`` is what both graphs hold, bit for bit
 heatmap means            |mean of heatmap - contribution| <= 1e-5 L
-top-1 agreement          the same best class for every image
+top-1 agreement          the same best class by the logits, for every image
+grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
 ======================== =====================================================================
 
 Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
 compares its own two graphs, ``top-1 agreement`` tells what the edits change and fails nothing, and
-``exporter/verify/edit_gates.py`` has the gates that it adds.
+``exporter/verification/edit_gates.py`` has the gates that it adds.
 """
 
 from __future__ import annotations
@@ -33,15 +35,26 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file
 
+from exporter.errors import SurgeryError
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
 from exporter.source.graph_session import open_session
+from exporter.surgery import tap_logits
 from exporter.text import as_text
-from exporter.verify.edit_gates import EditComparison, EffectComparison, largest, unedited
-from exporter.verify.gates import COMPLETENESS, count_gate, limit_gate, worst
-from serving.artifact import GOLDEN, PROTOTYPES, Artifact, GateRecord, load_artifact
+from exporter.verification.edit_gates import EditComparison, EffectComparison, largest, unedited
+from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.grid_gate import grid_gate
+from exporter.verification.head_gates import mismatch, stored_gate, sum_gate
+from exporter.writing.ownership import strangers
+from serving.artifact import (
+    GOLDEN,
+    MANIFEST,
+    MANIFEST_HASH,
+    Artifact,
+    GateRecord,
+    load_artifact,
+)
 from serving.errors import ArtifactError, ImageError
 from serving.model.explanation import completeness_residual
 from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
@@ -76,18 +89,17 @@ def verify(
 
     Returns:
         Every gate, in the order of the table above. After a failed integrity gate nothing else
-        is opened; a graph that does not run fails the gate ``runs``.
-
-    Raises:
-        SourceError, HeadError: The source is not one that could have been exported.
+        is opened; a source that cannot be this artifact's fails the gate ``source``, a graph that
+        does not run the gate ``runs``.
     """
     try:
         artifact = load_artifact(folder)
         predictor = Predictor(artifact, threads=threads)
     except ArtifactError as error:
         return (GateRecord(name="integrity", state="failed", detail=as_text(str(error))),)
-    detail = f"{len(artifact.manifest.files)} files"
-    first = [GateRecord(name="integrity", state="passed", detail=detail)]
+    first = [_integrity_gate(artifact)]
+    if first[0].state == "failed":
+        return tuple(first)
     before, effects = None, None
     with TemporaryDirectory() as parents:
         if artifact.manifest.edits:
@@ -97,10 +109,23 @@ def verify(
                 return tuple(first)
             before = Predictor(found.artifacts[-1], threads=threads)
             effects = EffectComparison(found.artifacts, data) if data else None
-        graph = source if source is not None else embedded_source(artifact).model
-        session = open_session(graph, threads=threads)
+        try:
+            graph = source if source is not None else embedded_source(artifact).model
+        except (ArtifactError, SurgeryError) as error:
+            return (*first, GateRecord(name="source", state="failed", detail=as_text(str(error))))
+        other = mismatch(artifact, graph)
+        if other is not None:
+            return (*first, other)
+        head = find_head(graph, output=artifact.manifest.head.output)
         edit = EditComparison(predictor, before) if before else None
-        comparison = _Comparison(predictor, session, edit)
+        tapped = tap_logits(graph, head) if head.logits != head.output else None
+        comparison = _Comparison(
+            predictor,
+            open_session(graph, threads=threads),
+            head.logits,
+            None if tapped is None else open_session(tapped, threads=threads),
+            edit,
+        )
         total = _batch_size(predictor) + len(images) + (effects.images if effects else 0)
         try:
             for tensors in _inputs(predictor, images):
@@ -116,9 +141,25 @@ def verify(
     return (
         *first,
         *comparison.gates(),
-        _sum_gate(artifact, graph),
+        grid_gate(predictor, graph, threads=threads),
+        sum_gate(artifact, head),
+        stored_gate(artifact, head),
         _golden_gate(predictor),
     )
+
+
+def _integrity_gate(artifact: Artifact) -> GateRecord:
+    """The files of a loaded artifact hash as they should; what else lies there is named."""
+    name, listed = "integrity", artifact.manifest.all_files
+    others = strangers(artifact.folder, listed)
+    if others:
+        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        detail = f"{len(others)} files are here that the manifest does not list: {as_text(shown)}"
+        return GateRecord(name=name, state="failed", detail=detail)
+    detail = f"{len(artifact.manifest.files)} files"
+    if not (artifact.folder / MANIFEST_HASH).exists():
+        detail += f"; {MANIFEST} has no hash, it was written by an older version"
+    return GateRecord(name=name, state="passed", detail=detail)
 
 
 def passed(gates: Sequence[GateRecord]) -> bool:
@@ -164,6 +205,8 @@ class _Comparison:
 
     predictor: Predictor
     session: Session
+    logits: str  # the source's name for them
+    ranking: Session | None = None  # the source with its logits, if it gives probabilities only
     edit: EditComparison | None = None
     images: int = 0
     agreeing: int = 0
@@ -179,7 +222,7 @@ class _Comparison:
         return self.predictor if self.edit is None else self.edit.before
 
     def add(self, batch: NDArray[np.float32]) -> None:
-        expected = self._source(batch)
+        expected = self._source(batch, self.session)
         outputs = plain = self.predictor.run(batch)
         if self.edit is not None:
             plain = self.edit.before.run(batch)
@@ -188,19 +231,20 @@ class _Comparison:
         scale = largest(outputs.logits, plain.logits)
         if self.images == 0:
             self._first(batch, expected, outputs, scale)
-        # The source may give probabilities only; they rank the classes as its logits do.
-        ranked = expected[self.predictor.manifest.head.output]
+        # Not by probabilities: where float32 saturates, several classes share the largest.
+        ranked = expected if self.ranking is None else self._source(batch, self.ranking)
+        best = ranked[self.logits].argmax(axis=1)
         self.images += len(batch)
-        self.agreeing += int((ranked.argmax(1) == outputs.logits.argmax(1)).sum())
+        self.agreeing += int((best == outputs.logits.argmax(axis=1)).sum())
         self.residual = worst(self.residual, _residual(outputs, self.predictor, scale))
         means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
         error = np.abs(means - outputs.contributions) / scale[:, None, None]
         self.heatmap = worst(self.heatmap, float(error.max()))
 
-    def _source(self, batch: NDArray[np.float32]) -> dict[str, Array]:
-        declared, names = self.predictor.manifest.input, output_names(self.session)
+    def _source(self, batch: NDArray[np.float32], session: Session) -> dict[str, Array]:
+        declared, names = self.predictor.manifest.input, output_names(session)
         return run_in_batches(
-            partial(run, self.session, names), {declared.name: batch}, declared.shape[0]
+            partial(run, session, names), {declared.name: batch}, declared.shape[0]
         )
 
     def _first(
@@ -217,7 +261,7 @@ class _Comparison:
         if self.predictor.manifest.input.shape[0] is None:
             for image in batch:
                 single = image[None]
-                self._bits("single", 1, self._source(single), self._plain.run(single))
+                self._bits("single", 1, self._source(single, self.session), self._plain.run(single))
         for start in range(0, count, _SLICE):
             ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
             found = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
@@ -275,18 +319,6 @@ def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]
     logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
     residual = completeness_residual(outputs.contributions, bias, outputs.common, logits)
     return float((residual / scale[:, None]).max())
-
-
-def _sum_gate(artifact: Artifact, graph: ir.Model) -> GateRecord:
-    """Equation (7): prototypes + reference = head row, to the rounding of float32 sums."""
-    head = find_head(graph, output=artifact.manifest.head.output)
-    tensors = load_file(artifact.path(PROTOTYPES))
-    prototypes = tensors["prototypes"].astype(np.float64)  # (c, k, d)
-    total = prototypes.sum(axis=1) + tensors["reference"]
-    largest = np.maximum(np.abs(prototypes).max(axis=1), np.abs(tensors["reference"]))
-    limit = (prototypes.shape[1] + 1) * float(np.finfo(np.float32).eps)
-    error = np.abs(total - head.weight) / np.maximum(largest, np.finfo(np.float32).tiny)
-    return limit_gate("prototypes sum to head", float(error.max()), limit, "of the largest part")
 
 
 def _golden_gate(predictor: Predictor) -> GateRecord:

@@ -34,10 +34,10 @@ class Difference:
     """How much larger one of two paired sets of values is.
 
     Attributes:
-        mean: Of first - second.
+        mean: The mean of first - second.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        count: Pairs of which both values are defined.
+        count: How many pairs have both values.
     """
 
     mean: float
@@ -51,9 +51,9 @@ class Spread:
     """A figure over seeds.
 
     Attributes:
-        mean: Over the defined values.
-        deviation: Of a sample (over s - 1); None for a single value.
-        count: Defined values.
+        mean: The mean of the defined values.
+        deviation: The deviation of a sample (over s - 1); None for a single value.
+        count: How many values are defined.
     """
 
     mean: float
@@ -69,8 +69,8 @@ def paired_difference(
     Args:
         first: (m,), NaN or None where undefined.
         second: (m,), likewise; a pair with an undefined value is left out.
-        seed: Of the bootstrap.
-        draws: Resampled sets of classes.
+        seed: Decides what the bootstrap draws.
+        draws: How many sets of classes are resampled.
 
     Returns:
         The difference; None with fewer than two defined pairs, which have no interval.
@@ -88,8 +88,8 @@ def mean_interval(values: ArrayLike, *, seed: int = 0, draws: int = _DRAWS) -> t
 
     Args:
         values: (m,), NaN or None where undefined.
-        seed: Of the bootstrap.
-        draws: Resampled sets of classes.
+        seed: Decides what the bootstrap draws.
+        draws: How many sets of classes are resampled.
 
     Returns:
         Its ends; both the value itself if there is one, both NaN if there is none.

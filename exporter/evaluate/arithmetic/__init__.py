@@ -1,0 +1,1 @@
+"""What metrics, baselines and the report compute with: boxes, correlations, intervals, pixels."""

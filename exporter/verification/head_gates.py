@@ -1,0 +1,92 @@
+"""The gates that hold what an artifact stores of the head to the source and to its own graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from exporter.errors import HeadError
+from exporter.head import Head, find_head
+from exporter.source.embedded import read_graph
+from exporter.surgery import PREFIX, remove_edit
+from exporter.verification.gates import limit_gate
+from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, GateRecord
+
+_STORED = ("prototypes", "reference")  # in the graphs and beside them, under the same names
+
+
+def mismatch(artifact: Artifact, graph: ir.Model) -> GateRecord | None:
+    """The failed gate of a source that cannot be this artifact's; None where it may be.
+
+    Args:
+        artifact: The artifact.
+        graph: The source to hold it to.
+    """
+    manifest = artifact.manifest
+    inputs = [value.name for value in graph.graph.inputs]
+    if inputs != [manifest.input.name]:
+        return _failed(f"expected the input {manifest.input.name!r}, found {_listed(inputs)}")
+    outputs = [value.name for value in graph.graph.outputs]
+    if manifest.head.output not in outputs:
+        return _failed(f"expected the output {manifest.head.output!r}, found {_listed(outputs)}")
+    try:
+        head = find_head(graph, output=manifest.head.output)
+    except HeadError as error:
+        return _failed(str(error))
+    stored = load_file(artifact.path(PROTOTYPES))["prototypes"].shape
+    if head.weight.shape != (stored[0], stored[2]):
+        classes, channels = head.weight.shape
+        return _failed(
+            f"expected {stored[0]} classes and {stored[2]} channels, found {classes} and {channels}"
+        )
+    return None
+
+
+def _failed(detail: str) -> GateRecord:
+    return GateRecord(name="source", state="failed", detail=f"another model's: {detail}")
+
+
+def _listed(names: list[str | None]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def sum_gate(artifact: Artifact, head: Head) -> GateRecord:
+    """Equation (7): prototypes + reference = head row, to the rounding of float32 sums."""
+    tensors = load_file(artifact.path(PROTOTYPES))
+    prototypes = tensors["prototypes"].astype(np.float64)  # (c, k, d)
+    total = prototypes.sum(axis=1) + tensors["reference"]
+    largest = np.maximum(np.abs(prototypes).max(axis=1), np.abs(tensors["reference"]))
+    limit = (prototypes.shape[1] + 1) * float(np.finfo(np.float32).eps)
+    error = np.abs(total - head.weight) / np.maximum(largest, np.finfo(np.float32).tiny)
+    return limit_gate("prototypes sum to head", float(error.max()), limit, "of the largest part")
+
+
+def stored_gate(artifact: Artifact, head: Head) -> GateRecord:
+    """The arrays beside the graphs are those inside them and the head's, bit for bit.
+
+    Their sum does not tell in which order prototypes come, and the graphs answer without the file.
+    Of an edited artifact it is what the graphs hold when the edits are taken back.
+    """
+    tensors = load_file(artifact.path(PROTOTYPES))
+    differing = [] if _same(tensors["bias"], head.bias.astype(np.float32)) else ["the head's bias"]
+    for graph in (MODEL, STEERABLE):
+        model = read_graph(artifact.path(graph))
+        while remove_edit(model):
+            pass
+        constants = model.graph.initializers
+        for name in _STORED:
+            value = constants.get(PREFIX + name)
+            found = None if value is None or value.const_value is None else value.const_value
+            if found is None or not _same(tensors[name], found.numpy()):
+                differing.append(f"the {name} of {graph}")
+    detail = f"{PROTOTYPES} is bit-identical to both graphs and to the head's bias"
+    if differing:
+        detail = f"{PROTOTYPES} differs from {', '.join(differing)}"
+    state = "failed" if differing else "passed"
+    return GateRecord(name="stored prototypes", state=state, detail=detail)
+
+
+def _same(stored: NDArray[np.generic], found: NDArray[np.generic]) -> bool:
+    return stored.dtype == found.dtype and stored.tobytes() == found.tobytes()

@@ -1,1 +1,0 @@
-"""Other servers' protocols, so that their clients work unchanged. One protocol a file."""
