@@ -268,6 +268,12 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
             f"{where}: not a valid ONNX graph: {reason} Export the model again."
         ) from error
     own_arrays(model)
+    for node in model.graph:
+        if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode"):
+            raise SourceError(
+                f"{where}: BatchNormalization ({node.name!r}) is in training mode, so the logits "
+                "of an image depend on the rest of its batch. Export the model in eval mode."
+            )
     return model
 
 
