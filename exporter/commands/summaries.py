@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.pipelines.report import Report
 
 _SHOWN = 5  # changes of an edit
+_BY_CHANCE = 1.5  # of the share that guessing gets right, as a few images may have it
 _DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
 
 
@@ -47,6 +48,8 @@ def export_summary(out: Path, artifact: Artifact) -> str:
             "  Few images are recognised: check the preprocessing and the labels. Explanations of "
             "wrongly prepared images are wrong."
         )
+    if correct <= _BY_CHANCE / len(records):
+        lines.append("  It is no more than by chance: are the weights the trained ones?")
     return "\n".join(lines)
 
 

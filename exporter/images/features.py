@@ -15,18 +15,18 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
 
 from exporter.errors import SourceError
 from exporter.head import Head
+from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
 from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
 from serving.model.preprocess import decode, preprocess, to_tensor
-from serving.model.runtime import make_session, run
+from serving.model.runtime import run
 
 _BATCH = 8
 _UNREADABLE = bytes(32)  # in place of the sha256 of a file that cannot be read
@@ -99,8 +99,7 @@ class FeatureReader:
     def __init__(
         self, source: Source, head: Head, preprocessing: Preprocessing, threads: int
     ) -> None:
-        tapped = ir.to_proto(tap_features(source.model, head))
-        self._session = make_session(tapped.SerializeToString(), threads=threads)
+        self._session = open_session(tap_features(source.model, head), threads=threads)
         self._head = head
         self._input = source.input.name
         self._fixed_batch = source.input.shape[0]
@@ -119,6 +118,7 @@ class FeatureReader:
         traceback: TracebackType | None,
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
+        del self._session  # it holds the weights, and what follows needs the memory
 
     def read(
         self, paths: tuple[Path, ...], *, progress: Callable[[int], None] = lambda _: None

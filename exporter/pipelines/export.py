@@ -99,8 +99,9 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         overwrite=config.overwrite,
     ) as staging:
         job = _Job(config, dataset, preprocessing, rows, staging, progress)
-        with staging.writing(), FeatureReader(source, head, preprocessing, config.jobs) as reader:
-            _explain_classes(job, reader)
+        with staging.writing():
+            with FeatureReader(source, head, preprocessing, config.jobs) as reader:
+                _explain_classes(job, reader)
             parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
             manifest = write_artifact(staging, parts)
             staging.keep_only(manifest.all_files)

@@ -23,6 +23,7 @@ from onnx.external_data_helper import (
 
 from exporter.errors import MissingExtraError, SourceError
 from exporter.source.graph_session import digest as digest_of
+from exporter.source.graph_session import own_arrays
 from exporter.source.own import Own, as_size
 from exporter.text import as_text
 
@@ -260,12 +261,20 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
         # onnx-ir makes up values that no node computes; the checker names them.
         onnx.checker.check_model(_without_weights(proto))
-        return ir.from_proto(proto)
+        model = ir.from_proto(proto)
     except Exception as error:  # a damaged file fails anywhere in the deserialisation
         reason = " ".join(str(error).split())  # the checker prints nodes over several lines
         raise SourceError(
             f"{where}: not a valid ONNX graph: {reason} Export the model again."
         ) from error
+    own_arrays(model)
+    for node in model.graph:
+        if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode"):
+            raise SourceError(
+                f"{where}: BatchNormalization ({node.name!r}) is in training mode, so the logits "
+                "of an image depend on the rest of its batch. Export the model in eval mode."
+            )
+    return model
 
 
 def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:

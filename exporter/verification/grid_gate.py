@@ -43,6 +43,7 @@ from scipy.optimize import linear_sum_assignment
 from exporter.errors import ExporterError, VerificationError
 from exporter.head import find_head
 from exporter.images.features import feature_rows
+from exporter.source.graph_session import open_session
 from exporter.surgery import fix_input_size, tap_features
 from exporter.verification.gates import COMPLETENESS, limit_gate, worst
 from serving.artifact import PROTOTYPES, GateRecord
@@ -50,7 +51,7 @@ from serving.errors import ArtifactError
 from serving.model.outputs import Outputs
 from serving.model.predictor import Predictor
 from serving.model.preprocess import to_tensor
-from serving.model.runtime import make_session, run
+from serving.model.runtime import run
 
 NAME = "grid"
 _DISTANCE = 0.01
@@ -117,9 +118,7 @@ def _distance(predictor: Predictor, graph: ir.Model, pictures: list[Array], thre
     model = graph.clone()
     fix_input_size(model, manifest.input.preprocessing.size)
     head = find_head(model, output=manifest.head.output)
-    session = make_session(
-        ir.to_proto(tap_features(model, head)).SerializeToString(), threads=threads
-    )
+    session = open_session(tap_features(model, head), threads=threads)
     table = load_file(predictor.artifact.path(PROTOTYPES))["prototypes"]
     found = 0.0
     for batch in _batches(predictor, pictures[:_BATCH]):

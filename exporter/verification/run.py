@@ -39,6 +39,7 @@ from PIL import Image
 from exporter.errors import SurgeryError
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
+from exporter.source.graph_session import open_session
 from exporter.surgery import tap_logits
 from exporter.text import as_text
 from exporter.verification.edit_gates import EditComparison, EffectComparison, largest, unedited
@@ -60,7 +61,7 @@ from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
 from serving.model.outputs import Outputs
 from serving.model.padding import run_in_batches
 from serving.model.predictor import Predictor
-from serving.model.runtime import Session, make_session, output_names, run
+from serving.model.runtime import Session, output_names, run
 
 _BATCH = 8
 _SLICE = 100  # classes explained at once: their heatmaps stay small
@@ -120,9 +121,9 @@ def verify(
         tapped = tap_logits(graph, head) if head.logits != head.output else None
         comparison = _Comparison(
             predictor,
-            _session(graph, threads),
+            open_session(graph, threads=threads),
             head.logits,
-            None if tapped is None else _session(tapped, threads),
+            None if tapped is None else open_session(tapped, threads=threads),
             edit,
         )
         total = _batch_size(predictor) + len(images) + (effects.images if effects else 0)
@@ -137,9 +138,11 @@ def verify(
                 )
         except ArtifactError as error:
             return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
+    compared = comparison.gates()
+    del comparison  # its sessions hold the weights, and the next gate opens another
     return (
         *first,
-        *comparison.gates(),
+        *compared,
         grid_gate(predictor, graph, threads=threads),
         sum_gate(artifact, head),
         stored_gate(artifact, head),
@@ -159,10 +162,6 @@ def _integrity_gate(artifact: Artifact) -> GateRecord:
     if not (artifact.folder / MANIFEST_HASH).exists():
         detail += f"; {MANIFEST} has no hash, it was written by an older version"
     return GateRecord(name=name, state="passed", detail=detail)
-
-
-def _session(graph: ir.Model, threads: int) -> Session:
-    return make_session(ir.to_proto(graph).SerializeToString(), threads=threads)
 
 
 def passed(gates: Sequence[GateRecord]) -> bool:

@@ -72,6 +72,7 @@ def make_session(
     provider: Provider = "cpu",
     threads: int = 0,
     weights: Mapping[str, NDArray[Any]] | None = None,
+    reorder: bool = True,
 ) -> Session:
     """Open an ONNX model.
 
@@ -81,7 +82,9 @@ def make_session(
             is an error, never a silent fall-back.
         threads: Threads inside an operator; 0 lets onnxruntime take all cores.
         weights: Initializers that the model declares as external data, by name; they are used
-            where they lie, without a copy, and must not change while the session lives.
+            where they lie, without a copy of ours, and must not change while the session lives.
+        reorder: Let onnxruntime reorder weights for this processor: faster runs, and the weights
+            twice more in memory while it loads.
 
     Returns:
         The session.
@@ -95,6 +98,8 @@ def make_session(
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in (weights or {}).values()]
     if values:
         options.add_external_initializers(list(weights or {}), values)
+    if not reorder:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     available = ort.get_available_providers()
     if provider == "cuda" and _NAMES["cuda"] not in available:
         raise RuntimeSetupError(

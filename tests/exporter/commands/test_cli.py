@@ -135,6 +135,7 @@ def test_wrong_preprocessing_shows_in_the_summary(run, files):
     (files / "preprocess.json").write_text(json.dumps(more | {"scale": 1e-6}))
     out = run(*export(files))[1]
     assert "Few images are recognised: check the preprocessing" in out
+    assert "no more than by chance: are the weights the trained ones?" in out
 
 
 def test_preset_and_file_exclude_each_other(run, files):

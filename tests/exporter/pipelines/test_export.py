@@ -231,7 +231,7 @@ def interrupted(arguments, folder, number):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
-    while not list(folder.glob("artifact.part/classes/*.json")):
+    while not list(folder.glob("artifact.part/classes/*.saved")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)

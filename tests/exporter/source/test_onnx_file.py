@@ -192,6 +192,18 @@ def test_a_value_that_nothing_computes_is_named(model: Path) -> None:
         load_source(str(save(model, text)))
 
 
+def test_a_graph_whose_images_depend_on_each_other_is_refused(model: Path) -> None:
+    norm = "BatchNormalization <training_mode = {}> (image, one, one, one, one)"
+    text = CLASSIFIER.replace("float[2] bias", "float[3] one = {1, 1, 1}, float[2] bias")
+    for mode, outputs in ((0, "normed"), (1, "normed, mean, deviation")):
+        line = f"{outputs} = {norm.format(mode)}\n        pooled = GlobalAveragePool(normed)"
+        save(model, text.replace("pooled = GlobalAveragePool(image)", line))
+        if mode == 0:
+            assert load_source(str(model)).input.name == "image"
+    with pytest.raises(SourceError, match="in training mode, so the logits of an image"):
+        load_source(str(model))
+
+
 def test_operators_of_other_domains_are_left_to_the_runtime(model: Path) -> None:
     text = CLASSIFIER.replace('"" : 17', '"" : 17, "com.microsoft" : 1').replace(
         "logits = Gemm", "unused = com.microsoft.Gelu (features)\n        logits = Gemm"

@@ -156,7 +156,7 @@ def test_a_folder_that_is_no_trained_classifier_is_refused(folder, spoil, reason
 
 @pytest.mark.parametrize("name", ["microsoft/resnet-50", "absent"])
 def test_a_name_of_the_hub_is_not_downloaded(name):
-    with pytest.raises(SourceError, match=r"found none\. Nothing is downloaded here: run hf down"):
+    with pytest.raises(SourceError, match=r"found none\. Nothing is downloaded here: write one"):
         load_source(f"hf:{name}")
 
 
