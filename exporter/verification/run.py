@@ -132,9 +132,10 @@ def verify(
                 comparison.add(tensors)
                 progress(comparison.images, total)
             if effects:
+                images_done = comparison.images
                 first += effects.gates(
                     threads=threads,
-                    progress=lambda done: progress(comparison.images + done, total),
+                    progress=lambda done: progress(images_done + done, total),
                 )
         except ArtifactError as error:
             return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
