@@ -32,6 +32,7 @@ from exporter.writing.ownership import (
     remove_files,
     strangers,
 )
+from serving.artifact import MANIFEST
 
 Fingerprint = Mapping[str, object]
 Work = Literal["export", "edit"]
@@ -272,7 +273,9 @@ class WorkFolder:
 
     def _remove_artifact(self, folder: Path) -> None:
         if folder.exists():
-            remove_files(folder, listed_files(folder) or ())
+            # The manifest last: it alone proves to the next run whose the other files are.
+            names = sorted(listed_files(folder) or (), key=lambda name: (name == MANIFEST, name))
+            remove_files(folder, names)
 
 
 def named(out: Path) -> Path:
