@@ -24,13 +24,13 @@ def is_text(name: str) -> bool:
 
 
 def whole_cause(error: BaseException) -> str:
-    """Say in one line which error started it all, with everything it says about the reason."""
+    """Say in one line which error started it all, with all it says of the reason, no full stop."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines()]
     told = [re.split(r" For more information", line)[0] for line in lines]
     words = " ".join(line for line in told if line and not _PADDING.match(line))
-    words = " ".join(words.split())
+    words = " ".join(words.split()).rstrip(".")
     if len(words) > _LONGEST:
         words = words[:_LONGEST].rstrip() + " …"
     name = type(error).__name__

@@ -84,7 +84,7 @@ def _trace(network: nn.Module, batch: torch.Tensor, where: str) -> ExportedProgr
             )
     except Exception as error:  # torch.export raises what tracing the user's code raises
         raise SourceError(
-            f"{where}: torch.export cannot trace it with a free batch size: {whole_cause(error)} "
+            f"{where}: torch.export cannot trace it with a free batch size: {whole_cause(error)}. "
             "Change the model, or export it to ONNX yourself and pass the .onnx file."
         ) from error
     finally:
@@ -120,7 +120,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
             )
     except Exception as error:  # it raises what its own passes raise, not its own errors alone
         raise SourceError(
-            f"{where}: torch.onnx cannot express it: {whole_cause(error)} Change the model, or "
+            f"{where}: torch.onnx cannot express it: {whole_cause(error)}. Change the model, or "
             "export it to ONNX in another way and pass the .onnx file."
         ) from error
     if exported is None:

@@ -82,7 +82,7 @@ def _read(path: Path, safetensors: bool) -> object:
 def _damaged(path: Path, error: Exception) -> SourceError:
     cause = re.split(r"This is an internal|In PyTorch 2\.6|Re-running", whole_cause(error))[0]
     return SourceError(
-        f"{path}: damaged, or no file of weights: {cause.strip()} Copy or save it again."
+        f"{path}: damaged, or no file of weights: {cause.strip(' .')}. Copy or save it again."
     )
 
 
