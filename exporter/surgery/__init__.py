@@ -7,6 +7,7 @@ edit change it in place and return whether they did.
 from exporter.surgery.add_edit import add_edit
 from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
+from exporter.surgery.class_notes import LABELS, SCALE, class_notes
 from exporter.surgery.fix_input import fix_input_size
 from exporter.surgery.nodes import PREFIX
 from exporter.surgery.remove_edit import remove_edit
@@ -14,10 +15,13 @@ from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from exporter.surgery.tap_features import tap_features, tap_logits
 
 __all__ = [
+    "LABELS",
     "PREFIX",
+    "SCALE",
     "add_edit",
     "add_prototype_outputs",
     "add_steering",
+    "class_notes",
     "fix_input_size",
     "remove_edit",
     "remove_prototype_outputs",

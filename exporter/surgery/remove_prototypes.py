@@ -7,6 +7,7 @@ import json
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
+from exporter.surgery.class_notes import LABELS, SCALE
 from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
 from exporter.surgery.remove_edit import remove_edit
 
@@ -45,4 +46,6 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
         ) from error
     for name in [name for name in graph.initializers if name.startswith(PREFIX)]:
         del graph.initializers[name]
+    for note in (LABELS, SCALE):
+        notes.pop(note, None)
     return True

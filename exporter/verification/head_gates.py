@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -10,9 +12,9 @@ from safetensors.numpy import load_file
 from exporter.errors import HeadError
 from exporter.head import Head, find_head
 from exporter.source.embedded import read_graph
-from exporter.surgery import PREFIX, remove_edit
+from exporter.surgery import LABELS, PREFIX, SCALE, class_notes, remove_edit
 from exporter.verification.gates import limit_gate
-from serving.artifact import MODEL, PROTOTYPES, STEERABLE, Artifact, GateRecord
+from serving.artifact import MANIFEST, MODEL, PROTOTYPES, STEERABLE, Artifact, GateRecord
 
 _STORED = ("prototypes", "reference")  # in the graphs and beside them, under the same names
 
@@ -64,28 +66,47 @@ def sum_gate(artifact: Artifact, head: Head) -> GateRecord:
 
 
 def stored_gate(artifact: Artifact, head: Head) -> GateRecord:
-    """The arrays beside the graphs are those inside them and the head's, bit for bit.
+    """What is stored beside the graphs is what they hold, bit for bit, and the head's bias.
 
-    Their sum does not tell in which order prototypes come, and the graphs answer without the file.
-    Of an edited artifact it is what the graphs hold when the edits are taken back.
+    The sum of prototypes does not tell their order, no node reads the labels of the manifest or
+    the scale, and the graphs answer without either file. Of an edited artifact it is what the
+    graphs hold when the edits are taken back.
     """
     tensors = load_file(artifact.path(PROTOTYPES))
+    labels = [record.label for record in artifact.manifest.classes]
+    notes = class_notes(labels, tensors["scale"])
     differing = [] if _same(tensors["bias"], head.bias.astype(np.float32)) else ["the head's bias"]
+    older = 0
     for graph in (MODEL, STEERABLE):
         model = read_graph(artifact.path(graph))
         while remove_edit(model):
             pass
-        constants = model.graph.initializers
-        for name in _STORED:
-            value = constants.get(PREFIX + name)
-            found = None if value is None or value.const_value is None else value.const_value
-            if found is None or not _same(tensors[name], found.numpy()):
-                differing.append(f"the {name} of {graph}")
-    detail = f"{PROTOTYPES} is bit-identical to both graphs and to the head's bias"
+        differing += [f"the {name} of {graph}" for name in _other_arrays(model, tensors)]
+        if notes.keys() & model.metadata_props.keys():
+            differing += [f"the {name} of {graph}" for name in _other_notes(model, notes)]
+        else:
+            older += 1
+    detail = f"{PROTOTYPES} and the labels are bit-identical to both graphs and to the head's bias"
+    if older:
+        detail += f"; {older} graphs note no labels, they were written by an older version"
     if differing:
-        detail = f"{PROTOTYPES} differs from {', '.join(differing)}"
+        detail = f"{PROTOTYPES} or {MANIFEST} differs from {', '.join(differing)}"
     state = "failed" if differing else "passed"
     return GateRecord(name="stored prototypes", state=state, detail=detail)
+
+
+def _other_arrays(model: ir.Model, tensors: dict[str, NDArray[np.generic]]) -> Iterator[str]:
+    for name in _STORED:
+        value = model.graph.initializers.get(PREFIX + name)
+        found = None if value is None else value.const_value
+        if found is None or not _same(tensors[name], found.numpy()):
+            yield name
+
+
+def _other_notes(model: ir.Model, notes: dict[str, str]) -> Iterator[str]:
+    for key, name in ((LABELS, "labels"), (SCALE, "scale")):
+        if model.metadata_props.get(key) != notes[key]:
+            yield name
 
 
 def _same(stored: NDArray[np.generic], found: NDArray[np.generic]) -> bool:

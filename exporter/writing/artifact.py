@@ -6,6 +6,7 @@ Symbols: c classes, k prototypes, d channels, b images of the golden batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.source.onnx_file import Source
-from exporter.surgery import add_prototype_outputs, add_steering
+from exporter.surgery import add_prototype_outputs, add_steering, class_notes
 from exporter.writing.atomic import replace_files
 from exporter.writing.staging import Staging
 from serving.artifact import (
@@ -93,10 +94,11 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     finished = staging.finished()
     classes = [finished[entry.index].record for entry in parts.dataset.classes]
     prototypes = np.stack([finished[entry.index].prototypes for entry in parts.dataset.classes])
-    _write_graphs(folder, parts, prototypes)
+    scale = scale_table(classes, prototypes.shape[1])
+    _write_graphs(folder, parts, prototypes, class_notes([c.label for c in classes], scale))
     tensors = {
         "prototypes": prototypes,
-        "scale": _scales([record.scale for record in classes], prototypes.shape[1]),
+        "scale": scale,
         "bias": parts.head.bias.astype(np.float32),
         "reference": parts.rows.reference,
     }
@@ -142,23 +144,27 @@ def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
     _write_manifest(folder, manifest.model_copy(update={"verification": gates}))
 
 
-def _write_graphs(folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32]) -> None:
+def _write_graphs(
+    folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32], notes: dict[str, str]
+) -> None:
     model, head, grid = parts.source.model, parts.head, parts.grid
     reference = None if parts.rows.name == "none" else parts.rows.reference
     top = min(parts.config.top, len(prototypes))
     explained = add_prototype_outputs(
         model, head, prototypes, reference=reference, top=top, grid=grid
     )
+    explained.metadata_props.update(notes)
     ir.save(explained, folder / MODEL)
     steerable = add_steering(model, head, prototypes, reference=reference, grid=grid)
+    steerable.metadata_props.update(notes)
     ir.save(steerable, folder / STEERABLE)
 
 
-def _scales(scales: list[tuple[float, ...]], k: int) -> NDArray[np.float32]:
+def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
     """(c, k): alpha of each class; a whole class has none, which is written as zeros."""
-    table = np.zeros((len(scales), k), dtype=np.float32)
-    for row, scale in zip(table, scales, strict=True):
-        row[: len(scale)] = scale
+    table = np.zeros((len(classes), k), dtype=np.float32)
+    for row, record in zip(table, classes, strict=True):
+        row[: len(record.scale)] = record.scale
     return table
 
 

@@ -264,6 +264,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "edit records",
         "logits, batch 1",
         "logits, batch 8",
+        "batch independence",
         "neutral mask",
         "edited logits",
         "untouched classes",
@@ -284,7 +285,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
 
 
 def test_what_verification_measured_is_in_the_manifest(edited):
-    assert len(edited.manifest.verification) == 17
+    assert len(edited.manifest.verification) == 18
     assert passed(edited.manifest.verification)
 
 
@@ -302,7 +303,7 @@ def test_a_graph_that_mutes_another_prototype_than_the_record_is_found(forged):
 
 def test_a_manifest_that_changes_more_than_its_edit_says_is_found(forged):
     content = json.loads((forged / MANIFEST).read_text())
-    content["classes"][2]["label"] = "teal"
+    content["classes"][2]["accuracy"] = 0.25
     write_manifest(forged, content)
     assert failed(verify(forged)) == {"edit records"}
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import tiny
 from manifests import write_manifest
@@ -75,6 +76,52 @@ def test_one_bit_of_what_is_stored_is_found(artifact, name):
     values[0] = np.nextafter(values[0], np.float32(np.inf))
     store(artifact, **{name: values})
     assert "stored prototypes" in failed(verify(artifact))
+
+
+def test_a_scale_that_no_sum_tells_is_held_to_the_graphs(artifact):
+    scale = load_file(artifact / "prototypes.safetensors")["scale"]
+    scale[0, 0] = np.nextafter(scale[0, 0], np.float32(np.inf))
+    store(artifact, scale=scale)
+    found = failed(verify(artifact))["stored prototypes"]
+    assert "the scale of model.onnx, the scale of steerable.onnx" in found
+
+
+def swap_labels(artifact):
+    content = json.loads((artifact / "manifest.json").read_bytes())
+    first, second = content["classes"][:2]
+    first["label"], second["label"] = second["label"], first["label"]
+    write_manifest(artifact, content)
+
+
+def test_labels_in_another_order_are_found(artifact):
+    swap_labels(artifact)
+    found = failed(verify(artifact))
+    assert found.keys() == {"stored prototypes"}
+    assert "the labels of model.onnx, the labels of steerable.onnx" in found["stored prototypes"]
+
+
+@pytest.mark.parametrize("graph", ["model.onnx", "steerable.onnx"])
+def test_whoever_holds_a_graph_alone_reads_its_labels_there(artifact, graph):
+    session = onnxruntime.InferenceSession(artifact / graph)
+    noted = session.get_modelmeta().custom_metadata_map["protohead/labels"]
+    content = json.loads((artifact / "manifest.json").read_bytes())
+    assert json.loads(noted) == [entry["label"] for entry in content["classes"]]
+
+
+def test_an_artifact_from_before_graphs_had_labels_still_verifies(artifact):
+    content = json.loads((artifact / "manifest.json").read_bytes())
+    for graph in ("model.onnx", "steerable.onnx"):
+        model = onnx.load(artifact / graph)
+        kept = [entry for entry in model.metadata_props if "added" in entry.key]
+        del model.metadata_props[:]
+        model.metadata_props.extend(kept)
+        onnx.save(model, artifact / graph)
+        content["files"][graph] = sha256_of(artifact / graph)
+    write_manifest(artifact, content)
+    gates = verify(artifact)
+    assert passed(gates)
+    (stored,) = (gate for gate in gates if gate.name == "stored prototypes")
+    assert "older version" in stored.detail
 
 
 def renamed_output(model):

@@ -54,7 +54,7 @@ def test_a_sound_artifact_passes_every_gate(tiny_export, with_source):
     images = sorted(config.data.rglob("*.png"))
     gates = verify(artifact.folder, source=source, images=images)
     assert passed(gates)
-    assert [gate.state for gate in gates] == ["passed"] * 12
+    assert [gate.state for gate in gates] == ["passed"] * 13
 
 
 def test_the_limits_of_the_gates_are_those_that_are_documented(tiny_export):

@@ -1,0 +1,208 @@
+"""What the source and an artifact answer on the same inputs, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from exporter.verification.edit_gates import EditComparison, largest
+from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from serving.artifact import GateRecord
+from serving.errors import ImageError
+from serving.model.explanation import completeness_residual
+from serving.model.outputs import Outputs
+from serving.model.padding import run_in_batches
+from serving.model.predictor import Predictor
+from serving.model.runtime import Session, output_names, run
+
+_BATCH = 8
+_MIXING = 1e-4  # other kernels for other batch sizes round otherwise: 1e-6 was seen
+_SLICE = 100  # classes explained at once: their heatmaps stay small
+Array = NDArray[Any]
+
+
+def input_batches(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
+    """Batches of input tensors: noise pictures and the images, each prepared as in production."""
+    size = batch_size(predictor)
+    pending = [predictor.preprocess(picture)[1] for picture in _noise(predictor, size)]
+    for path in images:
+        try:
+            pending.append(predictor.preprocess(path)[1])
+        except ImageError:
+            continue  # reported and counted when its features were read
+        while len(pending) >= size:
+            yield np.stack(pending[:size])
+            pending = pending[size:]
+    while pending:
+        batch = pending[:size]
+        pending = pending[size:]
+        yield np.stack(batch)
+
+
+def batch_size(predictor: Predictor) -> int:
+    """Images compared at once: as many as the graph fixes, else 8."""
+    return predictor.manifest.input.shape[0] or _BATCH
+
+
+def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
+    """Pictures of seeded noise, coarse to fine, of the size that the network sees."""
+    height, width = predictor.manifest.input.preprocessing.size
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        cells = 2 ** (number % 8 + 1)
+        pixels = generator.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+        yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@dataclass
+class Comparison:
+    """What source and artifact answer on the same inputs, accumulated batch by batch."""
+
+    predictor: Predictor
+    session: Session
+    logits: str  # the source's name for them
+    ranking: Session | None = None  # the source with its logits, if it gives probabilities only
+    edit: EditComparison | None = None
+    images: int = 0
+    agreeing: int = 0
+    residual: float = 0.0
+    residual_all: float = 0.0
+    heatmap: float = 0.0
+    mixing: float = 0.0
+    differing: dict[str, int] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def _plain(self) -> Predictor:
+        """The artifact that has to give the source's bits: before the edits, if there are any."""
+        return self.predictor if self.edit is None else self.edit.before
+
+    def add(self, batch: NDArray[np.float32]) -> None:
+        """Compare the answers to one batch of input tensors."""
+        expected = self._source(batch, self.session)
+        outputs = plain = self.predictor.run(batch)
+        if self.edit is not None:
+            plain = self.edit.before.run(batch)
+            self.edit.add(batch, outputs, plain)
+        self._bits("batch", len(batch), expected, plain)
+        scale = largest(outputs.logits, plain.logits)
+        # Not by probabilities: where float32 saturates, several classes share the largest.
+        logits = self._logits(batch, expected)
+        if self.images == 0:
+            self._first(batch, expected, outputs, scale)
+            self._one_by_one(batch, logits, scale)
+        best = logits.argmax(axis=1)
+        self.images += len(batch)
+        self.agreeing += int((best == outputs.logits.argmax(axis=1)).sum())
+        self.residual = worst(self.residual, _residual(outputs, self.predictor, scale))
+        means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
+        error = np.abs(means - outputs.contributions) / scale[:, None, None]
+        self.heatmap = worst(self.heatmap, float(error.max()))
+
+    def _source(self, batch: NDArray[np.float32], session: Session) -> dict[str, Array]:
+        declared, names = self.predictor.manifest.input, output_names(session)
+        return run_in_batches(
+            partial(run, session, names), {declared.name: batch}, declared.shape[0]
+        )
+
+    def _logits(self, batch: NDArray[np.float32], expected: dict[str, Array]) -> Array:
+        """The source's logits, which it may not give itself."""
+        found = expected if self.ranking is None else self._source(batch, self.ranking)
+        return found[self.logits]
+
+    def _first(
+        self,
+        batch: NDArray[np.float32],
+        expected: dict[str, Array],
+        outputs: Outputs,
+        scale: NDArray[np.float32],
+    ) -> None:
+        """The costlier checks, on the first batch: the neutral mask, all classes."""
+        count = len(self.predictor.manifest.classes)
+        own = expected if self.edit is None else outputs.source
+        self._bits("mask", len(batch), own, self.predictor.run(batch, mask=self.predictor.mask(())))
+        for start in range(0, count, _SLICE):
+            ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
+            found = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
+            residual = _residual(found, self.predictor, scale)
+            self.residual_all = worst(self.residual_all, residual)
+
+    def _one_by_one(
+        self, batch: NDArray[np.float32], logits: Array, scale: NDArray[np.float32]
+    ) -> None:
+        """Each image of the first batch without the others."""
+        for image, among_others, largest_logit in zip(batch, logits, scale, strict=True):
+            single = image[None]
+            expected = self._source(single, self.session)
+            if self.predictor.manifest.input.shape[0] is None:
+                self._bits("single", 1, expected, self._plain.run(single))
+            error = np.abs(self._logits(single, expected)[0] - among_others).max() / largest_logit
+            self.mixing = worst(self.mixing, float(error))
+
+    def _bits(self, gate: str, count: int, expected: dict[str, Array], outputs: Outputs) -> None:
+        same = all(
+            name in outputs.source and value.tobytes() == outputs.source[name].tobytes()
+            for name, value in expected.items()
+        )
+        self.compared[gate] = self.compared.get(gate, 0) + count
+        self.differing[gate] = self.differing.get(gate, 0) + (0 if same else count)
+
+    def gates(self) -> list[GateRecord]:
+        """What the batches so far say of each promise."""
+        fixed = self.predictor.manifest.input.shape[0]
+        single = (
+            self._bit_gate("logits, batch 1", "single")
+            if fixed is None
+            else GateRecord(
+                name="logits, batch 1",
+                state="skipped",
+                detail=f"the source model fixes the batch size to {fixed}",
+            )
+        )
+        return [
+            single,
+            self._bit_gate(f"logits, batch {batch_size(self.predictor)}", "batch"),
+            self._mixing_gate(fixed),
+            self._bit_gate("neutral mask", "mask"),
+            *(self.edit.gates() if self.edit else ()),
+            self._limit("completeness", self.residual),
+            self._limit("completeness, all", self.residual_all),
+            self._limit("heatmap means", self.heatmap),
+            self.edit.agreement() if self.edit else self._agreement(),
+        ]
+
+    def _mixing_gate(self, fixed: int | None) -> GateRecord:
+        name = "batch independence"
+        if fixed == 1:
+            detail = "the source model takes one image at a time"
+            return GateRecord(name=name, state="skipped", detail=detail)
+        return limit_gate(name, self.mixing, _MIXING, "of the largest logit")
+
+    def _limit(self, name: str, value: float) -> GateRecord:
+        return limit_gate(name, value, COMPLETENESS, "of the largest logit")
+
+    def _agreement(self) -> GateRecord:
+        differing = 1.0 - self.agreeing / self.images
+        return limit_gate("top-1 agreement", differing, 0.0, f"of {self.images} images differ")
+
+    def _bit_gate(self, name: str, key: str) -> GateRecord:
+        same = "the source" if self.edit is None else "the source, the edits taken back"
+        if key == "mask" and self.edit is not None:
+            same = "model.onnx"
+        promise = f"images bit-identical to {same}"
+        return count_gate(name, self.differing[key], self.compared[key], promise)
+
+
+def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]) -> float:
+    """Completeness residual over the largest |logit| of the image, equation (8); scale (b,)."""
+    bias = predictor.bias[outputs.class_ids]  # (b, t)
+    logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
+    residual = completeness_residual(outputs.contributions, bias, outputs.common, logits)
+    return float((residual / scale[:, None]).max())
