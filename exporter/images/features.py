@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +26,7 @@ from exporter.source.onnx_file import Source
 from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
+from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, preprocess, to_tensor
 from serving.model.runtime import run
 
@@ -210,17 +212,11 @@ class FeatureReader:
     def _measure(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
-        count = len(batch)
-        size = self._fixed_batch or count
         names = (self._head.feature, self._head.logits)
-        parts = []
-        for start in range(0, count, size):
-            feed = batch[start : start + size]
-            short = size - len(feed)
-            if short:  # a graph of fixed batch size: fill up with the last image, then cut
-                feed = np.concatenate([feed, np.repeat(feed[-1:], short, axis=0)])
-            parts.append(run(self._session, names, {self._input: feed}))
-        features, logits = (np.concatenate([part[n] for part in parts])[:count] for n in names)
+        found = run_in_batches(
+            partial(run, self._session, names), {self._input: batch}, self._fixed_batch
+        )
+        features, logits = (found[name] for name in names)
         if not np.isfinite(features).all():
             raise SourceError(
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "

@@ -187,16 +187,21 @@ def _ready(built: _Built, where: str) -> Iterator[nn.Module]:
             _say_types(types, where)
             network = network.float()
         with _not_compiled(network):
-            yield network.eval()
+            yield _in_eval_mode(network, where)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _in_eval_mode(network: nn.Module, where: str) -> nn.Module:
+    try:
+        return network.eval()
     except NotImplementedError as error:
         raise SourceError(
             f"{where}: a module of torch.export, which cannot be put into eval mode. Give the "
             "torch.nn.Module that it was exported from, or export it with torch.onnx.export and "
             "pass the .onnx file."
         ) from error
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _say_types(types: set[torch.dtype], where: str) -> None:

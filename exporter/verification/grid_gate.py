@@ -31,6 +31,7 @@ Symbols: n pictures, q places painted, t classes, k prototypes, d channels, p = 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ from exporter.verification.gates import COMPLETENESS, limit_gate, worst
 from serving.artifact import PROTOTYPES, GateRecord
 from serving.errors import ArtifactError
 from serving.model.outputs import Outputs
+from serving.model.padding import run_in_batches
 from serving.model.predictor import Predictor
 from serving.model.preprocess import to_tensor
 from serving.model.runtime import run
@@ -122,8 +124,12 @@ def _distance(predictor: Predictor, graph: ir.Model, pictures: list[Array], thre
     table = load_file(predictor.artifact.path(PROTOTYPES))["prototypes"]
     found = 0.0
     for batch in _batches(predictor, pictures[:_BATCH]):
-        feeds = {manifest.input.name: batch}
-        rows, grid = feature_rows(run(session, [head.feature], feeds)[head.feature], head)
+        values = run_in_batches(
+            partial(run, session, [head.feature]),
+            {manifest.input.name: batch},
+            manifest.input.shape[0],
+        )
+        rows, grid = feature_rows(values[head.feature], head)
         if grid != manifest.head.grid:
             raise _disagreement(manifest.head.grid, "the source's features", grid)
         own = predictor.run(batch)
@@ -199,7 +205,7 @@ def _changes(
     for batch in _batches(predictor, [picture, *painted]):
         outputs = predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
         heat.append(outputs.heatmaps.reshape(len(batch), -1, grid[0] * grid[1]))
-    values = np.concatenate(heat)[: len(places) + 1].astype(np.float64)  # (1 + q, t * k, p)
+    values = np.concatenate(heat).astype(np.float64)  # (1 + q, t * k, p)
     changes: NDArray[np.float64] = np.abs(values[1:] - values[0]).sum(axis=1)
     heard = changes.max() > _ROUNDING * np.abs(values[0]).sum(axis=0).max()
     return changes if heard else None
@@ -218,15 +224,12 @@ def _inverted(picture: Array, grid: tuple[int, int], place: int) -> Array:
 
 
 def _batches(predictor: Predictor, pictures: list[Array]) -> list[NDArray[np.float32]]:
-    """Input tensors in batches, the last one filled up if the graph fixes their size."""
-    fixed = predictor.manifest.input.shape[0]
-    size = fixed or _BATCH
+    """Input tensors in batches, as many as a graph takes that fixes their size."""
+    size = predictor.manifest.input.shape[0] or _BATCH
     tensors = [
         to_tensor(Image.fromarray(picture), predictor.manifest.input.preprocessing)
         for picture in pictures
     ]
-    if fixed:
-        tensors += [tensors[-1]] * (-len(tensors) % fixed)
     return [np.stack(tensors[i : i + size]) for i in range(0, len(tensors), size)]
 
 

@@ -331,3 +331,13 @@ def exported() -> nn.Module:
 def test_modules_without_numbers_or_modes_are_refused(make, reason):
     with pytest.raises(SourceError, match=reason):
         load_source(make(), input_size=(16, 16))
+
+
+def test_what_a_forward_does_not_implement_is_no_module_of_torch_export():
+    class Unfinished(Tiny):
+        def forward(self, image):
+            raise NotImplementedError("the head comes later")
+
+    with pytest.raises(SourceError, match="the head comes later") as caught:
+        load_source(Unfinished(), input_size=(16, 16))
+    assert "torch.export" not in str(caught.value)
