@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
 
+from exporter.head import Head
+from exporter.source.graph_session import open_session
+from exporter.surgery import tap_logits
 from exporter.verification.edit_gates import EditComparison, largest
 from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
-from serving.artifact import GateRecord
+from serving.artifact import GateRecord, InputRecord
 from serving.errors import ImageError
 from serving.model.explanation import completeness_residual
 from serving.model.outputs import Outputs
@@ -61,15 +65,59 @@ def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
         yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
+class SourceRun:
+    """The source, ready to answer; apart from the comparison, so that it can be let go first.
+
+    Args:
+        graph: The source.
+        head: Its head.
+        declared: The input, whose batch size the graph may fix.
+        threads: Threads inside an operator; 0 takes all cores.
+    """
+
+    def __init__(self, graph: ir.Model, head: Head, declared: InputRecord, threads: int) -> None:
+        self._logits = head.logits
+        self._declared = declared
+        self._plain = open_session(graph, threads=threads)
+        # One that gives probabilities alone is asked for its logits too.
+        self._tapped = (
+            None
+            if head.logits == head.output
+            else open_session(tap_logits(graph, head), threads=threads)
+        )
+
+    def outputs(self, batch: NDArray[np.float32]) -> dict[str, Array]:
+        """Its own outputs by name."""
+        return self._run(self._plain, batch)
+
+    def logits(self, batch: NDArray[np.float32], outputs: dict[str, Array]) -> Array:
+        """The logits (b, c) of a batch and of what it answered to it."""
+        found = outputs if self._tapped is None else self._run(self._tapped, batch)
+        return found[self._logits]
+
+    def _run(self, session: Session, batch: NDArray[np.float32]) -> dict[str, Array]:
+        step = partial(run, session, output_names(session))
+        return run_in_batches(step, {self._declared.name: batch}, self._declared.shape[0])
+
+
+class _First(NamedTuple):
+    """The first batch, what a neutral mask has to answer to it, and its largest logits (b,)."""
+
+    batch: NDArray[np.float32]
+    expected: Mapping[str, Array]
+    scale: NDArray[np.float32]
+
+
 @dataclass
 class Comparison:
-    """What source and artifact answer on the same inputs, accumulated batch by batch."""
+    """What source and artifact answer on the same inputs, accumulated batch by batch.
+
+    First :meth:`add` for every batch, then :meth:`steer` once, then :meth:`gates`.
+    """
 
     predictor: Predictor
-    session: Session
-    logits: str  # the source's name for them
-    ranking: Session | None = None  # the source with its logits, if it gives probabilities only
     edit: EditComparison | None = None
+    first: _First | None = None
     images: int = 0
     agreeing: int = 0
     residual: float = 0.0
@@ -84,9 +132,9 @@ class Comparison:
         """The artifact that has to give the source's bits: before the edits, if there are any."""
         return self.predictor if self.edit is None else self.edit.before
 
-    def add(self, batch: NDArray[np.float32]) -> None:
+    def add(self, batch: NDArray[np.float32], source: SourceRun) -> None:
         """Compare the answers to one batch of input tensors."""
-        expected = self._source(batch, self.session)
+        expected = source.outputs(batch)
         outputs = plain = self.predictor.run(batch)
         if self.edit is not None:
             plain = self.edit.before.run(batch)
@@ -94,10 +142,10 @@ class Comparison:
         self._bits("batch", len(batch), expected, plain)
         scale = largest(outputs.logits, plain.logits)
         # Not by probabilities: where float32 saturates, several classes share the largest.
-        logits = self._logits(batch, expected)
-        if self.images == 0:
-            self._first(batch, expected, outputs, scale)
-            self._one_by_one(batch, logits, scale)
+        logits = source.logits(batch, expected)
+        if self.first is None:
+            self.first = _First(batch, expected if self.edit is None else outputs.source, scale)
+            self._one_by_one(batch, source, logits, scale)
         best = logits.argmax(axis=1)
         self.images += len(batch)
         self.agreeing += int((best == outputs.logits.argmax(axis=1)).sum())
@@ -106,47 +154,37 @@ class Comparison:
         error = np.abs(means - outputs.contributions) / scale[:, None, None]
         self.heatmap = worst(self.heatmap, float(error.max()))
 
-    def _source(self, batch: NDArray[np.float32], session: Session) -> dict[str, Array]:
-        declared, names = self.predictor.manifest.input, output_names(session)
-        return run_in_batches(
-            partial(run, session, names), {declared.name: batch}, declared.shape[0]
-        )
-
-    def _logits(self, batch: NDArray[np.float32], expected: dict[str, Array]) -> Array:
-        """The source's logits, which it may not give itself."""
-        found = expected if self.ranking is None else self._source(batch, self.ranking)
-        return found[self.logits]
-
-    def _first(
+    def _one_by_one(
         self,
         batch: NDArray[np.float32],
-        expected: dict[str, Array],
-        outputs: Outputs,
+        source: SourceRun,
+        logits: Array,
         scale: NDArray[np.float32],
     ) -> None:
-        """The costlier checks, on the first batch: the neutral mask, all classes."""
+        """Each image of the first batch without the others."""
+        for image, among_others, largest_logit in zip(batch, logits, scale, strict=True):
+            single = image[None]
+            expected = source.outputs(single)
+            if self.predictor.manifest.input.shape[0] is None:
+                self._bits("single", 1, expected, self._plain.run(single))
+            error = np.abs(source.logits(single, expected)[0] - among_others).max() / largest_logit
+            self.mixing = worst(self.mixing, float(error))
+
+    def steer(self) -> None:
+        """Ask ``steerable.onnx`` about the first batch: the neutral mask, all classes."""
+        if self.first is None:
+            raise ValueError("expected a batch before")
+        batch, expected, scale = self.first
         count = len(self.predictor.manifest.classes)
-        own = expected if self.edit is None else outputs.source
-        self._bits("mask", len(batch), own, self.predictor.run(batch, mask=self.predictor.mask(())))
+        neutral = self.predictor.run(batch, mask=self.predictor.mask(()))
+        self._bits("mask", len(batch), expected, neutral)
         for start in range(0, count, _SLICE):
             ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
             found = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
             residual = _residual(found, self.predictor, scale)
             self.residual_all = worst(self.residual_all, residual)
 
-    def _one_by_one(
-        self, batch: NDArray[np.float32], logits: Array, scale: NDArray[np.float32]
-    ) -> None:
-        """Each image of the first batch without the others."""
-        for image, among_others, largest_logit in zip(batch, logits, scale, strict=True):
-            single = image[None]
-            expected = self._source(single, self.session)
-            if self.predictor.manifest.input.shape[0] is None:
-                self._bits("single", 1, expected, self._plain.run(single))
-            error = np.abs(self._logits(single, expected)[0] - among_others).max() / largest_logit
-            self.mixing = worst(self.mixing, float(error))
-
-    def _bits(self, gate: str, count: int, expected: dict[str, Array], outputs: Outputs) -> None:
+    def _bits(self, gate: str, count: int, expected: Mapping[str, Array], outputs: Outputs) -> None:
         same = all(
             name in outputs.source and value.tobytes() == outputs.source[name].tobytes()
             for name, value in expected.items()

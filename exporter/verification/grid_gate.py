@@ -47,7 +47,7 @@ from exporter.images.features import feature_rows
 from exporter.source.graph_session import open_session
 from exporter.surgery import fix_input_size, tap_features
 from exporter.verification.gates import COMPLETENESS, limit_gate, worst
-from serving.artifact import PROTOTYPES, GateRecord
+from serving.artifact import PROTOTYPES, GateRecord, Manifest
 from serving.errors import ArtifactError
 from serving.model.outputs import Outputs
 from serving.model.padding import run_in_batches
@@ -116,26 +116,33 @@ def _places(grid: tuple[int, int]) -> NDArray[np.int64]:
 
 def _distance(predictor: Predictor, graph: ir.Model, pictures: list[Array], threads: int) -> float:
     """The largest distance of a graph's heatmaps from prototypes @ features."""
-    manifest = predictor.manifest
-    model = graph.clone()
-    fix_input_size(model, manifest.input.preprocessing.size)
-    head = find_head(model, output=manifest.head.output)
-    session = open_session(tap_features(model, head), threads=threads)
     table = load_file(predictor.artifact.path(PROTOTYPES))["prototypes"]
+    batches = _batches(predictor, pictures[:_BATCH])
     found = 0.0
-    for batch in _batches(predictor, pictures[:_BATCH]):
-        values = run_in_batches(
-            partial(run, session, [head.feature]),
-            {manifest.input.name: batch},
-            manifest.input.shape[0],
-        )
-        rows, grid = feature_rows(values[head.feature], head)
-        if grid != manifest.head.grid:
-            raise _disagreement(manifest.head.grid, "the source's features", grid)
+    features = _features(predictor.manifest, graph, batches, threads)
+    for batch, rows in zip(batches, features, strict=True):
         own = predictor.run(batch)
         asked = predictor.run(batch, classes=own.class_ids)
         for outputs in (own, asked):
-            found = worst(found, _distance_of(outputs, rows, table, grid))
+            found = worst(found, _distance_of(outputs, rows, table, predictor.manifest.head.grid))
+    return found
+
+
+def _features(
+    manifest: Manifest, graph: ir.Model, batches: list[NDArray[np.float32]], threads: int
+) -> list[Array]:
+    """The source's feature maps of some batches, (n, p, d) each."""
+    model = graph.clone()
+    fix_input_size(model, manifest.input.preprocessing.size)
+    head = find_head(model, output=manifest.head.output)
+    step = partial(run, open_session(tap_features(model, head), threads=threads), [head.feature])
+    found = []
+    for batch in batches:
+        values = run_in_batches(step, {manifest.input.name: batch}, manifest.input.shape[0])
+        rows, grid = feature_rows(values[head.feature], head)
+        if grid != manifest.head.grid:
+            raise _disagreement(manifest.head.grid, "the source's features", grid)
+        found.append(rows)
     return found
 
 

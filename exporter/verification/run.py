@@ -36,10 +36,8 @@ from numpy.typing import NDArray
 from exporter.errors import SurgeryError
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
-from exporter.source.graph_session import open_session
-from exporter.surgery import tap_logits
 from exporter.text import as_text
-from exporter.verification.comparison import Comparison, batch_size, input_batches
+from exporter.verification.comparison import Comparison, SourceRun, batch_size, input_batches
 from exporter.verification.edit_gates import EditComparison, EffectComparison, unedited
 from exporter.verification.gates import limit_gate
 from exporter.verification.grid_gate import grid_gate
@@ -109,20 +107,16 @@ def verify(
         if other is not None:
             return (*first, other)
         head = find_head(graph, output=artifact.manifest.head.output)
-        edit = EditComparison(predictor, before) if before else None
-        tapped = tap_logits(graph, head) if head.logits != head.output else None
-        comparison = Comparison(
-            predictor,
-            open_session(graph, threads=threads),
-            head.logits,
-            None if tapped is None else open_session(tapped, threads=threads),
-            edit,
-        )
+        comparison = Comparison(predictor, EditComparison(predictor, before) if before else None)
         total = batch_size(predictor) + len(images) + (effects.images if effects else 0)
         try:
+            running = SourceRun(graph, head, artifact.manifest.input, threads)
             for tensors in input_batches(predictor, images):
-                comparison.add(tensors)
+                comparison.add(tensors, running)
                 progress(comparison.images, total)
+            del running  # each session holds the weights: no more of them at once than it takes
+            grid = grid_gate(predictor, graph, threads=threads)
+            comparison.steer()
             if effects:
                 images_done = comparison.images
                 first += effects.gates(
@@ -132,15 +126,9 @@ def verify(
         except ArtifactError as error:
             return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
     compared = comparison.gates()
-    del comparison  # its sessions hold the weights, and the next gate opens another
-    return (
-        *first,
-        *compared,
-        grid_gate(predictor, graph, threads=threads),
-        sum_gate(artifact, head),
-        stored_gate(artifact, head),
-        _golden_gate(predictor),
-    )
+    golden = _golden_gate(predictor)
+    del predictor, comparison
+    return (*first, *compared, grid, sum_gate(artifact, head), stored_gate(artifact, head), golden)
 
 
 def _integrity_gate(artifact: Artifact) -> GateRecord:
