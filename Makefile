@@ -52,7 +52,7 @@ bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest
 
-slow: $(VENV)/.dev ## Run the tests that take minutes: an export killed at every step
+slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an export killed at every step
 	$(BIN)/pytest -m slow
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs

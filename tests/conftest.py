@@ -1,7 +1,9 @@
 """What several test files share."""
 
+import functools
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -25,6 +27,20 @@ def toybirds() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def torchlib_once() -> Iterator[None]:
+    """torch.onnx parses its 500 translations anew for each export: 1.4 s of 2.4 s for a small one.
+
+    Here they are parsed once; that another process gives the same bytes is a test of its own.
+    """
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+        yield
 
 
 @pytest.fixture

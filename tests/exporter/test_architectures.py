@@ -22,7 +22,14 @@ from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
 from serving.model.runtime import make_session
 
-DECOMPOSABLE = [architecture for architecture in ARCHITECTURES if architecture.layout]
+pytestmark = pytest.mark.usefixtures("torchlib_once")
+
+QUICK = {"resnet", "convnext", "swin"}  # convolutions, LayerNorm behind the pooling, tokens
+DECOMPOSABLE = [
+    pytest.param(found, id=found.name, marks=() if found.name in QUICK else pytest.mark.slow)
+    for found in ARCHITECTURES
+    if found.layout
+]
 REFUSED = [architecture for architecture in ARCHITECTURES if not architecture.layout]
 
 
@@ -35,7 +42,7 @@ def export(architecture: Architecture) -> ir.Model:
     return load_source(f"architectures:{architecture.name}", input_size=size).model
 
 
-@pytest.fixture(scope="module", params=DECOMPOSABLE, ids=name)
+@pytest.fixture(scope="module", params=DECOMPOSABLE)
 def exported(request: pytest.FixtureRequest) -> tuple[Architecture, ir.Model]:
     """An architecture and its graph, exported once for all tests of it."""
     return request.param, export(request.param)
@@ -106,7 +113,7 @@ def test_the_whole_road_keeps_every_promise(
     # Random weights: where each of the 2 x 2 cells sees the whole picture, no place is its own.
     unasked = {"mobilenet_v1", "mobilenet_v2", "efficientnet", "pvt_v2"}
     assert states.pop("grid") == ("skipped" if architecture.name in unasked else "passed")
-    assert list(states.values()) == ["passed"] * 11
+    assert set(states.values()) == {"passed"}
     classes = [record.state for record in artifact.manifest.classes]
     assert classes == ["decomposed"] * 2 + ["whole"] * (CLASSES - 2)
 

@@ -24,7 +24,10 @@ from exporter.source.torch_outputs import Logits, OutputError, pick
 from serving.model.runtime import make_session
 
 # torch.compile imports what torch itself has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("torchlib_once"),
+    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+]
 
 CODE = """
 from dataclasses import dataclass

@@ -13,6 +13,8 @@ from exporter.source.onnx_file import load_source
 from exporter.source.torch_checks import check_agreement, first_run, warn_untrained
 from exporter.source.torch_outputs import Logits
 
+pytestmark = pytest.mark.usefixtures("torchlib_once")
+
 SHAPE = (3, 16, 16)
 
 

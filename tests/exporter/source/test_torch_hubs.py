@@ -21,6 +21,8 @@ from exporter.source import torch_timm
 from exporter.source.onnx_file import load_source
 from serving.artifact import load_artifact
 
+pytestmark = pytest.mark.usefixtures("torchlib_once")
+
 LABELS = dict(enumerate(tiny.LABELS))
 
 

@@ -24,6 +24,8 @@ from exporter.errors import MissingExtraError, SourceError
 from exporter.source.onnx_file import Source, load_source
 from serving.model.runtime import make_session
 
+pytestmark = pytest.mark.usefixtures("torchlib_once")
+
 CLASSIFIERS = """
 import types, torch
 from torch import nn

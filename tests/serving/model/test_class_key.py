@@ -1,15 +1,13 @@
 """What names a class, in Python, on the command line and over HTTP: one rule."""
 
 import json
-import shutil
 
 import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from manifests import write_manifest
 
-from exporter import edit
+from exporter import edit, export
 from serving import Predictor
 from serving.errors import RequestError
 from serving.model.class_key import ClassNames
@@ -62,15 +60,13 @@ def test_a_near_label_is_told():
 
 
 @pytest.fixture(scope="module")
-def swapped(tiny_export, tmp_path_factory):
+def swapped(tmp_path_factory):
     """The tiny artifact with labels that are the ids of other classes."""
-    folder = tmp_path_factory.mktemp("swapped") / "artifact"
-    shutil.copytree(tiny_export[1].folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    for record, label in zip(manifest["classes"], ("1", "0", "2"), strict=True):
-        record["label"] = label
-    write_manifest(folder, manifest)
-    return folder
+    config = tiny.write(tmp_path_factory.mktemp("swapped"))
+    labels = ("1", "0", "2")
+    for before, label in zip(tiny.LABELS, labels, strict=True):
+        (config.data / before).rename(config.data / label)
+    return export(config.model_copy(update={"labels": labels})).folder
 
 
 def test_a_label_that_looks_like_an_id_is_the_same_class_everywhere(run, swapped, tmp_path):
