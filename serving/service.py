@@ -20,6 +20,7 @@ from typing import Any
 
 import bentoml
 import orjson
+import uvicorn.config
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,6 +33,7 @@ from serving.process.settings import Settings
 from serving.web.api import create_app
 from serving.web.guard import Guard
 from serving.web.host import Host
+from serving.web.protocol import LimitedProtocol
 
 _BUNDLED = Path(__file__).parents[1] / "artifact"
 """Where a Bento carries its artifact."""
@@ -71,6 +73,8 @@ class Front:
                 f"expected GET or HEAD, got {scope['method'][:20]}.",
                 {"Allow": "GET, HEAD"},
             )
+        if scope.get("path") == "/readyz":
+            host.require_ready()  # before BentoML's own word, which knows no thread of ours
         await (app if own else self._bentoml)(scope, receive, send)
 
 
@@ -135,6 +139,8 @@ class Service:
         return answer
 
 
+# BentoML leaves the choice of a protocol to uvicorn.
+uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{LimitedProtocol.__module__}:{LimitedProtocol.__name__}"
 _service: Any = Service  # the decorator's type hides that it made a bentoml.Service
 _service.mount_asgi_app(app)  # for its start and stop; its requests come through Front
 

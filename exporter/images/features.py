@@ -189,7 +189,8 @@ class FeatureReader:
             return _UNREADABLE, ImageError(reason)
         found = hashlib.sha256(content).digest()
         try:
-            return found, preprocess(decode(content, name=path.name), self._preprocessing)
+            image = decode(content, name=path.name, preprocessing=self._preprocessing)
+            return found, preprocess(image, self._preprocessing)
         except ImageError as error:
             return found, error
 

@@ -140,7 +140,7 @@ def _prepared(
     for path in paths:
         progress(1)
         try:
-            image = decode(path)
+            image = decode(path, preprocessing=preprocessing)
         except ImageError:
             continue  # counted as skipped
         view = make_view(image, preprocessing)

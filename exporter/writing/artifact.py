@@ -206,7 +206,8 @@ def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]
     for entry in parts.dataset.classes:
         for path in entry.paths:
             try:
-                tensors.append(preprocess(decode(path), parts.preprocessing))
+                image = decode(path, preprocessing=parts.preprocessing)
+                tensors.append(preprocess(image, parts.preprocessing))
             except ImageError:
                 continue  # reported and counted when its features were read
             break

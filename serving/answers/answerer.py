@@ -130,7 +130,12 @@ class Answerer:
             raise too_long()
         declared = self.served.predictor.manifest.input
         if isinstance(picture, bytes):
-            upright = decode(picture, max_pixels=self.max_pixels, formats=SERVED)
+            upright = decode(
+                picture,
+                max_pixels=self.max_pixels,
+                formats=SERVED,
+                preprocessing=declared.preprocessing,
+            )
             picture = preprocess(upright, declared.preprocessing)
         # Images run one by one: a batch is no faster on a CPU, and an answer must not depend on
         # what else is in the request.

@@ -22,6 +22,8 @@ from serving.model.preprocess import SERVED, served_format
 
 MAX_FIELDS = 1000
 MAX_HEADER = 8192  # bytes of one part's headers
+MAX_TEXT = 2**16  # characters of all options given as text
+MAX_VALUES = 20_000  # values in a JSON body: an image in base64 is one
 
 _LISTS = ("classes", "mute")
 Options = TypeVar("Options", bound=BaseModel)
@@ -82,6 +84,8 @@ def read_intake(
             "expected multipart/form-data, image/* or application/json, got "
             f"{content_type[:80] or 'no content type'!r}.",
         )
+    if sum(len(text) for _, text in intake.texts) > MAX_TEXT:
+        raise ProblemError("too-large", f"expected options of at most {MAX_TEXT} characters.")
     if not intake.images:
         raise ProblemError("options", "image: expected at least one image, got none.")
     if len(intake.images) > max_images:
@@ -146,6 +150,9 @@ def refuse_other_formats(image: bytes) -> None:
 
 
 def _read_json(body: bytes, texts: tuple[tuple[str, str], ...]) -> Intake:
+    # Base64 holds none of these: what there are many of would cost far more as objects.
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ProblemError("too-large", f"expected at most {MAX_VALUES} values in the JSON body.")
     try:
         values = orjson.loads(body)
     except orjson.JSONDecodeError as error:

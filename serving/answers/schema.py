@@ -36,7 +36,13 @@ class Mute(_Options):
     prototype: Annotated[int, Field(ge=0, description="Its number in the class, from 0.")]
 
 
-Mutes = Annotated[tuple[Mute, ...], Field(description="Prototypes to switch off before answering.")]
+MAX_LISTED = 1000
+"""Entries of any list in a request."""
+
+Mutes = Annotated[
+    tuple[Mute, ...],
+    Field(max_length=MAX_LISTED, description="Prototypes to switch off before answering."),
+]
 
 
 class HeatmapOptions(_Options):
@@ -64,7 +70,11 @@ class ExplainOptions(HeatmapOptions):
     ] = None
     classes: Annotated[
         tuple[Key, ...] | None,
-        Field(min_length=1, description="Explain these instead of the best. " + _KEY),
+        Field(
+            min_length=1,
+            max_length=MAX_LISTED,
+            description="Explain these instead of the best. " + _KEY,
+        ),
     ] = None
     mute: Mutes = ()
 

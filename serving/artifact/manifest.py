@@ -106,6 +106,13 @@ class Manifest(Record):
     def _consistent(self) -> Manifest:
         if [record.index for record in self.classes] != list(range(len(self.classes))):
             raise ValueError("expected classes numbered 0, 1, 2, ... in order")
+        for record in self.classes:
+            own = self.prototypes if record.state == "decomposed" else 1
+            if len(record.prototypes) != own:
+                raise ValueError(
+                    f"expected {own} prototypes of class {record.index}, which is {record.state}, "
+                    f"got {len(record.prototypes)}"
+                )
         missing = [name for name in REQUIRED if name not in self.files]
         crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
         missing += sorted(crops - self.files.keys())

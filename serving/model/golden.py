@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.artifact import GOLDEN, Artifact
+from serving.artifact import GOLDEN, Artifact, Manifest
 from serving.errors import IntegrityError
+from serving.model.outputs import explained_shapes
 
 GOLDEN_TOLERANCE = 1e-4
 """Of the largest value of an output: another machine may round differently, not answer differently.
@@ -42,22 +43,51 @@ def read_golden(artifact: Artifact) -> Golden:
     """Read an artifact's golden batch.
 
     Raises:
-        IntegrityError: It is no such file, or lacks the inputs or the logits.
+        IntegrityError: It is no such file, or what it holds does not fit the manifest.
     """
     manifest, path = artifact.manifest, artifact.path(GOLDEN)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            inputs = arrays[_INPUTS + manifest.input.name]
-            outputs = {
-                name.removeprefix(_OUTPUTS): arrays[name]
-                for name in arrays.files
-                if name.startswith(_OUTPUTS)
-            }
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        with path.open("rb") as file:
+            _require_plain(file, path.stat().st_size)
+            with np.load(file, allow_pickle=False) as arrays:
+                inputs = arrays[_INPUTS + manifest.input.name]
+                outputs = {
+                    name.removeprefix(_OUTPUTS): arrays[name]
+                    for name in arrays.files
+                    if name.startswith(_OUTPUTS)
+                }
+        _require_fitting(inputs, outputs, manifest)
+    except (OSError, KeyError, ValueError, EOFError, MemoryError, BadZipFile) as error:
         raise IntegrityError(f"{path}: expected golden inputs and outputs: {error}.") from error
-    if manifest.head.logits not in outputs:
-        raise IntegrityError(f"{path}: expected the logits in it, found none.")
     return Golden(inputs, outputs)
+
+
+def _require_plain(file: IO[bytes], size: int) -> None:
+    """Refuse arrays that are larger in memory than in the file, before any is read."""
+    with ZipFile(file) as archive:
+        packed = [info.filename for info in archive.infolist() if info.compress_type != ZIP_STORED]
+        total = sum(info.file_size for info in archive.infolist())
+    if packed or total > size:
+        raise ValueError(f"its arrays are compressed to {size} bytes or lie within each other")
+    file.seek(0)
+
+
+def _require_fitting(
+    inputs: NDArray[Any], outputs: Mapping[str, NDArray[Any]], manifest: Manifest
+) -> None:
+    expected = {"inputs": (len(inputs), *manifest.input.shape[1:])}
+    expected |= explained_shapes(manifest, len(inputs))
+    found = {"inputs": inputs, **outputs}
+    for name, shape in expected.items():
+        if name not in found:
+            raise ValueError(f"there are no {name}")
+        if found[name].shape != shape:
+            raise ValueError(f"{name} of shape {shape} were expected, found {found[name].shape}")
+    if not len(inputs) or inputs.dtype != np.float32:
+        raise ValueError(f"float32 inputs were expected, found {len(inputs)} of {inputs.dtype}")
+    ids = outputs["class_ids"]
+    if ids.dtype != np.int64 or ids.min() < 0 or ids.max() >= len(manifest.classes):
+        raise ValueError("class_ids of other classes than the manifest's")
 
 
 def golden_arrays(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.artifact import Manifest
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -30,6 +32,24 @@ class Outputs:
     common: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     heatmaps: NDArray[np.float32]
+
+
+def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ...]]:
+    """The shapes that a manifest promises of the outputs of ``model.onnx``, by name.
+
+    Args:
+        manifest: What the artifact says of itself.
+        images: b.
+    """
+    count, k = len(manifest.classes), manifest.prototypes
+    top = min(manifest.top, count)
+    return {
+        manifest.head.logits: (images, count),
+        "contributions": (images, top, k),
+        "common": (images, 1),
+        "class_ids": (images, top),
+        "heatmaps": (images, top, k, *manifest.head.grid),
+    }
 
 
 def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64]:

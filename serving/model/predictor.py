@@ -21,6 +21,7 @@ from serving.artifact import (
     PROTOTYPES,
     STEERABLE,
     Artifact,
+    Manifest,
     load_artifact,
 )
 from serving.errors import InferenceError, IntegrityError, RequestError
@@ -31,7 +32,7 @@ from serving.model.explanation import (
     Explanation,
     PrototypeExplanation,
 )
-from serving.model.outputs import Outputs, activate
+from serving.model.outputs import Outputs, activate, explained_shapes
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
@@ -78,6 +79,7 @@ class Predictor:
         self.names = ClassNames(loaded.manifest.labels)
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
+        _require_outputs(self._session, loaded.manifest)
         self.bias = _read_bias(loaded)
 
     @cached_property
@@ -109,8 +111,11 @@ class Predictor:
         """
         if isinstance(image, str):
             image = Path(image)
-        upright = image.convert("RGB") if isinstance(image, Image.Image) else decode(image)
         preprocessing = self.manifest.input.preprocessing
+        if isinstance(image, Image.Image):
+            upright = image.convert("RGB")
+        else:
+            upright = decode(image, preprocessing=preprocessing)
         view = make_view(upright, preprocessing).image
         return view, to_tensor(view, preprocessing)
 
@@ -306,6 +311,22 @@ class Predictor:
                 )
             )
         return tuple(explained)
+
+
+def _require_outputs(session: Session, manifest: Manifest) -> None:
+    """Hold what the manifest promises of the outputs to what the graph declares of them."""
+    declared = {output.name: output.shape for output in session.get_outputs()}
+    for name, shape in explained_shapes(manifest, images=1).items():
+        if name not in declared:
+            raise IntegrityError(f"{MODEL}: expected an output {name!r}, found none.")
+        # Not the batch, nor the grid, which `verify` judges; a size that is no number is open.
+        pairs = zip(shape[1:4], declared[name][1:4], strict=False)
+        differs = any(isinstance(size, int) and size != wanted for wanted, size in pairs)
+        if differs or len(declared[name]) != len(shape):
+            raise IntegrityError(
+                f"{MODEL}: expected the output {name!r} of shape {('batch', *shape[1:])} by the "
+                f"manifest, found {tuple(declared[name])}."
+            )
 
 
 def _read_bias(artifact: Artifact) -> NDArray[np.float32]:

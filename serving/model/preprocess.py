@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from serving.artifact import Preprocessing
 from serving.artifact.layout import channel_axis
 from serving.errors import ImageError
+from serving.model.file_cost import require_affordable
 
 MAX_PIXELS = 100_000_000
 """Decoded pixels above which an image is refused, before it is decoded."""
@@ -62,6 +63,8 @@ _BEGINNINGS = {
 }
 
 Box = tuple[int, int, int, int]
+_ROWS = 256
+_METADATA = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
 # Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count. Said once
 # for the process: warnings.catch_warnings swaps what all threads share, and many threads decode.
@@ -106,14 +109,17 @@ def decode(
     name: str = "",
     max_pixels: int = MAX_PIXELS,
     formats: tuple[str, ...] = FORMATS,
+    preprocessing: Preprocessing | None = None,
 ) -> Image.Image:
     """Decode an image to upright RGB.
 
     Args:
         source: The file's bytes, or its path. The first frame of an animation is used.
         name: What errors call it; by default the file's name, or the number of bytes.
-        max_pixels: Width times height above which the image is refused undecoded.
+        max_pixels: Width times height above which the image is refused undecoded, its own and
+            that of the picture it will be resized to.
         formats: Those that are decoded, by Pillow's names in any case.
+        preprocessing: What it will be resized by, where it is known.
 
     Returns:
         An 8-bit RGB image, turned as its EXIF orientation says.
@@ -123,7 +129,9 @@ def decode(
     """
     name = name or (source.name if isinstance(source, Path) else f"{len(source)} bytes")
     try:
-        return _decode(source, name, max_pixels, formats)
+        content = source.read_bytes() if isinstance(source, Path) else source
+        require_affordable(content, name)
+        return _decode(content, name, max_pixels, formats, preprocessing)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -140,26 +148,43 @@ def decode(
 
 
 def _decode(
-    source: bytes | Path, name: str, max_pixels: int, formats: tuple[str, ...]
+    content: bytes,
+    name: str,
+    max_pixels: int,
+    formats: tuple[str, ...],
+    preprocessing: Preprocessing | None,
 ) -> Image.Image:
-    file = source if isinstance(source, Path) else io.BytesIO(source)
-    with Image.open(file, formats=formats) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{name}: expected at most {max_pixels} pixels, got {width} x {height}. "
-                "Make the image smaller."
-            )
+    with Image.open(io.BytesIO(content), formats=formats) as image:
+        _require_pixels(image.size, max_pixels, f"{name}: expected")
+        if preprocessing is not None:
+            resized = resized_size(image.size, preprocessing.resize)
+            what = f"{name}: {image.width} x {image.height} is resized, expected"
+            _require_pixels(resized, max_pixels, what)
         image.load()
+        image.getexif()  # read now; exif_transpose would write what is left of it again
+        for metadata in _METADATA:
+            image.info.pop(metadata, None)
         return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _require_pixels(size: tuple[int, int], most: int, expected: str) -> None:
+    width, height = size
+    if width * height > most:
+        raise ImageError(
+            f"{expected} at most {most} pixels, got {width} x {height}. Make the image smaller."
+        )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         # Pillow would clip 16 bits at 255.
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
-        image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+        values = np.asarray(image)
+        factor = 255.0 / (65535.0 if values.max(initial=0) > 255 else 255.0)
+        shades = np.empty(values.shape, dtype=np.uint8)
+        for top in range(0, len(values), _ROWS):  # in float64 the whole would be eight times larger
+            rows = values[top : top + _ROWS].astype(np.float64)
+            shades[top : top + _ROWS] = np.clip(rows * factor, 0, 255).astype(np.uint8)
+        image = Image.fromarray(shades)
     return image.convert("RGB")
 
 
@@ -172,9 +197,13 @@ def make_view(image: Image.Image, preprocessing: Preprocessing) -> View:
 
     Returns:
         The view; its image has ``preprocessing.size``.
+
+    Raises:
+        ImageError: The resized picture would have more than ``MAX_PIXELS``: it is long and thin.
     """
     width, height = image.size
-    target_width, target_height = _resized_size((width, height), preprocessing.resize)
+    target_width, target_height = resized_size((width, height), preprocessing.resize)
+    _require_pixels((target_width, target_height), MAX_PIXELS, "the resized image: expected")
     if (target_width, target_height) != (width, height):
         filter_ = Image.Resampling[preprocessing.interpolation.upper()]
         image = image.resize((target_width, target_height), filter_)
@@ -187,7 +216,8 @@ def make_view(image: Image.Image, preprocessing: Preprocessing) -> View:
     return View(image, (target_width / width, target_height / height), (left, top))
 
 
-def _resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
+def resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
+    """The (width, height) that an image of a size is resized to, before it is cropped."""
     width, height = size
     if resize is None:
         return size

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -26,8 +27,11 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._begun: list[float | None] = [None] * threads
         self._threads = [
-            threading.Thread(target=self._work, name=f"protohead_{number}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(number,), name=f"protohead_{number}", daemon=True
+            )
             for number in range(threads)
         ]
         for thread in self._threads:
@@ -53,6 +57,11 @@ class Pool:
         finally:
             limit.cancel()
 
+    def is_stuck(self, seconds: float) -> bool:
+        """Whether every thread has been at one call for longer than this: none takes another."""
+        latest = time.monotonic() - seconds
+        return all(begun is not None and begun < latest for begun in self._begun)
+
     def shutdown(self) -> None:
         """Finish what was given, then end the threads."""
         for _ in self._threads:
@@ -60,9 +69,11 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         while call := self._calls.get():
+            self._begun[number] = time.monotonic()
             call.run()
+            self._begun[number] = None
             del call  # it holds an answer, and the next one may be long in coming
 
 

@@ -58,6 +58,19 @@ class Host:
             raise ProblemError("unavailable", "The server is starting. Try again soon.")
         return self._live.current
 
+    def require_ready(self) -> None:
+        """Raise where a request would wait in vain.
+
+        Raises:
+            ProblemError: The model is still loaded, or calls that nobody waits for any more hold
+                every thread.
+        """
+        _ = self.served
+        if self._pool.is_stuck(self.settings.timeout):
+            raise ProblemError(
+                "unavailable", "Every thread is at work that is too long. Try again later."
+            )
+
     @property
     def predictor(self) -> Predictor:
         """The predictor of the model that answers now."""

@@ -70,8 +70,8 @@ def router(host: Host) -> APIRouter:
 
     @routes.get("/health/ready")
     async def ready() -> Ready:
-        """Whether the model answers; 503 while it is loaded."""
-        host.answerer()
+        """Whether the model answers; 503 while it is loaded, or no thread is left."""
+        host.require_ready()
         return Ready()
 
     @routes.get("")

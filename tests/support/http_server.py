@@ -18,6 +18,7 @@ from serving.process.settings import Settings
 from serving.web.api import create_app
 from serving.web.guard import Guard
 from serving.web.host import Host
+from serving.web.protocol import LimitedProtocol
 
 TLS = ssl.create_default_context()  # httpx would make one for every call
 
@@ -80,7 +81,9 @@ def listening(settings: Settings) -> Iterator[Address]:
     application = Guard(create_app(Host(settings)), settings)
     # A server that closes an idle connection may close it under a client's next request. Here only
     # the client does, who knows.
-    config = uvicorn.Config(application, log_level="warning", timeout_keep_alive=3600)
+    config = uvicorn.Config(
+        application, http=LimitedProtocol, log_level="warning", timeout_keep_alive=3600
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

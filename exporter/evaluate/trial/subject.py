@@ -124,7 +124,7 @@ class Subject:
         Raises:
             ImageError: Not an image, damaged, or too large.
         """
-        image = decode(path)
+        image = decode(path, preprocessing=self.preprocessing)
         view = make_view(image, self.preprocessing)
         return Picture(path, image.size, view, to_tensor(view.image, self.preprocessing))
 

@@ -321,7 +321,7 @@ def _place(place: int, total: int) -> str:
 
 
 def _view(path: Path, preprocessing: Preprocessing) -> Image.Image:
-    return make_view(decode(path), preprocessing).image
+    return make_view(decode(path, preprocessing=preprocessing), preprocessing).image
 
 
 def _swatch(n: int) -> tuple[str, str]:
