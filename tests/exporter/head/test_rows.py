@@ -37,13 +37,13 @@ def test_the_mean_row_is_taken_out_where_a_softmax_forgets_it(
 
 
 @pytest.mark.parametrize("wanted", ["mean", "none"])
-def test_rows_and_reference_sum_to_the_head_to_the_last_bit(wanted: Reference) -> None:
+def test_rows_and_reference_sum_to_the_head(wanted: Reference) -> None:
     rows = split_reference(head(), wanted, multilabel=False)
     assert rows.reference.dtype == np.float32
     weight = head().weight
-    # Float64 holds the difference of float32 numbers of like size exactly.
+    # One subtraction in float64.
     np.testing.assert_allclose(rows.rows + rows.reference, weight, rtol=0, atol=1e-15)
-    # The mean of the rows is what the rounding of the reference leaves.
+    # What the rounding of the mean to float32 leaves.
     if wanted == "mean":
         np.testing.assert_allclose(rows.rows.mean(axis=0), 0, atol=1e-7)
 
