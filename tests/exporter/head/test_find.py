@@ -34,6 +34,7 @@ def linear_map(head: Head, features: np.ndarray) -> np.ndarray:
 def assert_head_computes_the_logits(model: ir.Model, head: Head) -> None:
     found = run(tap_features(model, head), {"image": images(4)})
     logits = found[head.logits]
+    assert head.bias.shape == logits.shape[1:]  # one for each class, however the graph stores it
     # The graph computes in float32: 1e-5 of the largest logit is about 100 roundings.
     np.testing.assert_allclose(
         linear_map(head, found[head.feature]), logits, rtol=0, atol=1e-5 * np.abs(logits).max()
@@ -71,6 +72,39 @@ def test_finding_the_head_changes_no_byte_of_the_model(name: str) -> None:
 def test_only_a_layer_normalization_behind_the_pooling_is_reported() -> None:
     normalised = {name for name, form in FORMS.items() if find_head(form.model()).layer_norm}
     assert normalised == set(NORMALISED)
+
+
+@pytest.mark.parametrize(
+    ("name", "epsilon"),
+    [
+        ("LayerNormalization", 0.01),
+        ("LayerNormalization without shift", 1e-5),  # what ONNX takes where the node tells none
+        ("LayerNormalization spelled out", 0.5),
+    ],
+)
+def test_epsilon_is_the_one_that_the_graph_adds(name: str, epsilon: float) -> None:
+    form = NORMALISED[name]
+    model = classifier(form.tail, {**LINEAR, **form.weights, "epsilon": np.float32(0.5)})
+    found = find_head(model).layer_norm
+    assert found is not None
+    assert found.epsilon == pytest.approx(epsilon)
+
+
+def test_axes_that_are_averaged_one_after_another_may_be_counted_from_the_end() -> None:
+    model = classifier(
+        "[pool] q = ReduceMean <axes = [-1], keepdims = 0> (map) "
+        f"z = ReduceMean <axes = [-1], keepdims = 0> (q) {GEMM}"
+    )
+    assert_head_computes_the_logits(model, find_head(model))
+
+
+def test_the_image_tells_rows_from_columns_where_a_convolution_sees_them_swapped() -> None:
+    model = classifier(
+        "i = Transpose <perm = [0, 1, 3, 2]> (image) "
+        "c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (i, w0, b0) "
+        f"y = Transpose <perm = [0, 1, 3, 2]> (c) {POOLED.replace('map', 'y')} {GEMM}"
+    )
+    assert find_head(model).grid == GRID
 
 
 @pytest.mark.parametrize("name", ["Softmax", "Sigmoid"])

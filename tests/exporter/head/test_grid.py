@@ -223,7 +223,8 @@ def test_patches_cut_by_a_reshape_have_a_grid(perm: list[int], grid: tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("kernel", "grid"), [((8, 1), (1, 6)), ((1, 6), (8, 1)), ((8, 6), (1, 1)), ((7, 1), (2, 6))]
+    ("kernel", "grid"),
+    [((8, 1), (1, 6)), ((1, 6), (8, 1)), ((8, 6), (1, 1)), ((7, 6), (2, 1)), ((7, 1), (2, 6))],
 )
 def test_a_grid_may_be_one_line_or_one_cell(kernel: tuple[int, int], grid: tuple[int, int]) -> None:
     model = image_model(

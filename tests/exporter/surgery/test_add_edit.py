@@ -295,6 +295,8 @@ def test_a_graph_without_prototypes_of_this_shape_is_refused() -> None:
     head, explained, _ = graphs(classifier(PLAIN))
     with pytest.raises(SurgeryError, match="5 x 4 prototypes of 6 channels"):
         add_edit(explained, head.logits, MUTED, shape=(CLASSES, 4, 6))
+    with pytest.raises(SurgeryError, match="3 x 5 prototypes of 6 channels"):  # as many numbers
+        add_edit(explained, head.logits, MUTED[:1], shape=(3, CLASSES, 6))
     with pytest.raises(SurgeryError, match="that protohead exported"):
         edit(classifier(PLAIN), head)
 

@@ -10,6 +10,7 @@ from graphs import (
     CLASSES,
     GEMM,
     GRID,
+    LINEAR,
     POOLED,
     classifier,
     images,
@@ -28,6 +29,7 @@ from exporter.surgery import add_prototype_outputs, add_steering
 K = 3
 PLAIN = f"{POOLED} {GEMM}"
 EXPLANATION = ("contributions", "common", "class_ids", "heatmaps")
+EVERY = np.tile(np.arange(CLASSES), (4, 1))
 Outputs = dict[str, NDArray[np.generic]]
 
 
@@ -102,8 +104,7 @@ def test_muted_contributions_leave_the_logits_and_the_rest_still_sums_to_them(na
 def test_a_muted_prototype_is_zero_in_contributions_and_heatmaps_and_no_other_changes() -> None:
     graph, _ = steerable(classifier(PLAIN))
     mask = random_mask()
-    every = np.tile(np.arange(CLASSES), (4, 1))
-    free, masked = steer(graph, classes=every), steer(graph, mask=mask, classes=every)
+    free, masked = steer(graph, classes=EVERY), steer(graph, mask=mask, classes=EVERY)
     np.testing.assert_array_equal(masked["contributions"], free["contributions"] * mask)
     np.testing.assert_array_equal(
         masked["heatmaps"], free["heatmaps"] * mask[None, :, :, None, None]
@@ -114,8 +115,7 @@ def test_a_muted_prototype_is_zero_in_contributions_and_heatmaps_and_no_other_ch
 def test_the_steered_logits_are_the_logits_minus_what_is_muted() -> None:
     graph, _ = steerable(classifier(PLAIN))
     mask = random_mask()
-    every = np.tile(np.arange(CLASSES), (4, 1))
-    free = steer(graph, classes=every)
+    free = steer(graph, classes=EVERY)
     removed = ((1 - mask) * free["contributions"]).sum(axis=2)
     # Two float32 sums of the same three products, in the order of two different kernels.
     np.testing.assert_allclose(
@@ -189,6 +189,13 @@ def test_entries_are_the_classes_asked_for_or_the_next_best(
     np.testing.assert_array_equal(outputs["class_ids"], chosen(outputs["logits"], classes))
 
 
+def test_the_next_best_class_may_have_a_logit_far_below_zero() -> None:
+    far = np.linspace(-1e30, -2e30, CLASSES, dtype=np.float32)
+    graph, _ = steerable(classifier(PLAIN, {**LINEAR, "bias": far}))
+    outputs = steer(graph, classes=np.tile(np.array([0, -1, -1, -1, -1], np.int64), (4, 1)))
+    np.testing.assert_array_equal(outputs["class_ids"], EVERY)
+
+
 def test_each_image_may_ask_for_classes_of_its_own() -> None:
     graph, _ = steerable(classifier(PLAIN))
     classes = np.array([[-1, -1], [0, -1], [-1, 4], [3, 3]], np.int64)
@@ -250,10 +257,24 @@ def test_mask_and_classes_are_required_inputs_without_a_default() -> None:
     assert not any(value.is_initializer() for value in graph.graph.inputs)
 
 
-def test_the_outputs_are_named_as_in_the_plain_graph() -> None:
-    graph, _ = steerable(ACTIVATIONS["Softmax"].model())
-    names = [value.name for value in graph.graph.outputs]
-    assert names == ["probabilities", "logits", *EXPLANATION]
+@pytest.mark.parametrize(
+    ("name", "own"), [("Softmax", ["probabilities", "logits"]), ("1x1 Conv", ["logits"])]
+)
+def test_the_outputs_are_named_as_in_the_plain_graph(name: str, own: list[str]) -> None:
+    graph, _ = steerable(FORMS[name].model())
+    assert [value.name for value in graph.graph.outputs] == [*own, *EXPLANATION]
+
+
+def test_the_outputs_have_as_many_classes_as_are_asked_for() -> None:
+    graph, _ = steerable(classifier(PLAIN))
+    shapes = {value.name: str(value.shape) for value in graph.graph.outputs}
+    assert shapes == {
+        "logits": "[b,5]",
+        "contributions": "[b,explained,3]",
+        "common": "[b,1]",
+        "class_ids": "[b,explained]",
+        "heatmaps": "[b,explained,3,4,3]",
+    }
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -1,0 +1,107 @@
+"""What comes close to a head that can be decomposed, and computes something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from graphs import GEMM, LINEAR, POOLED, Weights, classifier, ints
+
+from exporter.errors import HeadError
+from exporter.head import find_head
+
+DIVIDED = GEMM.replace("(z", "(n")
+BEHIND = GEMM.replace("logits", "y")
+EPSILON: Weights = {"epsilon": np.float32(1e-5)}
+
+# Tail, weights, what the message has to say
+
+REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
+    "a sum over all positions": (
+        f"[pool] z = ReduceSum <keepdims = 0> (map, axes) {GEMM}",
+        {"axes": ints(2, 3)},
+        ("ReduceSum ('pool')", "it sums"),
+    ),
+    "an AveragePool that pads by itself": (
+        '[pool] p = AveragePool <kernel_shape = [6, 6], strides = [4, 3], auto_pad = "SAME_UPPER", '
+        f"count_include_pad = 1> (map) z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "without padding"),
+    ),
+    "a mean in double precision": (
+        "h = Cast <to = 11> (map) p = GlobalAveragePool (h) z = Flatten (p) n = Cast <to = 1> (z) "
+        + DIVIDED,
+        {},
+        ("the feature map, 'h', is double", "expected float32"),
+    ),
+    "bfloat16 between": (
+        f"{POOLED} h = Cast <to = 16> (z) n = Cast <to = 1> (h) {DIVIDED}",
+        {},
+        ("Cast", "BFLOAT16", "Export the model in float32"),
+    ),
+    "a product from the left, which mixes the images": (
+        f"{POOLED} [mix] n = MatMul (across, z) {DIVIDED}",
+        {"across": (2, 2)},
+        ("MatMul ('mix')", "as operand 0"),
+    ),
+    "a Transpose that tells no axes, which swaps batch and channels": (
+        f"{POOLED} t = Transpose (z) m = MatMul (weight, t) [back] logits = Transpose (m)",
+        {},
+        ("Transpose ('back')", "moves the batch axis"),
+    ),
+    "a grouped Conv whose padded window makes up for the groups": (
+        f"{POOLED} [linear] c = Conv <group = 2, pads = [1, 0, 0, 0]> (p, w) logits = Flatten (c)",
+        {"w": (4, 3, 2, 1)},
+        ("Conv ('linear')", "group 2"),
+    ),
+    "Dropout in a mode that is computed": (
+        f"{POOLED} any = ReduceSum <keepdims = 0> (z) mode = Cast <to = 9> (any) "
+        f"[drop] n = Dropout (z, ratio, mode) {DIVIDED}",
+        {"ratio": np.float32(0.5)},
+        ("Dropout ('drop')", "training mode"),
+    ),
+    "LayerNormalization over the batch as well": (
+        f"{POOLED} [norm] n = LayerNormalization <axis = 0> (z, one) {DIVIDED}",
+        {"one": (1,)},
+        ("LayerNormalization ('norm')", "axes (0,)", "expected all channels"),
+    ),
+    "a LayerNormalization of the logits, spelled out": (
+        f"{POOLED} {BEHIND} m = ReduceMean <axes = [-1]> (y) c = Sub (y, m) q = Mul (c, c) "
+        "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        "[div] logits = Div (c, s)",
+        EPSILON,
+        ("Div ('div')", "normalises the logits"),
+    ),
+    "a LayerNormalization around the mean of something else": (
+        f"{POOLED} o = Sub (z, beta) m = ReduceMean <axes = [-1]> (o) c = Sub (z, m) "
+        "q = Mul (c, c) v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        f"[div] n = Div (c, s) {DIVIDED}",
+        {**EPSILON, "beta": (6,)},
+        ("Div ('div')", "'c' and 's'"),
+    ),
+    "a LayerNormalization by the covariance with something else": (
+        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Mul (c, z) "
+        "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        f"[div] n = Div (c, s) {DIVIDED}",
+        EPSILON,
+        ("Div ('div')", "'c' and 's'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_looks_like_a_head_is_refused_by_name(name: str) -> None:
+    tail, weights, expected = REFUSED[name]
+    with pytest.raises(HeadError) as error:
+        find_head(classifier(tail, {**LINEAR, **weights}))
+    assert [part for part in expected if part not in str(error.value)] == [], error.value
+
+
+def test_a_mean_of_another_domain_is_none_of_onnx() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    pooling = model.graph.node("pool")
+    pooling.domain = "my.functions"
+    model.graph.opset_imports["my.functions"] = 1
+    pooling.outputs[0].shape = ir.Shape(["b", 6, 1, 1])
+    with pytest.raises(HeadError, match=r"'pool'.*'my\.functions', not of ONNX"):
+        find_head(model)
