@@ -320,7 +320,7 @@ def _require_outputs(session: Session, manifest: Manifest) -> None:
         if name not in declared:
             raise IntegrityError(f"{MODEL}: expected an output {name!r}, found none.")
         # Not the batch, nor the grid, which `verify` judges; a size that is no number is open.
-        pairs = zip(shape[1:4], declared[name][1:4], strict=False)
+        pairs = zip(shape[1:3], declared[name][1:3], strict=False)
         differs = any(isinstance(size, int) and size != wanted for wanted, size in pairs)
         if differs or len(declared[name]) != len(shape):
             raise IntegrityError(
