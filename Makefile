@@ -21,6 +21,8 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[cpu,export,serve,torch,dev]'
+	@# It asks for torchvision, of which it needs little and which brings CUDA.
+	$(PIP) --no-deps timm
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing

@@ -306,15 +306,6 @@ def test_what_else_timm_lacks_is_named(tmp_path, monkeypatch):
         torch_timm._import_timm("timm:x")
 
 
-try:
-    import timm as _installed  # noqa: F401  # where torchvision works, it is there
-except Exception:
-    _real = torch_timm.importlib.util.find_spec("timm") is not None
-else:
-    _real = True
-
-
-@pytest.mark.skipif(not _real, reason="timm is not installed")
 def test_the_real_timm_goes_the_whole_road(tmp_path):
     library = torch_timm._import_timm("timm:resnet10t")
     network = library.create_model("resnet10t", num_classes=5)
