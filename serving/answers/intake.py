@@ -23,7 +23,7 @@ from serving.model.preprocess import SERVED, served_format
 MAX_FIELDS = 1000
 MAX_HEADER = 8192  # bytes of one part's headers
 MAX_TEXT = 2**16  # characters of all options given as text
-MAX_VALUES = 20_000  # values in a JSON body: an image in base64 is one
+MAX_VALUES = 20_000  # commas and brackets in a JSON body, beside those of tensors
 
 _LISTS = ("classes", "mute")
 Options = TypeVar("Options", bound=BaseModel)
@@ -150,13 +150,7 @@ def refuse_other_formats(image: bytes) -> None:
 
 
 def _read_json(body: bytes, texts: tuple[tuple[str, str], ...]) -> Intake:
-    # Base64 holds none of these: what there are many of would cost far more as objects.
-    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ProblemError("too-large", f"expected at most {MAX_VALUES} values in the JSON body.")
-    try:
-        values = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ProblemError("malformed", f"expected JSON: {error}.") from error
+    values = load_json(body)
     if not isinstance(values, dict):
         raise ProblemError("malformed", f"expected a JSON object, got {type(values).__name__}.")
     given = [name for name in ("image", "images") if name in values]
@@ -166,6 +160,27 @@ def _read_json(body: bytes, texts: tuple[tuple[str, str], ...]) -> Intake:
     listed = images if isinstance(images, list) else [images]
     decoded = tuple(decode_base64(image, given[0]) for image in listed)
     return Intake(decoded, texts, values)
+
+
+def load_json(body: bytes, *, numbers: int = 0) -> Any:
+    """What a JSON body says, if it holds no more values than it can have use for.
+
+    As objects they cost many times their bytes; an image in base64 is one of them.
+
+    Args:
+        body: The body.
+        numbers: Elements of all tensors that it may hold as lists.
+
+    Raises:
+        ProblemError: Not JSON, or too many values.
+    """
+    most = MAX_VALUES + 3 * numbers  # each may stand in a list of its own
+    if sum(map(body.count, (b",", b"[", b"{"))) > most:
+        raise ProblemError("too-large", f"expected at most {most} values and lists as JSON.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ProblemError("malformed", f"expected JSON: {error}.") from error
 
 
 def decode_base64(text: object, where: str) -> bytes:
@@ -189,6 +204,9 @@ def _read_multipart(
 ) -> tuple[tuple[bytes, ...], tuple[tuple[str, str], ...]]:
     if not boundary:
         raise ProblemError("malformed", "expected a boundary in the content type, got none.")
+    # The parser looks at each in Python, also at those that go on otherwise and end no part.
+    if body.count(b"\r\n--" + boundary) > MAX_FIELDS:
+        raise ProblemError("malformed", f"expected at most {MAX_FIELDS} parts.")
     parts = _Parts()
     try:
         parser = MultipartParser(boundary, parts.callbacks())

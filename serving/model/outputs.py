@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.artifact import Manifest
+from serving.artifact import MODEL, Manifest
+from serving.errors import IntegrityError
+from serving.model.runtime import Session
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,30 @@ def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ..
         "class_ids": (images, top),
         "heatmaps": (images, top, k, *manifest.head.grid),
     }
+
+
+def require_outputs(session: Session, manifest: Manifest) -> None:
+    """Hold what a manifest promises of the outputs to what ``model.onnx`` declares of them.
+
+    Args:
+        session: Of ``model.onnx``.
+        manifest: What the artifact says of itself.
+
+    Raises:
+        IntegrityError: An output is missing or has another shape.
+    """
+    declared = {output.name: output.shape for output in session.get_outputs()}
+    for name, shape in explained_shapes(manifest, images=1).items():
+        if name not in declared:
+            raise IntegrityError(f"{MODEL}: expected an output {name!r}, found none.")
+        # Not the batch, nor the grid, which `verify` judges; a size that is no number is open.
+        pairs = zip(shape[1:3], declared[name][1:3], strict=False)
+        differs = any(isinstance(size, int) and size != wanted for wanted, size in pairs)
+        if differs or len(declared[name]) != len(shape):
+            raise IntegrityError(
+                f"{MODEL}: expected the output {name!r} of shape {('batch', *shape[1:])} by the "
+                f"manifest, found {tuple(declared[name])}."
+            )
 
 
 def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64]:

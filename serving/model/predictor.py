@@ -5,6 +5,7 @@ Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +22,6 @@ from serving.artifact import (
     PROTOTYPES,
     STEERABLE,
     Artifact,
-    Manifest,
     load_artifact,
 )
 from serving.errors import InferenceError, IntegrityError, RequestError
@@ -32,7 +32,7 @@ from serving.model.explanation import (
     Explanation,
     PrototypeExplanation,
 )
-from serving.model.outputs import Outputs, activate, explained_shapes
+from serving.model.outputs import Outputs, activate, require_outputs
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
@@ -79,13 +79,18 @@ class Predictor:
         self.names = ClassNames(loaded.manifest.labels)
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
-        _require_outputs(self._session, loaded.manifest)
+        require_outputs(self._session, loaded.manifest)
         self.bias = _read_bias(loaded)
 
     @cached_property
     def _steerable(self) -> Session:
         # Opened on first use: most callers never mute, and it holds a second copy of the weights.
         return self._open(self.artifact.path(STEERABLE))
+
+    @property
+    def input_elements(self) -> int:
+        """Numbers in the input tensor of one image."""
+        return math.prod(size or 1 for size in self.manifest.input.shape[1:])
 
     @property
     def session(self) -> Session:
@@ -311,22 +316,6 @@ class Predictor:
                 )
             )
         return tuple(explained)
-
-
-def _require_outputs(session: Session, manifest: Manifest) -> None:
-    """Hold what the manifest promises of the outputs to what the graph declares of them."""
-    declared = {output.name: output.shape for output in session.get_outputs()}
-    for name, shape in explained_shapes(manifest, images=1).items():
-        if name not in declared:
-            raise IntegrityError(f"{MODEL}: expected an output {name!r}, found none.")
-        # Not the batch, nor the grid, which `verify` judges; a size that is no number is open.
-        pairs = zip(shape[1:3], declared[name][1:3], strict=False)
-        differs = any(isinstance(size, int) and size != wanted for wanted, size in pairs)
-        if differs or len(declared[name]) != len(shape):
-            raise IntegrityError(
-                f"{MODEL}: expected the output {name!r} of shape {('batch', *shape[1:])} by the "
-                f"manifest, found {tuple(declared[name])}."
-            )
 
 
 def _read_bias(artifact: Artifact) -> NDArray[np.float32]:

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.answers.answerer import Answerer, Picture, dump
-from serving.answers.intake import decode_base64, refuse_other_formats
+from serving.answers.intake import decode_base64, load_json, refuse_other_formats
 from serving.answers.problems import ProblemError, wrong_options
 from serving.answers.schema import Explained, ExplainOptions, Prediction, PredictOptions
 from serving.artifact import Preprocessing
@@ -85,7 +84,10 @@ def router(host: Host) -> APIRouter:
         host.answerer_named(name)
         body = await host.read(request)
         answerer = host.answerer_named(name)  # its time begins now
-        content = await host.analyse(lambda: verb(answerer, parse(body), host.max_images))
+        numbers = host.max_images * answerer.served.predictor.input_elements
+        content = await host.analyse(
+            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images)
+        )
         return Response(content, media_type="application/json")
 
     @routes.get("")
@@ -111,16 +113,18 @@ def router(host: Host) -> APIRouter:
     return routes
 
 
-def parse(body: bytes) -> Instances:
+def parse(body: bytes, *, numbers: int) -> Instances:
     """Read a request.
+
+    Args:
+        body: Its body.
+        numbers: Elements of all tensors that it may hold.
 
     Raises:
         ProblemError: Not JSON, or not of this shape.
     """
     try:
-        return Instances.model_validate(orjson.loads(body))
-    except orjson.JSONDecodeError as error:
-        raise ProblemError("malformed", f"expected JSON: {error}.") from error
+        return Instances.model_validate(load_json(body, numbers=numbers))
     except ValidationError as error:
         raise wrong_options(error) from error
 

@@ -164,7 +164,8 @@ def infer(
         ProblemError: The request does not fit the model.
     """
     model = describe(served)
-    message = tensors.parse(body, header_length)
+    numbers = max_batch * served.predictor.input_elements
+    message = tensors.parse(body, header_length, numbers=numbers)
     feeds = tensors.read_inputs(message, model.inputs, max_batch)
     binary = tensors.requested(message, model.outputs)
     values = run(served.predictor.session, list(binary), feeds)

@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from serving.answers.intake import load_json
 from serving.answers.problems import ProblemError, wrong_options
 from serving.web.oip_messages import (
     InferRequest,
@@ -75,13 +76,14 @@ def describe(values: Sequence[Any]) -> list[TensorMetadata]:
     return described
 
 
-def parse(body: bytes, header_length: str | None) -> Message:
+def parse(body: bytes, header_length: str | None, *, numbers: int) -> Message:
     """Split a body into header and bytes.
 
     Args:
         body: The body of the request.
         header_length: The HTTP header ``Inference-Header-Content-Length``: bytes of the JSON
             part; None where the whole body is JSON.
+        numbers: Elements of all tensors that the JSON part may hold.
 
     Returns:
         The message.
@@ -101,9 +103,7 @@ def parse(body: bytes, header_length: str | None) -> Message:
             )
         length = int(header_length)
     try:
-        header = InferRequest.model_validate(orjson.loads(body[:length]))
-    except orjson.JSONDecodeError as error:
-        raise ProblemError("malformed", f"expected a JSON header: {error}.") from error
+        header = InferRequest.model_validate(load_json(body[:length], numbers=numbers))
     except ValidationError as error:
         raise wrong_options(error) from error
     return Message(header, memoryview(body)[length:])

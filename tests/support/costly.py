@@ -8,7 +8,7 @@ import zlib
 from hostile import encoded, photo
 
 PNG_HEAD = 8 + 25  # signature and IHDR
-PARTS = 30_000
+PARTS = 150_000
 
 
 def chunk(kind: bytes, body: bytes = b"") -> bytes:

@@ -3,6 +3,7 @@
 import copy
 import io
 
+import costly
 import graphs
 import numpy as np
 import onnx
@@ -73,6 +74,23 @@ def test_images_that_cannot_be_decoded_are_left_out_and_named(reader, paths):
     assert features.paths == paths[1:5] + paths[6:]
     assert len(features.skipped) == 2
     assert "05.png" in features.skipped[1]
+
+
+def test_an_image_that_costs_more_than_its_pixels_is_left_out_and_named(reader, paths):
+    paths[2].write_bytes(costly.FILES["png of empty data"])
+    paths[7].write_bytes(costly.FILES["bmp that skips"])
+    features = reader.read(paths)
+    assert [skipped.partition(":")[0] for skipped in features.skipped] == ["02.png", "07.png"]
+
+
+def test_a_thin_picture_is_left_out_where_the_short_side_is_resized(tiny_export, paths):
+    source = load_source(tiny_export[0].model)
+    Image.new("1", (1, 1_000_000)).save(paths[3])
+    short = Preprocessing(resize=tiny.SIZE, crop=tiny.SIZE)
+    with FeatureReader(source, find_head(source.model), short, 1) as reader:
+        features = reader.read(paths[:5])
+    assert len(features.paths) == 4
+    assert "is resized, expected at most" in features.skipped[0]
 
 
 def test_no_usable_image_gives_no_maps(reader, paths):

@@ -1,16 +1,20 @@
 """The golden batch: one reader, one tolerance."""
 
+import copy
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from manifests import write_manifest
 
 from exporter import verify
+from exporter.verification.run import passed
 from serving import load_artifact
 from serving.artifact import sha256_of
-from serving.errors import IntegrityError
+from serving.errors import ArtifactError, IntegrityError
 from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
 from serving.process.live import Served
 from serving.process.settings import Settings
@@ -65,3 +69,119 @@ def test_a_batch_without_logits_is_refused(tiny_export, tmp_path):
     write_manifest(folder, manifest)
     with pytest.raises(IntegrityError, match="there are no logits"):
         read_golden(load_artifact(folder))
+
+
+def rehashed(folder, change):
+    """Change the content of a manifest, and what it says of its files."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    change(manifest)
+    for name in manifest["files"]:
+        manifest["files"][name] = sha256_of(folder / name)
+    write_manifest(folder, manifest)
+
+
+def refused(folder):
+    with pytest.raises(ArtifactError) as error:
+        Served.load(folder, Settings(artifact=folder, provider="cpu", threads=1))
+    return str(error.value)
+
+
+def test_arrays_that_are_larger_than_their_file_are_not_unpacked(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    np.savez_compressed(folder / "golden.npz", **{"inputs/image": np.zeros(10**7, np.float32)})
+    rehashed(folder, lambda _: None)
+    assert "compressed to" in refused(folder)
+
+
+def test_arrays_within_each_other_are_not_read(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    content = io.BytesIO()
+    np.save(content, np.zeros(10**5, np.float32))
+    with zipfile.ZipFile(folder / "golden.npz", "w") as archive:
+        archive.writestr("inputs/image.npy", content.getvalue())
+        entry = archive.infolist()[0]
+        for number in range(50):  # the directory names the same bytes again and again
+            again = copy.copy(entry)
+            again.filename = f"outputs/{number}.npy"
+            archive.filelist.append(again)
+            archive.NameToInfo[again.filename] = again
+        archive._didModify = True
+    rehashed(folder, lambda _: None)
+    assert "within each other" in refused(folder)
+
+
+def test_a_header_that_claims_more_than_follows_is_an_integrity_error(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    content = io.BytesIO()
+    np.save(content, np.zeros(8, np.float32))
+    claim = content.getvalue().replace(b"(8,), }        ", b"(99999999999,),}")
+    with zipfile.ZipFile(folder / "golden.npz", "w") as archive:
+        archive.writestr("inputs/image.npy", claim)
+    rehashed(folder, lambda _: None)
+    assert "expected golden inputs and outputs" in refused(folder)
+
+
+WRONG = {
+    "inputs of another rank": ("inputs/image", lambda a: a[0]),
+    "inputs of another size": ("inputs/image", lambda a: a[:, :, :-1]),
+    "inputs of another type": ("inputs/image", lambda a: a.astype(np.float64)),
+    "no inputs": ("inputs/image", lambda a: a[:0]),
+    "fewer heatmaps": ("outputs/heatmaps", lambda a: a[:, :, :1]),
+    "another grid": ("outputs/heatmaps", lambda a: a[..., :-1]),
+    "another class": ("outputs/class_ids", lambda a: a + 3),
+    "a negative class": ("outputs/class_ids", lambda a: a - 3),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_batch_that_does_not_fit_the_manifest_is_refused(tiny_export, tmp_path, name):
+    array, change = WRONG[name]
+    folder = with_golden(
+        tiny_export[1], tmp_path / "a", lambda key, a: change(a) if key == array else a
+    )
+    refused(folder)
+    (gate,) = (gate for gate in verify(folder) if gate.name == "golden batch")
+    assert gate.state == "failed"
+
+
+@pytest.mark.parametrize("output", ["contributions", "common", "heatmaps"])
+def test_every_recorded_output_is_compared_before_the_server_starts(tiny_export, tmp_path, output):
+    folder = with_golden(
+        tiny_export[1],
+        tmp_path / "a",
+        lambda key, a: a * np.float32(1.01) + 1 if key == f"outputs/{output}" else a,
+    )
+    assert "of the largest value" in refused(folder)
+
+
+def another_k(manifest):
+    manifest["prototypes"] = 3
+    for record in manifest["classes"]:
+        record["prototypes"] = [*record["prototypes"], record["prototypes"][0]]
+
+
+def more_prototypes(manifest):
+    first = manifest["classes"][0]
+    first["prototypes"] = [*first["prototypes"], first["prototypes"][0]]
+
+
+def another_top(manifest):
+    manifest["top"] = 10**9
+
+
+def another_grid(manifest):
+    manifest["head"]["grid"] = [6, 24]
+
+
+def fewer_classes(manifest):
+    del manifest["classes"][-1]
+
+
+@pytest.mark.parametrize(
+    "change", [another_k, more_prototypes, another_top, another_grid, fewer_classes]
+)
+def test_a_manifest_that_says_other_sizes_than_the_graph_is_refused(tiny_export, tmp_path, change):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    rehashed(folder, change)
+    assert "expected" in refused(folder)
+    assert not passed(verify(folder))

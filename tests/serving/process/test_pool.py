@@ -96,3 +96,28 @@ def test_shutdown_finishes_what_was_given_though_the_loop_is_gone():
     pool.shutdown()
     assert not done
     assert not any(thread.is_alive() for thread in pool._threads)
+
+
+def test_a_pool_is_stuck_while_every_thread_is_at_one_call_for_too_long(pool):
+    end = threading.Event()
+
+    async def main():
+        assert not pool.is_stuck(0)
+        one = asyncio.create_task(pool.run(lambda: end.wait(PATIENCE), PATIENCE))
+        await asyncio.sleep(0.02)
+        assert not pool.is_stuck(0.01)  # the other thread takes work
+        two = asyncio.create_task(pool.run(lambda: end.wait(PATIENCE), PATIENCE))
+        await until_async(lambda: pool.is_stuck(0.01))
+        assert not pool.is_stuck(PATIENCE)
+        end.set()
+        await asyncio.gather(one, two)
+        assert not pool.is_stuck(0)
+
+    asyncio.run(main())
+
+
+async def until_async(holds):
+    """Wait without holding up the loop."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)
