@@ -7,6 +7,7 @@ an address to fetch: a URL in place of an image is bytes that are no image.
 from __future__ import annotations
 
 import binascii
+import contextlib
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ MAX_HEADER = 8192  # bytes of one part's headers
 MAX_TEXT = 2**16  # characters of all options given as text
 MAX_VALUES = 20_000  # commas and brackets in a JSON body, beside those of tensors
 
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _LISTS = ("classes", "mute")
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -113,7 +115,7 @@ def read_options(model: type[Options], intake: Intake, labels: Container[str]) -
         if name in _LISTS and name in model.model_fields:
             found = _mutes(text, labels) if name == "mute" else _class_keys(text, labels)
             values[name] = [*values.get(name, ()), *found]
-        elif name in values:
+        elif name in values and str(values[name]) != text:
             raise ProblemError("options", f"{name[:80]}: expected it once, got it twice.")
         else:
             values[name] = text
@@ -155,7 +157,10 @@ def _read_json(body: bytes, texts: tuple[tuple[str, str], ...]) -> Intake:
         raise ProblemError("malformed", f"expected a JSON object, got {type(values).__name__}.")
     given = [name for name in ("image", "images") if name in values]
     if len(given) != 1:
-        raise ProblemError("options", "expected one of image and images in the JSON object.")
+        found = ", ".join(sorted(values)[:8])[:200] or "nothing"
+        raise ProblemError(
+            "options", f"expected one of image and images in the JSON object, found {found}."
+        )
     images = values.pop(given[0])
     listed = images if isinstance(images, list) else [images]
     decoded = tuple(decode_base64(image, given[0]) for image in listed)
@@ -184,7 +189,10 @@ def load_json(body: bytes, *, numbers: int = 0) -> Any:
 
 
 def decode_base64(text: object, where: str) -> bytes:
-    """The bytes of a base64 string; a data URL is taken for what it holds.
+    """The bytes of a base64 string.
+
+    A data URL is taken for what it holds; line breaks, the alphabet of URLs and a missing end are
+    taken as well.
 
     Raises:
         ProblemError: Not base64.
@@ -194,7 +202,10 @@ def decode_base64(text: object, where: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        with contextlib.suppress(binascii.Error):  # most clients write it so, and it is fast
+            return binascii.a2b_base64(text, strict_mode=True)
+        data = text.encode("ascii").translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
+        return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
     except ValueError as error:  # binascii.Error, and text outside ASCII
         raise ProblemError("options", f"{where}: expected base64 text: {error}.") from error
 
@@ -216,10 +227,19 @@ def _read_multipart(
             raise ProblemError("malformed", "expected the closing boundary, the body ends early.")
         fields = [(name.decode(), value) for name, value in parts.found]
         images = tuple(value for name, value in fields if name == "image")
-        texts = tuple((name, value.decode()) for name, value in fields if name != "image")
+        texts = tuple((name, _as_text(name, value)) for name, value in fields if name != "image")
     except (FormParserError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise ProblemError("malformed", f"expected multipart/form-data: {error}.") from error
     return images, texts
+
+
+def _as_text(name: str, value: bytes) -> str:
+    if served_format(value):
+        raise ProblemError(
+            "options",
+            f"expected image files in the field 'image', found one in {name[:80]!r}.",
+        )
+    return value.decode()
 
 
 class _Parts:

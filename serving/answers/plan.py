@@ -90,6 +90,9 @@ def drawer(options: HeatmapOptions, *, width: int, height: int) -> Draw:
         return lambda _number, _heatmap: None
     if options.heatmaps == "values":
         return lambda _number, heatmap: heatmap
+    if options.heatmaps != "png":
+        element = np.dtype(options.heatmaps).newbyteorder("<")
+        return lambda _number, heatmap: base64.b64encode(heatmap.astype(element).tobytes()).decode()
     size = drawn_size(options, width=width, height=height)
     return lambda number, heatmap: _png(number, heatmap, size)
 

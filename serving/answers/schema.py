@@ -14,7 +14,7 @@ from serving.artifact import GateRecord, HeadRecord, InputRecord, MethodRecord
 
 Key = StrictInt | StrictStr
 """A class: its id, or its label."""
-Heatmaps = Literal["values", "png", "none"]
+Heatmaps = Literal["values", "float32", "float16", "png", "none"]
 _KEY = "Class: its label, or its id (a number, or digits that are no label)."
 
 
@@ -51,7 +51,8 @@ class HeatmapOptions(_Options):
     heatmaps: Annotated[
         Heatmaps,
         Field(
-            description="`values`: rows of numbers; `png`: a data URL, the prototype's colour with "
+            description="`values`: rows of numbers; `float32` and `float16`: the same row by row, "
+            "little-endian, in base64; `png`: a data URL, the prototype's colour with "
             "the positive part relative to its peak as opacity; `none`: null."
         ),
     ] = "values"
@@ -167,7 +168,7 @@ class ExplainedPrototype(_Answer):
     muted: bool
     heatmap: Annotated[
         list[list[float]] | str | None,
-        Field(description="Rows from the top; their mean is the contribution."),
+        Field(description="Rows from the top, whose mean is the contribution, or as asked for."),
     ]
     evidence: list[EvidenceLink]
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
@@ -120,8 +120,11 @@ class _Page(StaticFiles):
         return response
 
 
-async def _index() -> Response:
-    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+async def _index(request: Request) -> Response:
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
+    if "text/html" in request.headers.get("accept", ""):
+        return FileResponse(PAGE / "index.html", headers=headers)
+    return JSONResponse({"status": "alive"}, headers=headers)  # as KServe's first protocol asks
 
 
 async def _metrics() -> Response:

@@ -39,6 +39,8 @@ SECURITY_HEADERS = {
 }
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+"""A ``traceparent``; https://www.w3.org/TR/trace-context."""
 _DOCS = frozenset({"/", "/openapi.json"})
 _DOCS_BELOW = ("/page/", "/v1/samples")
 
@@ -193,6 +195,8 @@ class _Request:
         # The client's words go to the log, so only harmless ones are taken over.
         known = _REQUEST_ID.fullmatch(given)
         self.id = given if known else f"{_PROCESS}{next(_numbers):08x}"
+        trace = _TRACE.fullmatch(self.headers.get(b"traceparent", b""))
+        self.trace = trace[1].decode() if trace else None
         self.status = 0
         self._bytes = 0
         self._state = scope.setdefault("state", {})
@@ -226,6 +230,7 @@ class _Request:
             {
                 "time": round(time.time(), 3),
                 "id": self.id,
+                "trace": self.trace,
                 "client": (self.scope.get("client") or ("",))[0],
                 "method": method,
                 "path": path[:200],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from serving.process.pool import Pool
 from serving.process.settings import Settings
 
 Answer = TypeVar("Answer")
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 class Host:
@@ -132,7 +134,27 @@ class Host:
             raise ProblemError(
                 "slow", f"expected the whole body within {self.settings.timeout:g} s."
             ) from error
-        return b"".join(chunks)
+        return await self._unpacked(
+            b"".join(chunks), request.headers.get("content-encoding", "identity").lower()
+        )
+
+    async def _unpacked(self, body: bytes, encoding: str) -> bytes:
+        """A body as it was before the client packed it; not larger than one that is not packed."""
+        if encoding == "identity":
+            return body
+        if encoding not in _WINDOWS:
+            raise ProblemError(
+                "media-type",
+                f"expected a body in gzip or deflate, got {encoding[:40]!r}.",
+            )
+        most = self.settings.max_body
+        try:
+            found = await self.work(lambda: _unpack(body, _WINDOWS[encoding], most))
+        except zlib.error as error:
+            raise ProblemError("malformed", f"expected a body in {encoding}: {error}.") from error
+        if len(found) > most:
+            raise self._too_large()
+        return found
 
     def _too_large(self) -> ProblemError:
         return ProblemError(
@@ -163,3 +185,12 @@ class Host:
             return await self._pool.run(call, self.settings.timeout)
         except TimeoutError as error:
             raise too_long() from error
+
+
+def _unpack(body: bytes, window: int, most: int) -> bytes:
+    """At most one byte more than ``most``."""
+    unpacker = zlib.decompressobj(window)
+    found = unpacker.decompress(body, most + 1)
+    if len(found) <= most and (not unpacker.eof or unpacker.unused_data):
+        raise zlib.error("it ends early, or more follows its end")
+    return found
