@@ -31,7 +31,7 @@ from serving.process.live import Served
 from serving.process.logs import configure_logs
 from serving.process.settings import Settings
 from serving.web.api import create_app
-from serving.web.guard import Guard
+from serving.web.guard import Guard, guarded
 from serving.web.host import Host
 from serving.web.protocol import LimitedProtocol
 
@@ -59,7 +59,7 @@ class Front:
 
     def __init__(self, app: ASGIApp) -> None:
         self._bentoml = app
-        self._guarded = Guard(self._dispatch, settings)
+        self._guarded = guarded(self._dispatch, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -16,6 +16,7 @@ from typing import Annotated
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -28,7 +29,13 @@ from serving.model.runtime import Provider, cuda_offered
 
 PREFIX = "PROTOHEAD_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
+_ORIGIN = re.compile(r"\*|https?://[^/\s,]+")
 Count = Annotated[int, Field(ge=1)]
+
+
+def _listed(value: object) -> object:
+    """The parts of a text, as a variable holds them."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -53,6 +60,7 @@ class Settings(BaseModel):
         tokens: File with one bearer token a line, read again when it changes; without it everybody
             may ask.
         open_health: Health and metrics answer without a token.
+        origins: Origins whose pages may ask from a browser, separated by commas; ``*`` is any.
         open_docs: The page, its samples and the OpenAPI description answer without a token.
     """
 
@@ -75,6 +83,17 @@ class Settings(BaseModel):
     tokens: Path | None = None
     open_health: bool = True
     open_docs: bool = True
+    origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"expected origins such as https://example.org, got {origin[:80]!r}"
+                )
+        return origins
 
     @field_validator("host")
     @classmethod
@@ -116,7 +135,11 @@ class Settings(BaseModel):
     def to_environment(self) -> dict[str, str]:
         """The variables that :meth:`from_environment` reads these settings back from."""
         values = self.model_dump(mode="json", exclude_none=True)
-        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        texts = {
+            name: ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in values.items()
+        }
+        return {PREFIX + name.upper(): text for name, text in texts.items()}
 
     @property
     def process_count(self) -> int:

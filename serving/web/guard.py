@@ -14,6 +14,7 @@ import secrets
 import time
 from pathlib import Path
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers.problems import ProblemError, as_problem, busy
@@ -37,7 +38,11 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_ASKED = (
+    *("Authorization", "Content-Type", "Inference-Header-Content-Length"),
+    *("X-Request-Id", "traceparent"),
+)
+_TOLD = ("Inference-Header-Content-Length", "X-Request-Id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 """A ``traceparent``; https://www.w3.org/TR/trace-context."""
@@ -121,6 +126,25 @@ def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
+def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """An application behind its guard, and that behind what pages of other origins may ask for.
+
+    Args:
+        app: What is guarded.
+        settings: Tokens, limits and origins.
+    """
+    guard = Guard(app, settings)
+    if not settings.origins:
+        return guard
+    return CORSMiddleware(  # outside, because a browser asks for leave without a token
+        guard,
+        allow_origins=settings.origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=_ASKED,
+        expose_headers=_TOLD,
+    )
+
+
 class Guard:
     """The middleware.
 
@@ -134,13 +158,16 @@ class Guard:
         self._settings = settings
         self._tokens = Tokens(settings.tokens) if settings.tokens else None
         self._in_hand = 0
+        policy = "cross-origin" if settings.origins else "same-origin"
+        headers = SECURITY_HEADERS | {"Cross-Origin-Resource-Policy": policy}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP goes through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Request(scope, send)
+        request = _Request(scope, send, self._headers)
         try:
             await self._answer(request, receive)
         except Exception as error:
@@ -186,9 +213,10 @@ class Guard:
 class _Request:
     """One request, from its first byte to the line in the log."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         self._start = time.perf_counter()
         self._send = send
+        self._added = headers
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"").decode("latin-1")
@@ -207,7 +235,7 @@ class _Request:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             own = (b"x-request-id", self.id.encode())
-            message["headers"] = [*message.get("headers", ()), *_HEADERS, own]
+            message["headers"] = [*message.get("headers", ()), *self._added, own]
         elif message["type"] == "http.response.body":
             self._bytes += len(message.get("body", b""))
         await self._send(message)

@@ -16,7 +16,7 @@ from waiting import PATIENCE
 
 from serving.process.settings import Settings
 from serving.web.api import create_app
-from serving.web.guard import Guard
+from serving.web.guard import guarded
 from serving.web.host import Host
 from serving.web.protocol import LimitedProtocol
 
@@ -78,7 +78,7 @@ class Address:
 @contextlib.contextmanager
 def listening(settings: Settings) -> Iterator[Address]:
     """Serve an artifact until the block ends, without BentoML."""
-    application = Guard(create_app(Host(settings)), settings)
+    application = guarded(create_app(Host(settings)), settings)
     # A server that closes an idle connection may close it under a client's next request. Here only
     # the client does, who knows.
     config = uvicorn.Config(
