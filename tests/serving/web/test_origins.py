@@ -66,7 +66,7 @@ def test_origins_are_read_from_the_environment_and_written_back(text, found):
 
 @pytest.mark.parametrize("text", ["birds.example", "https://birds.example/", "null", "ftp://x"])
 def test_what_is_no_origin_is_refused(text):
-    with pytest.raises(SettingsError, match="PROTOHEAD_ORIGINS.*such as https://example.org"):
+    with pytest.raises(SettingsError, match=r"PROTOHEAD_ORIGINS.*such as https://example\.org"):
         Settings.from_environment({"PROTOHEAD_ORIGINS": text})
 
 

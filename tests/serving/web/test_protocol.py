@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import socket
+import subprocess
 import time
 from contextlib import ExitStack
 
@@ -182,6 +184,33 @@ def test_a_client_that_offers_http_2_is_answered_in_http_1(address, form):
                 connection.sendall(piece)
             status, _, found = answer(connection)
             assert (status, found) == (200, expected.content)
+
+
+JAVA = """
+import java.net.URI; import java.net.http.*; import java.nio.file.Path;
+public class Client {
+  public static void main(String[] a) throws Exception {
+    var client = HttpClient.newHttpClient();  // HTTP/2 is its default
+    for (int i = 0; i < 2; i++) {
+      var request = HttpRequest.newBuilder(URI.create(a[0])).header("Content-Type", "image/png")
+        .POST(HttpRequest.BodyPublishers.ofFile(Path.of(a[1]))).build();
+      var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+      System.out.println(answer.statusCode() + " " + answer.version() + " " + answer.body());
+    }
+  }
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="no JDK here; its bytes are tested above")
+def test_javas_own_client_is_answered_by_default(address, tmp_path):
+    (tmp_path / "Client.java").write_text(JAVA)
+    (tmp_path / "a.png").write_bytes(image())
+    command = ["java", tmp_path / "Client.java", f"{address.url}/v1/predict", tmp_path / "a.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    headers = {"content-type": "image/png"}
+    expected = address.post("/v1/predict", content=image(), headers=headers).text
+    assert done.stdout.splitlines() == 2 * [f"200 HTTP_1_1 {expected}"]
 
 
 def test_an_offer_without_a_body_is_declined_too(address):
