@@ -39,8 +39,12 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _ASKED = (
-    *("Authorization", "Content-Type", "Inference-Header-Content-Length"),
-    *("X-Request-Id", "traceparent"),
+    "Authorization",
+    "Content-Encoding",
+    "Content-Type",
+    "Inference-Header-Content-Length",
+    "traceparent",
+    "X-Request-Id",
 )
 _TOLD = ("Inference-Header-Content-Length", "X-Request-Id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
