@@ -25,7 +25,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.answers.problems import ProblemError
-from serving.answers.schema import ExplainOptions, Heatmaps, PredictOptions
+from serving.answers.schema import ExplainOptions, Heatmaps, Mute, PredictOptions
 from serving.errors import ArtifactError
 from serving.process.live import Served
 from serving.process.logs import configure_logs
@@ -129,10 +129,14 @@ class Service:
 
     @bentoml.api
     def explain(
-        self, image: Path, top: int | None = None, heatmaps: Heatmaps = "values"
+        self,
+        image: Path,
+        top: int | None = None,
+        heatmaps: Heatmaps = "values",
+        mute: tuple[Mute, ...] = (),
     ) -> dict[str, Any]:
         """What was looked for in an image; options and answer as in ``/v1/explain``."""
-        options = ExplainOptions(top=top, heatmaps=heatmaps)
+        options = ExplainOptions(top=top, heatmaps=heatmaps, mute=mute)
         answer: dict[str, Any] = orjson.loads(
             host.answerer().explain([image.read_bytes()], options)
         )

@@ -27,7 +27,7 @@ from serving.model.predictor import Predictor
 from serving.model.runtime import Session, output_names, run
 
 _BATCH = 8
-_MIXING = 1e-4  # other kernels for other batch sizes round otherwise: 1e-6 was seen
+_MIXING = 1e-4  # another kernel may round otherwise for another batch; 0 was seen on the birds
 _SLICE = 100  # classes explained at once: their heatmaps stay small
 Array = NDArray[Any]
 

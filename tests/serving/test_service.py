@@ -182,6 +182,10 @@ def test_bentomls_client_gets_the_public_answers(server, tmp_path):
         (f"predict({given}, top=2)", "/v1/predict?top=2"),
         (f"explain({given})", "/v1/explain"),
         (f"explain({given}, top=1, heatmaps='none')", "/v1/explain?top=1&heatmaps=none"),
+        (
+            f"explain({given}, mute=[{{'class': 'red', 'prototype': 1}}])",
+            "/v1/explain?mute=red:1",
+        ),
     ):
         expected = server.post(public, content=image(), headers=PNG)
         done = called(server, call)
