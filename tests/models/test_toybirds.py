@@ -1,14 +1,17 @@
 import csv
 import itertools
 import json
+import subprocess
 import sys
 
 import numpy as np
 import onnx
 import onnxruntime
+import psutil
 import pytest
 from PIL import Image
 from places import TOYBIRDS
+from waiting import until
 
 FOLDER = TOYBIRDS
 FRESH = 20_000  # beyond what training, generate.py and check.py draw from a split
@@ -209,3 +212,19 @@ def test_the_committed_model_is_small_and_says_nothing_about_where_it_was_made(t
     for thing in (model, model.graph, *model.graph.node, *model.graph.initializer):
         assert not thing.metadata_props
         assert not thing.doc_string
+
+
+def test_a_killed_generator_leaves_no_process_and_the_next_one_begins_anew(tmp_path):
+    out = tmp_path / "birds"
+    command = [sys.executable, FOLDER / "generate.py", "--out", out, "--jobs", "2"]
+    killed = subprocess.Popen([*command, "--train", "400", "--test", "0", "--size", "32"])
+    until(lambda: len(list(tmp_path.rglob("*.jpg"))) > 1)
+    workers = psutil.Process(killed.pid).children(recursive=True)
+    assert len(workers) >= 2
+    killed.kill()
+    killed.wait()
+    until(lambda: not any(worker.is_running() for worker in workers))
+    assert not out.exists()
+    subprocess.run([*command, "--train", "1", "--test", "0", "--size", "32"], check=True)
+    assert len(list(out.rglob("*.jpg"))) == 12
+    assert [path.name for path in tmp_path.iterdir()] == ["birds"]

@@ -2,7 +2,9 @@
 
 import csv
 import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -54,7 +56,19 @@ def write_folder(
 
 def pool_of(jobs: int) -> ProcessPoolExecutor:
     """Processes that draw; fresh ones, since forking a process with threads can hang."""
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it: a killed one cannot tell it to."""
+
+    def wait() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_species(
