@@ -40,7 +40,7 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class ClassFeatures:
-    """One class: features (n, p, D), its head row less the mean row, seconds in the network."""
+    """One class: features (n, p, d), its head row less the mean row, seconds in the network."""
 
     maps: Floats
     row: npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ class Network:
         constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
         weight = constants[linear.input[1]].astype(np.float64)
         stored_by_class = any(a.name == "transB" and a.i for a in linear.attribute)
-        head = weight if stored_by_class else weight.T  # (c, D)
+        head = weight if stored_by_class else weight.T  # (c, d)
         self._rows = head - head.mean(axis=0)
         self._outputs = [pool.input[0], model.graph.output[0].name]
         self._input = model.graph.input[0].name

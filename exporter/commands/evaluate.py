@@ -33,7 +33,7 @@ from exporter.commands.progress import ProgressLine
     "baseline_names",
     multiple=True,
     type=click.Choice(["centre", "random", "cam", "nmf", "naive", "even", "paper"]),
-    help="Compare with this one. Repeatable. [default: all; paper takes 20 s a class at D = 1280]",
+    help="Compare with this one. Repeatable. [default: all; paper takes 20 s a class at d = 1280]",
 )
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for JSON and figures."

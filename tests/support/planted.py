@@ -11,10 +11,10 @@ class Planted:
     """Features of n images on p positions in which every position holds one part.
 
     Attributes:
-        features: (n, p, D) float32, nonnegative.
-        row: (D,) float64, a head row with evidence in every part.
+        features: (n, p, d) float32, nonnegative.
+        row: (d,) float64, a head row with evidence in every part.
         part: (n, p), which part each position holds.
-        channels: (k, D) booleans, the channels of each part; no two parts share one.
+        channels: (k, d) booleans, the channels of each part; no two parts share one.
     """
 
     features: NDArray[np.float32]
@@ -46,7 +46,7 @@ def opposed_parts(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
     """Two parts whose directions nearly cancel: telling them apart takes norms beyond the budget.
 
-    Returns features (n, p, D), a head row (D,) and the presence of the parts (n * p, 2).
+    Returns features (n, p, d), a head row (d,) and the presence of the parts (n * p, 2).
     """
     random = np.random.default_rng(seed)
     common, apart = np.eye(30)[:2]
