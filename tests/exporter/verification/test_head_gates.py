@@ -124,6 +124,19 @@ def test_an_artifact_from_before_graphs_had_labels_still_verifies(artifact):
     assert "older version" in stored.detail
 
 
+def test_a_graph_that_lost_one_of_its_notes_is_not_taken_for_an_older_one(artifact):
+    model = onnx.load(artifact / "model.onnx")
+    kept = [entry for entry in model.metadata_props if "scale" not in entry.key]
+    assert len(kept) == len(model.metadata_props) - 1
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, artifact / "model.onnx")
+    content = json.loads((artifact / "manifest.json").read_bytes())
+    content["files"]["model.onnx"] = sha256_of(artifact / "model.onnx")
+    write_manifest(artifact, content)
+    assert "the scale of model.onnx" in failed(verify(artifact))["stored prototypes"]
+
+
 def renamed_output(model):
     model.graph.output[0].name = "scores"
     model.graph.node[-1].output[0] = "scores"
@@ -141,6 +154,15 @@ def other_classes(model):
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2
 
 
+def fewer_channels(model):
+    for tensor in model.graph.initializer:
+        values = to_array(tensor)
+        if tensor.name in ("w2", "b2"):
+            tensor.CopyFrom(from_array(values[:8].copy(), tensor.name))
+        if tensor.name == "weight":
+            tensor.CopyFrom(from_array(values[:, :8].copy(), tensor.name))
+
+
 def no_classifier(model):
     model.graph.node[-1].op_type = "MatMul"
     del model.graph.node[-1].attribute[:]
@@ -153,6 +175,7 @@ def no_classifier(model):
         (renamed_output, "expected the output 'logits', found 'scores'"),
         (renamed_input, "expected the input 'image', found 'pixels'"),
         (other_classes, "expected 3 classes and 16 channels, found 2 and 16"),
+        (fewer_channels, "expected 3 classes and 16 channels, found 3 and 8"),
         (no_classifier, "another model's"),
     ],
 )

@@ -1,6 +1,8 @@
 """Files that cost more than their pixels are refused before they are decoded; no others are."""
 
 import io
+import struct
+from contextlib import nullcontext
 
 import costly
 import numpy as np
@@ -18,6 +20,16 @@ from serving.model.preprocess import MAX_PIXELS, decode, make_view
 def test_a_file_that_costs_more_than_its_pixels_is_refused(name):
     with pytest.raises(ImageError, match="expected an"):
         decode(costly.FILES[name])
+
+
+@pytest.mark.parametrize(
+    ("bits", "method", "refused"), [(8, 0, 0), (8, 1, 1), (4, 2, 1), (16, 3, 0)]
+)
+def test_of_bmps_those_of_run_lengths_are_refused(bits, method, refused):
+    content = costly.run_length_bmp(1, 1, b"")
+    content = content[:28] + struct.pack("<HI", bits, method) + content[34:]
+    with pytest.raises(ImageError, match="run lengths") if refused else nullcontext():
+        require_affordable(content, "picture")
 
 
 @pytest.mark.parametrize("name", images())
@@ -52,6 +64,14 @@ def test_frames_behind_the_first_one_cost_nothing():
     frames = [photo(8, 8).convert("P") for _ in range(3)]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"c" * 999)
     require_affordable(content + b"\x21\xfe\x01a\0" * costly.PARTS, "animation")
+
+
+@pytest.mark.parametrize("palette", [b"", b"," * 12])
+def test_what_looks_like_a_frame_within_a_palette_or_a_comment_is_none(palette):
+    flags = 0x81 if palette else 0x07  # four colours, or none though their number is said
+    head = b"GIF89a" + bytes((1, 0, 1, 0, flags, 0, 0)) + palette
+    with pytest.raises(ImageError, match=f"at most {MAX_PARTS} parts"):
+        require_affordable(head + b"\x21\xfe\x01,\0" * MAX_PARTS, "commas")
 
 
 SHORT_SIDE = Preprocessing(resize=256, crop=224)

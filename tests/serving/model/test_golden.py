@@ -12,7 +12,7 @@ from manifests import write_manifest
 
 from exporter import verify
 from exporter.verification.run import passed
-from serving import load_artifact
+from serving import Predictor, load_artifact
 from serving.artifact import sha256_of
 from serving.errors import ArtifactError, IntegrityError
 from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
@@ -185,3 +185,11 @@ def test_a_manifest_that_says_other_sizes_than_the_graph_is_refused(tiny_export,
     rehashed(folder, change)
     assert "expected" in refused(folder)
     assert not passed(verify(folder))
+
+
+@pytest.mark.parametrize("change", [another_k, fewer_classes])
+def test_python_refuses_it_too_though_it_reads_no_golden_batch(tiny_export, tmp_path, change):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    rehashed(folder, change)
+    with pytest.raises(IntegrityError, match=r"model\.onnx: expected the output"):
+        Predictor(folder, threads=1)

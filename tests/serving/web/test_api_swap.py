@@ -222,6 +222,18 @@ def test_nothing_is_looked_at_when_nothing_changed(settings, monkeypatch):
     assert not live.check()
 
 
+def test_a_failure_that_nobody_expected_ends_no_watching(
+    settings, other_export, monkeypatch, caplog
+):
+    live = Live(settings)
+    point(settings.artifact, other_export)
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.process.live.Served.load", None)  # calling it is a TypeError
+        assert not live.check()
+    assert "the old model goes on" in caplog.text
+    assert live.current.predictor.manifest.labels == tiny.LABELS
+
+
 def test_what_is_served_never_changes_under_a_request(settings):
     served = Live(settings).current
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -105,10 +105,29 @@ def test_a_head_has_at_most_a_hundred_fields(address, count):
             assert is_closed(connection)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_trailers_are_fields_too(address, more):
+    content = image()
+    count = MAX_FIELDS - CHUNKED.count(b": ") + more
+    trailers = b"".join(b"T-%d: v\r\n" % number for number in range(count))
+    with address.connect() as connection:
+        chunk = b"%x\r\n%s\r\n" % (len(content), content)
+        connection.sendall(CHUNKED + chunk + b"0\r\n" + trailers + b"\r\n")
+        assert answer(connection)[0] == (431 if more else 200)
+
+
 def test_a_head_above_its_limit_is_refused_though_it_comes_whole(address):
     with address.connect() as connection:
         connection.sendall(BEGIN + b"X-Field: " + b"v" * MAX_HEAD + b"\r\n\r\n")
         assert answer(connection)[0] == 431
+
+
+def test_every_request_of_a_connection_has_a_head_of_its_own(address):
+    head = b"GET /v1/model HTTP/1.1\r\nHost: x\r\nX-Field: " + b"v" * (MAX_HEAD // 2) + b"\r\n\r\n"
+    with address.connect() as connection:
+        for _ in range(3):
+            connection.sendall(head)
+            assert answer(connection)[0] == 200
 
 
 def test_small_chunks_of_a_long_body_are_no_head(address):
@@ -218,6 +237,15 @@ def test_an_offer_without_a_body_is_declined_too(address):
         head = b"GET /v1/model HTTP/1.1\r\n" + OFFER + b"Host: x\r\n\r\n"
         connection.sendall(head + head)  # the second one before the first is answered
         assert [answer(connection)[0]] == [200]
+
+
+def test_who_offers_http_2_may_close_the_connection_all_the_same(address):
+    offer = OFFER.replace(b"Upgrade, HTTP2-Settings", b"UPGRADE, close, http2-settings")
+    with address.connect() as connection:
+        connection.sendall(b"GET /v1/model HTTP/1.1\r\n" + offer + b"Host: x\r\n\r\n")
+        status, fields, _ = answer(connection)
+        assert (status, fields["connection"]) == (200, "close")
+        assert is_closed(connection)
 
 
 def test_this_is_no_proxy(address):

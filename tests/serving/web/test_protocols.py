@@ -200,6 +200,7 @@ def message(parameters=None, data=None, tail=b"", **changes):
         (*message({"binary_data_size": SIZE - 4}, tail=bytes(SIZE - 4)), f"of {SIZE}"),
         (*message({"binary_data_size": True}, tail=b"a"), f"of {SIZE}"),
         (*message({"binary_data_size": -1}, tail=bytes(SIZE)), f"of {SIZE}"),
+        (*message({"binary_data_size": float(SIZE)}, tail=bytes(SIZE)), f"of {SIZE}, got {SIZE}.0"),
         (*message({"binary_data_size": SIZE}, data=[1], tail=bytes(SIZE)), "got both"),
         (*message({"shared_memory_region": "a"}), "not offered"),
         (*message(), "expected numbers"),
