@@ -23,7 +23,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length: TEM, RST0 to RST7, SOI
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # within entropy-coded data
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # within entropy-coded data
 _EXTENSION, _FRAME = 0x21, 0x2C  # of a GIF
 _RUN_LENGTHS = (1, 2)  # BI_RLE8 and BI_RLE4 of a BMP
 
