@@ -56,8 +56,6 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         self._unset_keepalive_if_required()
-        if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
-            self._wait()
         self._around += len(data)
         try:
             self._feed(data)
@@ -66,6 +64,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._around > MAX_HEAD and not self.transport.is_closing():
             self._refuse(_TOO_LONG)
+        elif self._waiting is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()  # a head that came whole has begun its answer by now
 
     def _feed(self, data: bytes) -> None:
         try:
