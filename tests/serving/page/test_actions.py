@@ -8,6 +8,7 @@ import pytest
 from http_server import listening
 from page import explain
 from playwright.sync_api import Page, expect
+from waiting import until
 
 from serving.process.settings import Settings
 
@@ -185,8 +186,8 @@ def test_the_numbers_of_a_comparison_end_at_its_rule(visit, picture, width):
 def test_the_pictures_of_a_comparison_are_large(visit, picture):
     page = visit()
     compare(page, picture)
-    for stage in ("#stage", "#stage-b"):
-        assert page.locator(stage).bounding_box()["width"] >= 280
+    for stage in ("#stage", "#stage-b"):  # they grow while they are laid out
+        until(lambda stage=stage: page.locator(stage).bounding_box()["width"] >= 280)
 
 
 def test_on_a_phone_the_picture_stays_beside_the_switches(visit, picture):
