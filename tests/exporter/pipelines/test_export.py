@@ -167,6 +167,25 @@ def test_an_interrupted_export_resumes_to_the_same_bytes(made, tmp_path, images)
     assert list(tmp_path.iterdir()) == [config.out]
 
 
+def test_a_class_whose_image_was_changed_to_another_of_its_size_is_made_again(
+    made, tmp_path, caplog
+):
+    config = changed(made[0], tmp_path)
+    data = shutil.copytree(config.data, tmp_path / "data")
+    config = config.model_copy(update={"data": data})
+    with pytest.raises(Killed):
+        export(config, progress=interrupted_after(17))
+    first = min((data / "red").iterdir())
+    size = first.stat().st_size
+    other = tiny.image(0, 999)
+    other.save(first)
+    first.write_bytes(first.read_bytes()[:size].ljust(size, b"\0"))
+    resumed = export(config.model_copy(update={"resume": True}))
+    assert "red is made again: its images have changed since" in caplog.text
+    whole = export(config.model_copy(update={"out": tmp_path / "whole"}))
+    assert tree(resumed.folder) == tree(whole.folder)
+
+
 def test_resume_does_not_read_finished_classes_again(made, tmp_path):
     config = changed(made[0], tmp_path)
     with pytest.raises(Killed):

@@ -17,6 +17,7 @@ from exporter import verify
 from exporter.source.onnx_file import load_source
 from exporter.verification.report import to_junit, to_markdown
 from exporter.verification.run import passed
+from serving.artifact import GateRecord
 
 
 @pytest.fixture
@@ -206,6 +207,14 @@ def test_the_junit_report_counts_what_the_gates_say(artifact):
     assert [case.attrib["name"] for case in suite if case.find("failure") is not None] == [
         "golden batch"
     ]
+
+
+def test_junit_is_valid_xml_whatever_a_name_or_a_reason_holds():
+    every = "".join(map(chr, range(0x20))) + '\x7f\ufffe\ud800<&"]]>'
+    gates = [GateRecord(name=every, state="failed", detail=every)]
+    suite = ElementTree.fromstring(to_junit(gates, every))
+    assert r"\x1b" in suite.attrib["name"]
+    assert r"\x00" in suite.find("testcase/failure").attrib["message"]
 
 
 def test_the_markdown_names_what_failed(artifact):
