@@ -10,7 +10,17 @@ from places import ROOT
 
 # From the ground up: a room imports from its own floor or from below.
 FLOORS = {
-    "serving": ("errors", "artifact", "model", "drawing", "process", "answers", "web", "service"),
+    "serving": (
+        "errors",
+        "artifact",
+        "model",
+        "drawing",
+        "process",
+        "answers",
+        "protocols",
+        "web",
+        "service",
+    ),
     "exporter": (
         "text errors config progress",
         "decompose graph",

@@ -1,4 +1,4 @@
-"""HTTP: the application, its routes and protocols, and what stands before them.
+"""HTTP: the application, its routes, and what stands before them.
 
-guard -> api -> routes, kserve, oip -> host, which holds the process; launch starts the supervisor.
+guard -> api -> routes -> host, which holds the process; launch starts the supervisor.
 """

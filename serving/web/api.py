@@ -21,7 +21,7 @@ from serving.answers.problems import ProblemError, as_problem, kind_of
 from serving.errors import ImageError, RequestError
 from serving.process import metrics
 from serving.process.logs import flush_access
-from serving.web import kserve, oip, openapi, routes_answers, routes_model
+from serving.web import openapi, routes_answers, routes_kserve, routes_model, routes_oip
 from serving.web.host import Host
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -98,7 +98,7 @@ def create_app(host: Host) -> FastAPI:
         redirect_slashes=False,
     )
     app.answer_directly(routes_answers.router(host).routes)
-    for module in (routes_model, oip, kserve):
+    for module in (routes_model, routes_oip, routes_kserve):
         # Not include_router: FastAPI would look each router up again for every request.
         app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)

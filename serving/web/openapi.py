@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from serving.answers import schema
+from serving.answers.examples import SMALL_GIF
 from serving.answers.problems import MEDIA_TYPE
 from serving.model.preprocess import SERVED
 
@@ -17,41 +18,6 @@ _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _PROBLEM = {
     "description": "A problem, RFC 9457.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-_LOGITS = {"id": 3, "label": "fenpiper", "logit": 7.25, "probability": 0.93}
-_MODEL = {"name": "toybirds", "sha256": "b026" + 60 * "0", "artifact": "77aa" + 60 * "0"}
-_PROTOTYPE = {
-    "index": 0,
-    "name": "prototype 0",
-    "contribution": 4.5,
-    "share": 0.75,
-    "muted": False,
-    "heatmap": [[0.0, 9.0], [9.0, 0.0]],
-    "evidence": [
-        {
-            "url": "/v1/evidence/00003/0-0.jpg?v=0123456789ab",
-            "image": "fenpiper/0012.jpg",
-            "value": 9.5,
-        }
-    ],
-}
-_CLASS = {**_LOGITS, "bias": 0.25, "common": 2.5, "whole": False, "prototypes": [_PROTOTYPE]}
-SMALL_GIF = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
-
-EXAMPLES: dict[str, Any] = {
-    "predict": {"results": [{"classes": [_LOGITS]}]},
-    "explain": {
-        "model": _MODEL,
-        "heatmap_grid": [2, 2],
-        "results": [
-            {
-                "view": {"width": 128, "height": 128},
-                "classes": [_CLASS],
-                "residual": 0.0,
-                "before": None,
-            }
-        ],
-    },
 }
 
 

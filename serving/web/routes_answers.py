@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from serving.answers.answerer import Answerer
+from serving.answers.examples import EXAMPLES
 from serving.answers.intake import Intake, read_intake, read_options
 from serving.answers.schema import (
     ContrastAnswer,
@@ -19,7 +20,7 @@ from serving.answers.schema import (
     PredictOptions,
 )
 from serving.web.host import Host
-from serving.web.openapi import EXAMPLES, body
+from serving.web.openapi import body
 
 Options = TypeVar("Options", bound=BaseModel)
 

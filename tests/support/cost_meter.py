@@ -19,7 +19,7 @@ from serving.answers.problems import ProblemError
 from serving.artifact import Preprocessing
 from serving.errors import ArtifactError
 from serving.model.preprocess import SERVED, decode, preprocess
-from serving.web import kserve, oip_tensors
+from serving.protocols import kserve, oip_tensors
 
 MAX_PIXELS = 4_000_000
 _SHORT = Preprocessing(resize=256, crop=224)

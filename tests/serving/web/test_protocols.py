@@ -12,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 from serving import Predictor
 from serving.answers.problems import ProblemError
 from serving.process.settings import Settings
-from serving.web import oip_tensors as tensors
-from serving.web.oip import LENGTH
+from serving.protocols import oip_tensors as tensors
+from serving.web.routes_oip import LENGTH
 
 NAMES = ["logits", "contributions", "common", "class_ids", "heatmaps"]
 

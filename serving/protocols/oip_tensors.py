@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from serving.answers.intake import load_json
 from serving.answers.problems import ProblemError, wrong_options
-from serving.web.oip_messages import (
+from serving.protocols.oip_messages import (
     InferRequest,
     InputTensor,
     Parameters,

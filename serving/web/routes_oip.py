@@ -1,8 +1,4 @@
-"""The Open Inference Protocol v2: preprocessed tensors in, every output of the graph out.
-
-Specification: https://github.com/kserve/open-inference-protocol, with the binary tensor extension
-of https://github.com/triton-inference-server/server/blob/main/docs/protocol.
-"""
+"""The routes of the Open Inference Protocol v2."""
 
 from __future__ import annotations
 
@@ -11,11 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from serving.answers.problems import ProblemError
-from serving.model.runtime import run
 from serving.process.live import Served
-from serving.web import oip_tensors as tensors
-from serving.web.host import Host
-from serving.web.oip_messages import (
+from serving.protocols.oip import VERSION, describe, infer
+from serving.protocols.oip_messages import (
     InferRequest,
     InferResponse,
     Live,
@@ -23,10 +17,9 @@ from serving.web.oip_messages import (
     Ready,
     ServerMetadata,
 )
+from serving.web.host import Host
 from serving.web.openapi import json_body
 
-VERSION = "1"
-"""The one version of the one model; an artifact's hash tells models apart, see ``/v1/model``."""
 LENGTH = "Inference-Header-Content-Length"
 _BINARY: dict[int | str, dict[str, Any]] = {
     200: {
@@ -135,41 +128,3 @@ def router(host: Host) -> APIRouter:
         return Response(answer, headers=headers, media_type="application/octet-stream")
 
     return routes
-
-
-def describe(served: Served) -> ModelMetadata:
-    """What the model takes and gives, as its graph declares it."""
-    return ModelMetadata(
-        name=served.name,
-        inputs=tensors.describe(served.predictor.session.get_inputs()),
-        outputs=tensors.describe(served.predictor.session.get_outputs()),
-    )
-
-
-def infer(
-    served: Served, body: bytes, header_length: str | None, *, max_batch: int
-) -> tuple[bytes, int | None]:
-    """Answer one ``infer`` request.
-
-    Args:
-        served: The model.
-        body: The body of the request.
-        header_length: Its header ``Inference-Header-Content-Length``, where there is one.
-        max_batch: Images that one request may hold.
-
-    Returns:
-        The body of the answer, and the bytes of its JSON part where tensors follow it.
-
-    Raises:
-        ProblemError: The request does not fit the model.
-    """
-    model = describe(served)
-    numbers = max_batch * served.predictor.input_elements
-    message = tensors.parse(body, header_length, numbers=numbers)
-    feeds = tensors.read_inputs(message, model.inputs, max_batch)
-    binary = tensors.requested(message, model.outputs)
-    values = run(served.predictor.session, list(binary), feeds)
-    head = {"model_name": model.name, "model_version": VERSION}
-    if message.header.id is not None:
-        head["id"] = message.header.id
-    return tensors.encode(head, values, binary)

@@ -8,23 +8,20 @@ preprocessed tensor as nested lists. ``parameters`` holds the options of ``/v1/p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.answers.answerer import Answerer, Picture, dump
+from serving.answers.examples import SMALL_GIF
 from serving.answers.intake import decode_base64, load_json, refuse_other_formats
 from serving.answers.problems import ProblemError, wrong_options
 from serving.answers.schema import Explained, ExplainOptions, Prediction, PredictOptions
 from serving.artifact import Preprocessing
 from serving.artifact.layout import image_shape
-from serving.web.host import Host
-from serving.web.oip_tensors import read_numbers
-from serving.web.openapi import SMALL_GIF, json_body
+from serving.protocols.oip_tensors import read_numbers
 
 _Options = TypeVar("_Options", bound=BaseModel)
 
@@ -65,52 +62,6 @@ class Explanations(Predictions):
     """One explanation for each instance, in order, and the predictions in them."""
 
     explanations: list[Explained]
-
-
-def router(host: Host) -> APIRouter:
-    """The routes under ``/v1/models``.
-
-    Args:
-        host: The application that mounts them.
-
-    Returns:
-        The list of models, their state, ``:predict`` and ``:explain``.
-    """
-    routes = APIRouter(prefix="/v1/models", tags=["KServe v1"])
-
-    async def answer(
-        name: str, request: Request, verb: Callable[[Answerer, Instances, int], bytes]
-    ) -> Response:
-        host.answerer_named(name)
-        body = await host.read(request)
-        answerer = host.answerer_named(name)  # its time begins now
-        numbers = host.max_images * answerer.served.predictor.input_elements
-        content = await host.analyse(
-            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images)
-        )
-        return Response(content, media_type="application/json")
-
-    @routes.get("")
-    async def models() -> ModelNames:
-        """The models that are served."""
-        return ModelNames(models=[host.answerer().served.name])
-
-    @routes.post("/{name}:predict", response_model=Predictions, openapi_extra=json_body(Instances))
-    async def predict_(name: str, request: Request) -> Response:
-        """The best classes of each instance."""
-        return await answer(name, request, predict)
-
-    @routes.post("/{name}:explain", response_model=Explanations, openapi_extra=json_body(Instances))
-    async def explain_(name: str, request: Request) -> Response:
-        """The best classes of each instance, and why."""
-        return await answer(name, request, explain)
-
-    @routes.get("/{name}")
-    async def model(name: str) -> ModelState:
-        """Whether the model answers."""
-        return ModelState(name=host.answerer_named(name).served.name)
-
-    return routes
 
 
 def parse(body: bytes, *, numbers: int) -> Instances:

@@ -1,0 +1,67 @@
+"""The routes of KServe's protocol v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request, Response
+
+from serving.answers.answerer import Answerer
+from serving.protocols.kserve import (
+    Explanations,
+    Instances,
+    ModelNames,
+    ModelState,
+    Predictions,
+    explain,
+    parse,
+    predict,
+)
+from serving.web.host import Host
+from serving.web.openapi import json_body
+
+
+def router(host: Host) -> APIRouter:
+    """The routes under ``/v1/models``.
+
+    Args:
+        host: The application that mounts them.
+
+    Returns:
+        The list of models, their state, ``:predict`` and ``:explain``.
+    """
+    routes = APIRouter(prefix="/v1/models", tags=["KServe v1"])
+
+    async def answer(
+        name: str, request: Request, verb: Callable[[Answerer, Instances, int], bytes]
+    ) -> Response:
+        host.answerer_named(name)
+        body = await host.read(request)
+        answerer = host.answerer_named(name)  # its time begins now
+        numbers = host.max_images * answerer.served.predictor.input_elements
+        content = await host.analyse(
+            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images)
+        )
+        return Response(content, media_type="application/json")
+
+    @routes.get("")
+    async def models() -> ModelNames:
+        """The models that are served."""
+        return ModelNames(models=[host.answerer().served.name])
+
+    @routes.post("/{name}:predict", response_model=Predictions, openapi_extra=json_body(Instances))
+    async def predict_(name: str, request: Request) -> Response:
+        """The best classes of each instance."""
+        return await answer(name, request, predict)
+
+    @routes.post("/{name}:explain", response_model=Explanations, openapi_extra=json_body(Instances))
+    async def explain_(name: str, request: Request) -> Response:
+        """The best classes of each instance, and why."""
+        return await answer(name, request, explain)
+
+    @routes.get("/{name}")
+    async def model(name: str) -> ModelState:
+        """Whether the model answers."""
+        return ModelState(name=host.answerer_named(name).served.name)
+
+    return routes
