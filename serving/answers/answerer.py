@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from serving.answers.plan import Draw, Plan, drawer, drawn_size, muted_pairs
 from serving.answers.problems import ProblemError, too_long
+from serving.answers.record import record
 from serving.answers.schema import (
     ContrastOptions,
     ExplainOptions,
@@ -49,6 +50,8 @@ class Answerer:
         max_drawn: Pixels of all heatmaps that a request may have drawn.
         deadline: When nobody waits any more, by ``time.monotonic``.
         observe: Told of each image's answer, for the metrics.
+        prefix: Of a proxy, before the path of every link.
+        records: Where the audit record of each image is added; None where none is kept.
     """
 
     served: Served
@@ -57,6 +60,8 @@ class Answerer:
     max_drawn: int
     deadline: float
     observe: Observe
+    prefix: str = ""
+    records: list[dict[str, Any]] | None = None
 
     def predict(self, images: Sequence[bytes], options: PredictOptions) -> bytes:
         """The answer of ``/v1/predict``."""
@@ -96,6 +101,7 @@ class Answerer:
         terms = _terms(a, b)
         residual = abs(sum(term["value"] for term in terms) - difference)
         self._observe(outputs.logits[0], residual)
+        self._record("contrast", image, (a, b), muted)
         answer = {
             "view": self._view,
             "a": a,
@@ -165,10 +171,21 @@ class Answerer:
         best = self.served.predictor.manifest.classes[int(logits.argmax())]
         self.observe(best.label, residual)
 
+    def _record(
+        self,
+        verb: str,
+        picture: Picture,
+        classes: Sequence[dict[str, Any]],
+        muted: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        if self.records is not None:
+            self.records.append(record(verb, self.served.sha256, picture, classes, muted))
+
     def _prediction(self, picture: Picture, options: PredictOptions) -> dict[str, Any]:
         logits = self._logits(self._prepare(picture))
         self._observe(logits, None)
         answer: dict[str, Any] = {"classes": self._scores(logits, _best(logits, options.top))}
+        self._record("predict", picture, answer["classes"])
         if options.logits:
             answer["logits"] = logits.tolist()
         return answer
@@ -193,6 +210,7 @@ class Answerer:
         classes = self._explained(outputs, plan.classes, draw, plan.muted)
         residual = max(_residual(explained) for explained in classes)
         self._observe(outputs.logits[0], residual)
+        self._record("explain", picture, classes, plan.muted)
         return {
             "view": self._view,
             "classes": classes,
@@ -236,7 +254,7 @@ class Answerer:
         draw: Draw,
         muted: frozenset[tuple[int, int]],
     ) -> list[dict[str, Any]]:
-        evidence = self.served.evidence[index]
+        evidence = self.served.evidence(index, self.prefix)
         contributions: list[float] = outputs.contributions[0, slot].tolist()
         positive = sum(value for value in contributions if value > 0.0)
         heatmaps = outputs.heatmaps[0, slot]

@@ -8,8 +8,14 @@ export class Problem extends Error {
   }
 }
 
-// Relative addresses keep working behind a proxy that adds a prefix.
-export const local = (url) => url.replace(/^\//, "");
+// Relative addresses keep working behind a proxy that adds a prefix; at /prefix they would miss it.
+if (!location.pathname.endsWith("/")) {
+  history.replaceState(null, "", `${location.pathname}/${location.search}${location.hash}`);
+}
+const { pathname: home } = new URL(".", document.baseURI);
+
+/** The address of one of the server's files, which may not know of the prefix before its path. */
+export const local = (url) => (url.startsWith(home) ? url : url.replace(/^\//, ""));
 
 /** The address of a route for use outside this page. */
 export const absolute = (path) => new URL(path, document.baseURI).href;

@@ -111,24 +111,34 @@ class Served:
         source = self.predictor.manifest.source
         return _fragment({"name": self.name, "sha256": source.sha256, "artifact": self.sha256})
 
-    def url(self, crop: EvidenceRecord) -> str:
+    def url(self, crop: EvidenceRecord, prefix: str) -> str:
         """Where a crop is served; the hash lets it be cached for ever."""
-        return f"/v1/{crop.file}?v={self.predictor.manifest.files[crop.file][:12]}"
+        return f"{prefix}/v1/{crop.file}?v={self.predictor.manifest.files[crop.file][:12]}"
+
+    def evidence(self, index: int, prefix: str) -> tuple[orjson.Fragment, ...]:
+        """The evidence links of each prototype of a class, as JSON.
+
+        Args:
+            index: Id of the class.
+            prefix: Of a proxy, before every path.
+        """
+        # Those of a prefix are not kept: it may be the client's own word.
+        return self._links(index, prefix) if prefix else self._evidence[index]
 
     @cached_property
-    def evidence(self) -> tuple[tuple[orjson.Fragment, ...], ...]:
-        """The evidence links of each prototype of each class, as JSON."""
+    def _evidence(self) -> tuple[tuple[orjson.Fragment, ...], ...]:
+        classes = range(len(self.predictor.manifest.classes))
+        return tuple(self._links(index, "") for index in classes)
+
+    def _links(self, index: int, prefix: str) -> tuple[orjson.Fragment, ...]:
         return tuple(
-            tuple(
-                _fragment(
-                    [
-                        {"url": self.url(crop), "image": crop.image, "value": crop.value}
-                        for crop in prototype.evidence
-                    ]
-                )
-                for prototype in record.prototypes
+            _fragment(
+                [
+                    {"url": self.url(crop, prefix), "image": crop.image, "value": crop.value}
+                    for crop in prototype.evidence
+                ]
             )
-            for record in self.predictor.manifest.classes
+            for prototype in self.predictor.manifest.classes[index].prototypes
         )
 
 

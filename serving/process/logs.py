@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
+from types import TracebackType
 from typing import BinaryIO
 
 import orjson
@@ -22,22 +23,38 @@ class _JsonLines(logging.Formatter):
         line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
+            "logger": record.name,
             "message": super().format(record),
         }
         return orjson.dumps(line).decode()
 
 
 def configure_logs() -> None:
-    """Send the logs of this package to the process's own streams; other loggers stay."""
+    """Send every log and warning of this process to its own streams, one JSON line each.
+
+    That is all: loggers of uvicorn, BentoML and its supervisor, which write lines of their own,
+    lose their handlers, and what would end the process is a line too.
+    """
     global _access
     _access = sys.stdout.buffer
-    logger = logging.getLogger("protohead")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    logging.root.handlers = [handler]
+    logging.root.setLevel(logging.WARNING)
+    for name in ("bentoml", "circus", "uvicorn.error", "protohead"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    logging.getLogger("bentoml").setLevel(logging.INFO)
+    logging.getLogger("protohead").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logging.getLogger("protohead").critical("uncaught", exc_info=(kind, error, traceback))
 
 
 def write_access(line: Mapping[str, object]) -> None:

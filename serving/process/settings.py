@@ -29,6 +29,7 @@ from serving.model.runtime import Provider, cuda_offered
 
 PREFIX = "PROTOHEAD_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
+_PREFIX_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
 _ORIGIN = re.compile(r"\*|https?://[^/\s,]+")
 Count = Annotated[int, Field(ge=1)]
 
@@ -61,6 +62,11 @@ class Settings(BaseModel):
             may ask.
         open_health: Health and metrics answer without a token.
         origins: Origins whose pages may ask from a browser, separated by commas; ``*`` is any.
+        audit: File of the audit record, one JSON line an answered image; ``-`` is stdout.
+        audit_size: Bytes above which that file is set aside and a new one begun; 0 never does.
+        grpc_port: TCP port of the Open Inference Protocol over gRPC; 0 does not offer it.
+        traces: Export OpenTelemetry traces, as the ``OTEL_*`` variables say.
+        root_path: Prefix under which a proxy offers the server, such as ``/birds``.
         open_docs: The page, its samples and the OpenAPI description answer without a token.
     """
 
@@ -83,6 +89,11 @@ class Settings(BaseModel):
     tokens: Path | None = None
     open_health: bool = True
     open_docs: bool = True
+    audit: Path | None = None
+    audit_size: int = Field(default=100 * 2**20, ge=0)
+    grpc_port: int = Field(default=0, ge=0, le=65535)
+    traces: bool = False
+    root_path: str = ""
     origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
     @field_validator("origins")
@@ -94,6 +105,19 @@ class Settings(BaseModel):
                     f"expected origins such as https://example.org, got {origin[:80]!r}"
                 )
         return origins
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, path: str) -> str:
+        if path.strip("/") and not is_prefix("/" + path.strip("/")):
+            raise ValueError(f"expected a path such as /birds, got {path[:80]!r}")
+        return "/" + path.strip("/") if path.strip("/") else ""
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Settings:
+        if self.grpc_port and self.grpc_port == self.port:
+            raise ValueError(f"expected another port for gRPC than the {self.port} of HTTP")
+        return self
 
     @field_validator("host")
     @classmethod
@@ -129,7 +153,7 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = PREFIX + str(first["loc"][0]).upper()
+            name = PREFIX + str((*first["loc"], "grpc_port")[0]).upper()
             raise SettingsError(f"{name}: {first['msg']}. Mend or unset it.") from error
 
     def to_environment(self) -> dict[str, str]:
@@ -167,6 +191,11 @@ class Settings(BaseModel):
     @property
     def _cores_of_a_worker(self) -> int:
         return max(1, core_count() // self.process_count)
+
+
+def is_prefix(path: str) -> bool:
+    """Whether a path may stand before every path of ours: plain segments, none of them hidden."""
+    return len(path) <= 200 and bool(_PREFIX_PATH.fullmatch(path))
 
 
 def core_count(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
@@ -95,6 +95,7 @@ def create_app(host: Host) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # Swagger and ReDoc load scripts from third parties
         redoc_url=None,
+        openapi_url=None,  # a route of ours, which knows of a proxy's prefix
         redirect_slashes=False,
     )
     app.answer_directly(routes_answers.router(host).routes)
@@ -102,6 +103,7 @@ def create_app(host: Host) -> FastAPI:
         # Not include_router: FastAPI would look each router up again for every request.
         app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)
+    app.add_api_route("/openapi.json", _description, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/page", _Page(directory=PAGE))
     _answer_errors(app)
@@ -123,8 +125,20 @@ class _Page(StaticFiles):
 async def _index(request: Request) -> Response:
     headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
     if "text/html" in request.headers.get("accept", ""):
-        return FileResponse(PAGE / "index.html", headers=headers)
+        page = (PAGE / "index.html").read_text(encoding="utf-8")
+        # Without the prefix of a proxy the page's own files would not be found below /prefix,
+        # which has no slash at its end.
+        return HTMLResponse(
+            page.replace('="page/', f'="{request.state.prefix}/page/'), headers=headers
+        )
     return JSONResponse({"status": "alive"}, headers=headers)  # as KServe's first protocol asks
+
+
+async def _description(request: Request) -> Response:
+    described = request.app.openapi()
+    if prefix := request.state.prefix:
+        described = {**described, "servers": [{"url": prefix}]}
+    return JSONResponse(described)
 
 
 async def _metrics() -> Response:
@@ -137,7 +151,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def problem(request: Request, error: Exception) -> Response:
         found = _as_problem(error)
         request.state.problem = found.kind
-        return found.response(request.state.request_id)
+        return found.response(request.state.names.request)
 
     app.add_exception_handler(Exception, problem)
     for kind in (ProblemError, RequestValidationError, HTTPException, ImageError, RequestError):

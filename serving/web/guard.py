@@ -5,23 +5,18 @@ A plain ASGI middleware around the whole application, so that nothing answers wi
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import itertools
 import logging
-import re
-import secrets
-import time
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers.problems import ProblemError, as_problem, busy
-from serving.errors import SettingsError
-from serving.process import metrics
-from serving.process.logs import write_access
-from serving.process.settings import Settings
+from serving.process import traces
+from serving.process.account import Account
+from serving.process.settings import Settings, is_prefix
+from serving.process.tokens import Tokens
 
 HEALTH = frozenset(
     ("/healthz", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
@@ -44,90 +39,16 @@ _ASKED = (
     "Content-Type",
     "Inference-Header-Content-Length",
     "traceparent",
+    "tracestate",
     "X-Request-Id",
 )
 _TOLD = ("Inference-Header-Content-Length", "X-Request-Id")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-"""A ``traceparent``; https://www.w3.org/TR/trace-context."""
+_OF_THE_ACCOUNT = ("x-request-id", "traceparent", "tracestate")
 _DOCS = frozenset({"/", "/openapi.json"})
 _DOCS_BELOW = ("/page/", "/v1/samples")
 
 _BODIES_PER_ANALYSIS = 4
-SECONDS_BETWEEN_LOOKS = 1.0
-"""At the file of tokens."""
-_PROCESS = secrets.token_hex(4)
-_numbers = itertools.count()
 _log = logging.getLogger("protohead")
-
-
-class Tokens:
-    """The bearer tokens that may ask, read again when their file changes.
-
-    A file that can no longer be read, or holds no token any more, lets nobody in until it is
-    mended: whoever takes tokens away wants them refused.
-
-    Args:
-        path: File with one a line; empty lines and lines that begin with # are skipped.
-
-    Raises:
-        SettingsError: The file cannot be read or holds no token.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _fingerprint(path)
-        self._next_look = 0.0
-        self._digests = _read_digests(path)
-
-    def allow(self, authorization: str) -> bool:
-        """Whether a header carries one of them, in a time that tells nothing of them."""
-        self._look()
-        scheme, _, token = authorization.partition(" ")
-        digest = _digest(token.strip().encode("latin-1", "replace"))
-        found = [hmac.compare_digest(digest, known) for known in self._digests]
-        return scheme.lower() == "bearer" and any(found)
-
-    def _look(self) -> None:
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + SECONDS_BETWEEN_LOOKS
-        found = _fingerprint(self._path)
-        if found == self._seen:
-            return
-        self._seen = found
-        try:
-            self._digests = _read_digests(self._path)
-        except SettingsError as error:
-            self._digests = []
-            _log.error("nobody may ask until this is mended: %s", error)
-        else:
-            _log.warning("%s: %d tokens read again", self._path, len(self._digests))
-
-
-def _fingerprint(path: Path) -> tuple[int, ...]:
-    """What changes when the file is replaced or written to."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _read_digests(path: Path) -> list[bytes]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot read the tokens: {error}.") from error
-    tokens = [line for line in lines if line and not line.startswith("#")]
-    if not tokens:
-        raise SettingsError(f"{path}: expected one token a line, found none.")
-    return [_digest(token.encode()) for token in tokens]
-
-
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
 
 
 def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
@@ -171,9 +92,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Request(scope, send, self._headers)
+        request = _Request(self._below_prefix(scope), send, self._headers)
         try:
-            await self._answer(request, receive)
+            with request.inside():
+                await self._answer(request, receive)
         except Exception as error:
             problem = as_problem(error)
             if problem.kind == "internal":
@@ -183,8 +105,32 @@ class Guard:
         finally:
             request.close()
 
+    def _below_prefix(self, scope: Scope) -> Scope:
+        """The request as it would be without the prefix that a proxy adds to every path.
+
+        It is taken from the setting, or else from the proxy; there are those that cut it off from
+        the path and those that leave it.
+        """
+        prefix = self._settings.root_path
+        if not prefix:
+            given = next((v for name, v in scope["headers"] if name == b"x-forwarded-prefix"), b"")
+            prefix = given.decode("latin-1").rstrip("/")
+        if not prefix or not is_prefix(prefix):
+            return {**scope, "state": {**scope.get("state", {}), "prefix": ""}}
+        path: str = scope["path"]
+        inside = path == prefix or path.startswith(prefix + "/")
+        return {
+            **scope,
+            "path": path[len(prefix) :] if inside else path,
+            "state": {**scope.get("state", {}), "prefix": prefix},
+        }
+
     async def _answer(self, request: _Request, receive: Receive) -> None:
         scope = request.scope
+        if not scope["path"]:
+            home = {"Location": scope["state"]["prefix"] + "/"}
+            await Response(status_code=308, headers=home)(scope, receive, request.send)
+            return
         if self._tokens and not self._open(scope["path"]):
             self._authorize(request.headers.get(b"authorization", b"").decode("latin-1"))
         if scope["method"] != "POST":
@@ -215,33 +161,44 @@ class Guard:
 
 
 class _Request:
-    """One request, from its first byte to the line in the log."""
+    """One request, on the way to its answer."""
 
     def __init__(self, scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        self._start = time.perf_counter()
         self._send = send
         self._added = headers
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = self.headers.get(b"x-request-id", b"").decode("latin-1")
-        # The client's words go to the log, so only harmless ones are taken over.
-        known = _REQUEST_ID.fullmatch(given)
-        self.id = given if known else f"{_PROCESS}{next(_numbers):08x}"
-        trace = _TRACE.fullmatch(self.headers.get(b"traceparent", b""))
-        self.trace = trace[1].decode() if trace else None
-        self.status = 0
-        self._bytes = 0
-        self._state = scope.setdefault("state", {})
-        self._state["request_id"] = self.id
+        self._account = Account(
+            {
+                name: self.headers[name.encode()].decode("latin-1")
+                for name in _OF_THE_ACCOUNT
+                if name.encode() in self.headers
+            },
+            client=(scope.get("client") or ("",))[0],
+            method=scope["method"],
+            path=scope["path"],
+        )
+        self._state = scope["state"]
+        self._state["names"] = self._account.names
+
+    @property
+    def id(self) -> str:
+        """Names it in the log and in its answer."""
+        return self._account.names.request
+
+    @property
+    def status(self) -> int:
+        """Of its answer; 0 before it has begun."""
+        return self._account.status
 
     async def send(self, message: Message) -> None:
         """Pass a part of the answer on."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self._account.status = message["status"]
             own = (b"x-request-id", self.id.encode())
             message["headers"] = [*message.get("headers", ()), *self._added, own]
         elif message["type"] == "http.response.body":
-            self._bytes += len(message.get("body", b""))
+            self._account.bytes += len(message.get("body", b""))
         await self._send(message)
 
     async def refuse(self, problem: ProblemError, receive: Receive) -> None:
@@ -249,30 +206,15 @@ class _Request:
         self._state["problem"] = problem.kind
         await problem.response(self.id)(self.scope, receive, self.send)
 
+    def inside(self) -> AbstractContextManager[object]:
+        """Within it, what is traced belongs to this request."""
+        return traces.inside(self._account.span)
+
     def close(self) -> None:
         """Count it, and write its line."""
-        seconds = time.perf_counter() - self._start
-        method, path = self.scope["method"], self.scope["path"]
         route = getattr(self.scope.get("route"), "path", None)
-        problem = self._state.get("problem")
-        metrics.observe_request(route or _known(path), method, self.status, seconds)
-        if problem:
-            metrics.observe_problem(problem)
-        write_access(
-            {
-                "time": round(time.time(), 3),
-                "id": self.id,
-                "trace": self.trace,
-                "client": (self.scope.get("client") or ("",))[0],
-                "method": method,
-                "path": path[:200],
-                "route": route,
-                "status": self.status,
-                "ms": round(seconds * 1000, 2),
-                "bytes": self._bytes,
-                "problem": problem,
-            }
-        )
+        label = route or _known(self.scope["path"])
+        self._account.close(route, label, self._state.get("problem"))
 
 
 def _known(path: str) -> str | None:

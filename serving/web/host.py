@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 import zlib
@@ -14,12 +15,15 @@ from starlette.requests import Request
 from serving.answers.answerer import Answerer
 from serving.answers.problems import ProblemError, busy, too_long
 from serving.model.predictor import Predictor
-from serving.process import metrics
+from serving.process import metrics, traces
+from serving.process.account import Names
+from serving.process.audit import Audit
 from serving.process.live import Live, Served
 from serving.process.pool import Pool
 from serving.process.settings import Settings
 
 Answer = TypeVar("Answer")
+_log = logging.getLogger("protohead")
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -35,15 +39,19 @@ class Host:
         self._live: Live | None = None
         self._stop = threading.Event()
         self._pool = Pool(settings.calls_at_once)
+        self._audit: Audit | None = None
         self._analyses = 0
 
     def start(self) -> None:
         """Load the artifact and watch its path.
 
         Raises:
-            ArtifactError: It cannot be served.
+            ArtifactError: It cannot be served, or the audit record cannot be written.
         """
-        live = Live(self.settings)
+        settings = self.settings
+        if settings.audit:
+            self._audit = Audit(settings.audit, settings.audit_size)
+        live = Live(settings)
         self._live = live
         if self.settings.reload:
             threading.Thread(target=live.watch, args=(self._stop,), daemon=True).start()
@@ -52,6 +60,8 @@ class Host:
         """Finish what runs, and watch no longer."""
         self._stop.set()
         self._pool.shutdown()
+        if self._audit:
+            self._audit.close()
 
     @property
     def served(self) -> Served:
@@ -83,8 +93,12 @@ class Host:
         """Images that one request may hold."""
         return self.settings.max_images
 
-    def answerer(self) -> Answerer:
-        """Answers by the model that answers now, from now on within the time limit."""
+    def answerer(self, prefix: str = "") -> Answerer:
+        """Answers by the model that answers now, from now on within the time limit.
+
+        Args:
+            prefix: Of a proxy, before the path of every link.
+        """
         settings = self.settings
         return Answerer(
             self.served,
@@ -93,15 +107,17 @@ class Host:
             settings.max_drawn,
             time.monotonic() + settings.timeout,
             metrics.observe_answer,
+            prefix,
+            None if self._audit is None else [],
         )
 
-    def answerer_named(self, name: str) -> Answerer:
+    def answerer_named(self, name: str, prefix: str = "") -> Answerer:
         """Answers by the model of a name, which clients of protocols put in the path.
 
         Raises:
             ProblemError: Another model is served.
         """
-        answerer = self.answerer()
+        answerer = self.answerer(prefix)
         served = answerer.served.name
         if name != served:
             raise ProblemError("unknown-path", f"expected the model {served!r}, got {name[:80]!r}.")
@@ -161,19 +177,40 @@ class Host:
             "too-large", f"expected a body of at most {self.settings.max_body} bytes."
         )
 
-    async def analyse(self, call: Callable[[], Answer]) -> Answer:
+    async def analyse(self, answerer: Answerer, names: Names, call: Callable[[], Answer]) -> Answer:
         """Run an analysis of images, of which a worker takes only so many in hand.
 
+        Args:
+            answerer: Who answers.
+            names: Of the request, for the audit record.
+            call: The analysis, by that answerer.
+
         Raises:
-            ProblemError: There are as many as allowed, or it does not end in time.
+            ProblemError: There are as many as allowed, it does not end in time, or it cannot be
+                put on record.
         """
         if self._analyses >= self.settings.concurrency:
             raise busy(self._analyses)
         self._analyses += 1
         try:
-            return await self.work(call)
+            with traces.step("analyse"):
+                return await self.work(lambda: self._on_record(answerer, names, call))
         finally:
             self._analyses -= 1
+
+    def _on_record(self, answerer: Answerer, names: Names, call: Callable[[], Answer]) -> Answer:
+        answer = call()
+        if self._audit and answerer.records:
+            now = round(time.time(), 3)
+            heading = {"audit": 1, "time": now, "id": names.request, "trace": names.trace}
+            try:
+                self._audit.write([heading | record for record in answerer.records])
+            except OSError as error:
+                _log.error("no answers until the audit record can be written: %s", error)
+                raise ProblemError(
+                    "unavailable", "The answer cannot be put on record. Try again later."
+                ) from error
+        return answer
 
     async def work(self, call: Callable[[], Answer]) -> Answer:
         """Run a call in the bounded pool of threads.

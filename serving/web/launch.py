@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from serving.process.live import Served
 from serving.process.settings import Settings
-from serving.web.guard import Tokens
+from serving.process.tokens import Tokens
 
 _CACHE = "XDG_CACHE_HOME"
 

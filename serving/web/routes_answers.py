@@ -102,7 +102,7 @@ async def _answer(
     typed: bool = False,
 ) -> Response:
     content = await host.read(request)
-    answerer = host.answerer()
+    answerer = host.answerer(request.state.prefix)
     content_type = request.headers.get("content-type", "")
     query = request.query_params.multi_items()
 
@@ -113,4 +113,5 @@ async def _answer(
         options = read_options(model, intake, answerer.served.predictor.names)
         return call(answerer, intake, options)
 
-    return Response(await host.analyse(work), media_type="application/json")
+    answer = await host.analyse(answerer, request.state.names, work)
+    return Response(answer, media_type="application/json")

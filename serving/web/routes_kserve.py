@@ -37,10 +37,12 @@ def router(host: Host) -> APIRouter:
     ) -> Response:
         host.answerer_named(name)
         body = await host.read(request)
-        answerer = host.answerer_named(name)  # its time begins now
+        answerer = host.answerer_named(name, request.state.prefix)  # its time begins now
         numbers = host.max_images * answerer.served.predictor.input_elements
         content = await host.analyse(
-            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images)
+            answerer,
+            request.state.names,
+            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images),
         )
         return Response(content, media_type="application/json")
 

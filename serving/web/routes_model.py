@@ -59,13 +59,13 @@ def router(host: Host) -> APIRouter:
         return ClassesAnswer(classes=[_class(record) for record in records])
 
     @routes.get("/classes/{id}/prototypes")
-    async def prototypes(id: str) -> PrototypesAnswer:  # noqa: A002 - the path's own word
+    async def prototypes(id: str, request: Request) -> PrototypesAnswer:  # noqa: A002 - the path's own word
         """What the model looks for in a class, in general.
 
         A class is a label, or digits that are none: its id, zeros before it allowed.
         """
         served = host.served
-        return _prototypes(served, _class_id(served, id))
+        return _prototypes(served, _class_id(served, id), request.state.prefix)
 
     @routes.get("/evidence/{folder}/{file}", response_class=Response, responses=_JPEG)
     async def evidence(folder: str, file: str, request: Request, v: str = "") -> Response:
@@ -74,12 +74,12 @@ def router(host: Host) -> APIRouter:
         return _cached(request, content, digest, v, host.settings)
 
     @routes.get("/samples")
-    async def samples() -> SamplesAnswer:
+    async def samples(request: Request) -> SamplesAnswer:
         """Images to try: those of the artifact's golden batch, as the network sees them."""
         served = host.served
         height, width = served.predictor.manifest.input.preprocessing.size
         urls = [
-            f"/v1/samples/{number}.jpg?v={_digest(sample)[:12]}"
+            f"{request.state.prefix}/v1/samples/{number}.jpg?v={_digest(sample)[:12]}"
             for number, sample in enumerate(served.samples)
         ]
         return SamplesAnswer(samples=[Sample(url=url, width=width, height=height) for url in urls])
@@ -160,7 +160,7 @@ def _class(record: ClassRecord) -> ClassSummary:
     )
 
 
-def _prototypes(served: Served, index: int) -> PrototypesAnswer:
+def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
     manifest = served.predictor.manifest
     record = manifest.classes[index]
     reasons = {
@@ -181,7 +181,7 @@ def _prototypes(served: Served, index: int) -> PrototypesAnswer:
                 scale=record.scale[number] if number < len(record.scale) else None,
                 muted=reasons.get(number),
                 evidence=[
-                    EvidenceLink(url=served.url(crop), image=crop.image, value=crop.value)
+                    EvidenceLink(url=served.url(crop, prefix), image=crop.image, value=crop.value)
                     for crop in prototype.evidence
                 ],
             )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from serving.answers.problems import ProblemError
 from serving.process.live import Served
-from serving.protocols.oip import VERSION, describe, infer
+from serving.protocols.oip import VERSION, describe, infer_json, require_version
 from serving.protocols.oip_messages import (
     InferRequest,
     InferResponse,
@@ -50,10 +50,7 @@ def router(host: Host) -> APIRouter:
     }
 
     def served(name: str, version: str = VERSION) -> Served:
-        if version != VERSION:
-            raise ProblemError(
-                "unknown-path", f"expected the version {VERSION!r}, got {version[:80]!r}."
-            )
+        require_version(version)
         return host.answerer_named(name).served
 
     @routes.get("/health/live")
@@ -102,7 +99,7 @@ def router(host: Host) -> APIRouter:
     )
     async def infer_(name: str, request: Request) -> Response:
         """Every output of the graph, or those asked for, for preprocessed input tensors."""
-        return await answer(served(name), request)
+        return await answer(name, VERSION, request)
 
     @routes.post(
         "/models/{name}/versions/{version}/infer",
@@ -112,15 +109,19 @@ def router(host: Host) -> APIRouter:
     )
     async def infer_version(name: str, version: str, request: Request) -> Response:
         """Every output of the graph, or those asked for, for preprocessed input tensors."""
-        return await answer(served(name, version), request)
+        return await answer(name, version, request)
 
-    async def answer(model: Served, request: Request) -> Response:
+    async def answer(name: str, version: str, request: Request) -> Response:
+        served(name, version)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise ProblemError("media-type", "expected a body without Content-Encoding.")
         content = await host.read(request)
         length = request.headers.get(LENGTH)
+        answerer = host.answerer_named(name)  # its time begins now
         answer, json_length = await host.analyse(
-            lambda: infer(model, content, length, max_batch=host.max_images)
+            answerer,
+            request.state.names,
+            lambda: infer_json(answerer, content, length, max_batch=host.max_images),
         )
         if json_length is None:
             return Response(answer, media_type="application/json")

@@ -160,6 +160,6 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 )
 def test_the_id_of_a_trace_is_in_the_log(client, monkeypatch, given, logged):
     lines = []
-    monkeypatch.setattr("serving.web.guard.write_access", lines.append)
+    monkeypatch.setattr("serving.process.account.write_access", lines.append)
     client.get("/v1/model", headers={"traceparent": given})
     assert [line["trace"] for line in lines] == [logged]

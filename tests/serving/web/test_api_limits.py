@@ -20,10 +20,11 @@ from serving.answers import answerer
 from serving.answers.problems import ProblemError
 from serving.answers.schema import PredictOptions
 from serving.errors import SettingsError
+from serving.process import tokens
 from serving.process.pool import Pool
 from serving.process.settings import Settings, core_count
-from serving.web import guard, host
-from serving.web.guard import Tokens
+from serving.process.tokens import Tokens
+from serving.web import host
 from serving.web.host import Host
 
 PNG = {"content-type": "image/png"}
@@ -388,7 +389,7 @@ def test_with_tokens_only_their_bearers_are_answered(guarded):
 
 
 def test_tokens_are_read_again_when_their_file_changes(guarded, monkeypatch, caplog):
-    monkeypatch.setattr(guard, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(tokens, "SECONDS_BETWEEN_LOOKS", 0.0)
     fresh = guarded.tokens.with_name("fresh")
 
     def status(token):
@@ -473,7 +474,7 @@ def test_a_request_id_is_taken_over_only_when_harmless(client):
 @pytest.fixture
 def lines(monkeypatch):
     found = []
-    monkeypatch.setattr(guard, "write_access", found.append)
+    monkeypatch.setattr("serving.process.account.write_access", found.append)
     return found
 
 
