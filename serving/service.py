@@ -27,12 +27,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.answers.problems import ProblemError
 from serving.answers.schema import ExplainOptions, Heatmaps, Mute, PredictOptions
 from serving.errors import ArtifactError
-from serving.process.live import Served
 from serving.process.logs import configure_logs
 from serving.process.settings import Settings
 from serving.web.api import create_app
-from serving.web.guard import Guard, guarded
+from serving.web.guard import guarded
 from serving.web.host import Host
+from serving.web.launch import require_usable
 from serving.web.protocol import LimitedProtocol
 
 _BUNDLED = Path(__file__).parents[1] / "artifact"
@@ -49,6 +49,7 @@ def _settings() -> Settings:
         raise BentoMLException(str(error)) from error
 
 
+configure_logs()  # BentoML has set its own by now, and loads this file before it says more
 settings = _settings()
 host = Host(settings)
 app = create_app(host)
@@ -106,8 +107,7 @@ class Service:
     def prepare() -> None:
         """In the supervisor, before any worker: refuse a bad artifact, mind dead workers."""
         try:
-            Guard(app, settings)
-            Served.load(settings.artifact, settings)
+            require_usable(settings)
         except ArtifactError as error:
             raise BentoMLException(str(error)) from error
         _replace_dead_workers_soon()
@@ -115,7 +115,6 @@ class Service:
     @bentoml.on_startup
     def attach(self) -> None:
         """In each worker, before it answers."""
-        configure_logs()
         gc.freeze()  # what is loaded by now stays: no collection need look at it again
         if bentoml.server_context.worker_index is not None:
             threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

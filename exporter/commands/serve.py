@@ -31,6 +31,16 @@ from exporter.commands.common import need_serve_extra
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with one bearer token a line; without it everybody may ask.",
 )
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(1, 65535),
+    help="TCP port of the Open Inference Protocol over gRPC. [default: not offered]",
+)
+@click.option(
+    "--audit",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    help="File for one JSON line an answered image; - is stdout. [default: none]",
+)
 def serve(artifact: Path, **options: Any) -> None:
     """Serve ARTIFACT over HTTP, with a page for people.
 

@@ -275,6 +275,11 @@ def _refuse_not_offered(where: str, parameters: Parameters) -> None:
             raise ProblemError("options", f"{where}: {name} is not offered; the tensor itself is.")
 
 
+def datatype_of(value: NDArray[Any]) -> str:
+    """The protocol's name of an array's element type."""
+    return _NUMPY[value.dtype.name]
+
+
 def encode(
     head: dict[str, Any], values: dict[str, NDArray[Any]], binary: dict[str, bool]
 ) -> tuple[bytes, int | None]:
@@ -294,7 +299,7 @@ def encode(
         value = np.ascontiguousarray(values[name])
         output: dict[str, Any] = {
             "name": name,
-            "datatype": _NUMPY[value.dtype.name],
+            "datatype": datatype_of(value),
             "shape": list(value.shape),
         }
         if as_bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving.answers.problems import ProblemError, as_problem, kind_of
 from serving.errors import ImageError, RequestError
-from serving.process import metrics
+from serving.process import metrics, traces
 from serving.process.logs import flush_access
 from serving.web import openapi, routes_answers, routes_kserve, routes_model, routes_oip
 from serving.web.host import Host
@@ -84,8 +84,18 @@ def create_app(host: Host) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         host.start()
-        yield
+        if host.settings.traces:
+            traces.start_traces()
+        async with AsyncExitStack() as beside:
+            if host.settings.grpc_port:
+                from serving.web.grpc_server import GrpcServer  # an extra that few install
+
+                server = GrpcServer(host, app.version)
+                await server.start()
+                beside.push_async_callback(server.stop)
+            yield
         host.stop()
+        traces.stop_traces()
         flush_access()
 
     app = _Application(

@@ -47,7 +47,8 @@ _OF_THE_ACCOUNT = ("x-request-id", "traceparent", "tracestate")
 _DOCS = frozenset({"/", "/openapi.json"})
 _DOCS_BELOW = ("/page/", "/v1/samples")
 
-_BODIES_PER_ANALYSIS = 4
+BODIES_PER_ANALYSIS = 4
+"""Requests in hand for each analysis: slow senders hold no place, but not without end."""
 _log = logging.getLogger("protohead")
 
 
@@ -132,12 +133,11 @@ class Guard:
             await Response(status_code=308, headers=home)(scope, receive, request.send)
             return
         if self._tokens and not self._open(scope["path"]):
-            self._authorize(request.headers.get(b"authorization", b"").decode("latin-1"))
+            authorize(self._tokens, request.headers.get(b"authorization", b"").decode("latin-1"))
         if scope["method"] != "POST":
             await self._app(scope, receive, request.send)
             return
-        # Slow senders hold no place among the analyses, but not without end.
-        if self._in_hand >= _BODIES_PER_ANALYSIS * self._settings.concurrency:
+        if self._in_hand >= BODIES_PER_ANALYSIS * self._settings.concurrency:
             raise busy(self._in_hand)
         self._in_hand += 1
         try:
@@ -151,13 +151,19 @@ class Guard:
         docs = path in _DOCS or path.startswith(_DOCS_BELOW)
         return docs and self._settings.open_docs
 
-    def _authorize(self, authorization: str) -> None:
-        if self._tokens and not self._tokens.allow(authorization):
-            raise ProblemError(
-                "unauthorized",
-                "expected the header Authorization: Bearer TOKEN with a token known here.",
-                {"WWW-Authenticate": "Bearer"},
-            )
+
+def authorize(tokens: Tokens, authorization: str) -> None:
+    """Let the bearers of known tokens pass.
+
+    Raises:
+        ProblemError: The header carries none.
+    """
+    if not tokens.allow(authorization):
+        raise ProblemError(
+            "unauthorized",
+            "expected the header Authorization: Bearer TOKEN with a token known here.",
+            {"WWW-Authenticate": "Bearer"},
+        )
 
 
 class _Request:

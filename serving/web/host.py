@@ -83,6 +83,14 @@ class Host:
                 "unavailable", "Every thread is at work that is too long. Try again later."
             )
 
+    def is_ready(self) -> bool:
+        """Whether a request would be answered."""
+        try:
+            self.require_ready()
+        except ProblemError:
+            return False
+        return True
+
     @property
     def predictor(self) -> Predictor:
         """The predictor of the model that answers now."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from serving.errors import RuntimeSetupError, SettingsError
+from serving.process.audit import STDOUT, Audit
 from serving.process.live import Served
 from serving.process.settings import Settings
 from serving.process.tokens import Tokens
@@ -21,14 +25,17 @@ def launch(settings: Settings) -> NoReturn:
     Raises:
         ArtifactError: The artifact or a setting cannot be used; nothing was started.
     """
-    Served.load(settings.artifact, settings)
-    if settings.tokens:
-        Tokens(settings.tokens)
+    require_usable(settings)
+    if settings.grpc_port:  # workers share it, so two servers would share it in silence
+        _require_free(settings.host, settings.grpc_port)
     absolute = settings.model_copy(
         update={
             # Not resolved: a link must stay one, so that pointing it elsewhere swaps the model.
             "artifact": settings.artifact.absolute(),
             "tokens": settings.tokens and settings.tokens.absolute(),
+            "audit": settings.audit
+            if settings.audit in (None, STDOUT)
+            else settings.audit.absolute(),
         }
     )
     environment = {**os.environ, **absolute.to_environment(), "BENTOML_DO_NOT_TRACK": "True"}
@@ -36,6 +43,48 @@ def launch(settings: Settings) -> NoReturn:
     # glibc keeps a heap for each thread; two hold memory flat under load at no cost in speed.
     environment.setdefault("MALLOC_ARENA_MAX", "2")
     os.execve(sys.executable, command(absolute), environment)  # noqa: S606 - our own command
+
+
+def require_usable(settings: Settings) -> None:
+    """Try all that a worker will need.
+
+    Raises:
+        ArtifactError: The artifact or a setting cannot be used, or an extra is not installed.
+    """
+    Served.load(settings.artifact, settings)
+    if settings.tokens:
+        Tokens(settings.tokens)
+    if settings.audit:
+        Audit(settings.audit, settings.audit_size).close()
+    for wanted, module, extra in (
+        (settings.grpc_port, "grpc", "grpc"),
+        (settings.traces, "opentelemetry.exporter.otlp.proto.http", "otel"),
+    ):
+        if wanted and not _is_installed(module):
+            raise RuntimeSetupError(
+                f"expected the package {module}, found none. Run: pip install 'protohead[{extra}]'."
+            )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is part of
+        return False
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port), family=_family(host)):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"--grpc-port: expected a free port, {port} of {host} is not: {error}."
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def command(settings: Settings) -> list[str]:

@@ -13,6 +13,8 @@ import pytest
 from hostile import encoded, images, photo
 from places import ROOT
 
+from serving.protocols.oip_grpc import message
+
 SMALL = 2**21  # bytes; a body may be ten times longer, and what it repeats be repeated as often
 SECONDS = 0.3  # of CPU; 0.08 is the most that was seen, and 0.5 to 2 before there were limits
 MEMORY = 96 * 2**20  # two pictures of the most pixels, as Pillow holds them, and their tensors
@@ -29,7 +31,14 @@ IMAGES = [
     costly.gif_with(b"\x21\xfe\x01a\0"),
     costly.run_length_bmp(64, 64, b"\x01\x01" * 64),
 ]
+GRPC = message("ModelInferRequest")(
+    model_name="m",
+    inputs=[{"name": "i", "datatype": "FP32", "shape": [1], "contents": {"fp32_contents": [1.0]}}],
+    raw_input_contents=[b"abcd"],
+    parameters={"binary_data_output": {"bool_param": True}},
+)
 BODIES = {
+    "grpc": GRPC.SerializeToString(),
     "json": b'{"image": "aGk=", "mute": [{"class": "red", "prototype": 0}], "classes": [0, "a"]}',
     "kserve": b'{"instances": [{"image": {"b64": "aGk="}}, [[1, 2]]], "parameters": {"top": 1}}',
     "oip": b'{"inputs": [{"name": "i", "shape": [1], "datatype": "FP32", "data": [[1, 2]]}]}',

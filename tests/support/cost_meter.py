@@ -19,7 +19,7 @@ from serving.answers.problems import ProblemError
 from serving.artifact import Preprocessing
 from serving.errors import ArtifactError
 from serving.model.preprocess import SERVED, decode, preprocess
-from serving.protocols import kserve, oip_tensors
+from serving.protocols import kserve, oip_grpc, oip_tensors
 
 MAX_PIXELS = 4_000_000
 _SHORT = Preprocessing(resize=256, crop=224)
@@ -36,6 +36,9 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "json": lambda body: read_intake("application/json", body, (), max_images=16),
     "form": lambda body: read_intake(_FORM, body, (), max_images=16),
     "kserve": lambda body: kserve.parse(body, numbers=1000),
+    "grpc": lambda body: oip_grpc.to_message(
+        oip_grpc.read("ModelInferRequest", body), numbers=1000
+    ),
     "oip": lambda body: oip_tensors.parse(body, None, numbers=1000),
 }
 
