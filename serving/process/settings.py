@@ -109,9 +109,12 @@ class Settings(BaseModel):
     @field_validator("root_path")
     @classmethod
     def _prefix(cls, path: str) -> str:
-        if path.strip("/") and not is_prefix("/" + path.strip("/")):
+        prefix = "/" + path.removeprefix("/").removesuffix("/")
+        if prefix == "/":
+            return ""
+        if not is_prefix(prefix):
             raise ValueError(f"expected a path such as /birds, got {path[:80]!r}")
-        return "/" + path.strip("/") if path.strip("/") else ""
+        return prefix
 
     @model_validator(mode="after")
     def _two_ports(self) -> Settings:

@@ -136,11 +136,9 @@ async def _index(request: Request) -> Response:
     headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
     if "text/html" in request.headers.get("accept", ""):
         page = (PAGE / "index.html").read_text(encoding="utf-8")
-        # Without the prefix of a proxy the page's own files would not be found below /prefix,
-        # which has no slash at its end.
-        return HTMLResponse(
-            page.replace('="page/', f'="{request.state.prefix}/page/'), headers=headers
-        )
+        if prefix := request.state.prefix:  # at /prefix the page would look beside it for its files
+            page = page.replace('="page/', f'="{prefix}/page/')
+        return HTMLResponse(page, headers=headers)
     return JSONResponse({"status": "alive"}, headers=headers)  # as KServe's first protocol asks
 
 

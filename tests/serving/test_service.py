@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 import tiny
-from http_server import Address
+from http_server import Address, free_port
 from manifests import write_manifest
 from packaging.requirements import Requirement
 from places import ROOT
@@ -35,11 +35,6 @@ def image(label=0):
     content = io.BytesIO()
     tiny.image(label, 50).save(content, "PNG")
     return content.getvalue()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def alive(process):

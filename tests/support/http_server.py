@@ -75,6 +75,13 @@ class Address:
         return connection
 
 
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
 @contextlib.contextmanager
 def listening(settings: Settings) -> Iterator[Address]:
     """Serve an artifact until the block ends, without BentoML."""

@@ -1,7 +1,6 @@
 """The Open Inference Protocol over gRPC: Triton's client works unchanged, within HTTP's limits."""
 
 import gzip
-import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +11,7 @@ import onnxruntime as ort
 import pytest
 import tritonclient.grpc as triton
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from http_server import listening
+from http_server import free_port, listening
 from places import ROOT
 from pydantic import ValidationError
 from tritonclient.utils import InferenceServerException
@@ -25,11 +24,6 @@ from serving.web.grpc_server import address
 
 NAMES = ["logits", "contributions", "common", "class_ids", "heatmaps"]
 METHOD = f"/{oip_grpc.SERVICE}/"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def settings(tiny_export, **options):
