@@ -37,7 +37,7 @@ from serving.web.protocol import LimitedProtocol
 
 _BUNDLED = Path(__file__).parents[1] / "artifact"
 """Where a Bento carries its artifact."""
-_BENTOML_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/schema.json"})
+_BENTOML_PATHS = frozenset({"/healthz", "/livez", "/schema.json"})
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -51,6 +51,7 @@ def _settings() -> Settings:
 
 configure_logs()  # BentoML has set its own by now, and loads this file before it says more
 settings = _settings()
+os.environ["PROTOHEAD_WORKERS"] = str(settings.process_count)  # workers need not find it out again
 host = Host(settings)
 app = create_app(host)
 
@@ -74,8 +75,6 @@ class Front:
                 f"expected GET or HEAD, got {scope['method'][:20]}.",
                 {"Allow": "GET, HEAD"},
             )
-        if scope.get("path") == "/readyz":
-            host.require_ready()  # before BentoML's own word, which knows no thread of ours
         await (app if own else self._bentoml)(scope, receive, send)
 
 

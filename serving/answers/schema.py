@@ -232,6 +232,7 @@ class ProviderState(_Answer):
 
     asked: Literal["auto", "cpu", "cuda"]
     running: Annotated[list[str], Field(description="As onnxruntime names them, first first.")]
+    doubt: Annotated[str | None, Field(description="Where that is not what one would expect.")]
 
 
 class Limits(_Answer):

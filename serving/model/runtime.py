@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -54,7 +56,8 @@ class Session(Protocol):
         """The execution providers that run, the preferred one first."""
 
 
-_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CUDA = "CUDAExecutionProvider"
+_NAMES = {"cpu": "CPUExecutionProvider", "cuda": CUDA}
 _OPTIONS: dict[str, dict[str, str]] = {
     # TensorFloat-32 keeps 10 bits of a product: contributions would no longer add up to the logit.
     "cuda": {"use_tf32": "0"},
@@ -62,7 +65,7 @@ _OPTIONS: dict[str, dict[str, str]] = {
 
 
 def cuda_offered() -> bool:
-    """Whether this onnxruntime comes with CUDA; that it works shows when a session is made."""
+    """Whether this onnxruntime comes with CUDA; :mod:`serving.model.cuda` says whether it works."""
     return _NAMES["cuda"] in ort.get_available_providers()
 
 
@@ -107,6 +110,10 @@ def make_session(
             "Run: pip uninstall -y onnxruntime, then pip install 'protohead[gpu]'."
         )
     wanted = ["cpu"] if provider == "cpu" else ["cuda", "cpu"]
+    if "cuda" in wanted and _NAMES["cuda"] in available:
+        # CUDA's libraries lie in packages of Python, where no linker looks. Misses are printed.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
     providers = [
         (_NAMES[name], _OPTIONS.get(name, {})) for name in wanted if _NAMES[name] in available
     ]
@@ -121,7 +128,7 @@ def make_session(
     if provider == "cuda" and _NAMES["cuda"] not in session.get_providers():
         raise RuntimeSetupError(
             "expected to run on CUDA, onnxruntime fell back to the CPU. Check the driver and the "
-            "CUDA libraries, or ask for provider cpu."
+            "CUDA libraries (pip install 'protohead[gpu]' brings them), or ask for provider cpu."
         )
     return session
 

@@ -33,6 +33,7 @@ from serving.artifact.layout import channel_axis
 from serving.errors import ArtifactError, IntegrityError
 from serving.model.golden import GOLDEN_TOLERANCE, Golden, golden_error, read_golden
 from serving.model.predictor import Predictor
+from serving.model.runtime import CUDA, Provider, cuda_offered
 from serving.process.settings import Settings
 
 _log = logging.getLogger("protohead.live")
@@ -47,11 +48,13 @@ class Served:
         predictor: Runs it.
         sha256: Hash of the manifest, which names every other file by hash.
         samples: Golden inputs as JPEG, as the network sees them.
+        asked: The provider that was asked for.
     """
 
     predictor: Predictor
     sha256: str
     samples: tuple[bytes, ...]
+    asked: Provider = "cpu"
 
     @classmethod
     def load(cls, folder: Path, settings: Settings) -> Served:
@@ -64,8 +67,11 @@ class Served:
         predictor = Predictor(artifact, provider=settings.provider, threads=settings.thread_count)
         golden = read_golden(artifact)
         samples = _as_jpeg(artifact, golden.inputs)
-        served = cls(predictor, sha256_of(artifact.path(MANIFEST)), samples)
+        sha256 = sha256_of(artifact.path(MANIFEST))
+        served = cls(predictor, sha256, samples, settings.provider)
         served.test(golden)
+        if served.doubt:
+            _log.warning("%s", served.doubt)
         return served
 
     def test(self, golden: Golden) -> None:
@@ -99,6 +105,21 @@ class Served:
                 f"{GOLDEN_TOLERANCE:g} of the largest value, the model answers otherwise "
                 f"({error:.2g}). Export again."
             )
+
+    @cached_property
+    def doubt(self) -> str | None:
+        """What whoever runs the server should know of where it runs; None where all is as asked."""
+        if self.asked == "auto" and cuda_offered() and CUDA not in self.running:
+            return (
+                "CUDA is offered but does not run here, so the CPU does: check the driver and the "
+                "CUDA libraries, or set the provider cpu"
+            )
+        return None
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The execution providers that run, as onnxruntime names them, the preferred one first."""
+        return self.predictor.providers
 
     @cached_property
     def name(self) -> str:

@@ -25,7 +25,8 @@ from pydantic import (
 )
 
 from serving.errors import SettingsError
-from serving.model.runtime import Provider, cuda_offered
+from serving.model.cuda import cuda_works
+from serving.model.runtime import Provider
 
 PREFIX = "PROTOHEAD_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
@@ -47,7 +48,7 @@ class Settings(BaseModel):
         provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
         host: IP address to listen on.
         port: TCP port to listen on.
-        workers: Processes; 0 takes one for each core, or one where onnxruntime offers CUDA.
+        workers: Processes; 0 takes one for each core, or one where it runs on CUDA.
         threads: Threads inside an operator, in each worker; 0 shares the cores between workers.
         max_body: Bytes of a request's body.
         max_pixels: Width times height of an image, checked before it is decoded.
@@ -172,7 +173,7 @@ class Settings(BaseModel):
     def process_count(self) -> int:
         """Worker processes to start."""
         # Several processes on one GPU would each hold the model and wait for each other.
-        on_gpu = self.provider == "cuda" or (self.provider == "auto" and cuda_offered())
+        on_gpu = self.provider == "cuda" or (self.provider == "auto" and cuda_works())
         return self.workers or (1 if on_gpu else core_count())
 
     @property

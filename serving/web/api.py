@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from serving.process import metrics, traces
 from serving.process.logs import flush_access
 from serving.web import openapi, routes_answers, routes_kserve, routes_model, routes_oip
 from serving.web.host import Host
+from serving.web.routes_model import provider
 
 PAGE = Path(__file__).parents[1] / "page"
 _DESCRIPTION = (
@@ -113,6 +114,7 @@ def create_app(host: Host) -> FastAPI:
         # Not include_router: FastAPI would look each router up again for every request.
         app.router.routes.extend(module.router(host).routes)
     app.add_api_route("/", _index, include_in_schema=False)
+    app.add_api_route("/readyz", _readiness(host), include_in_schema=False)
     app.add_api_route("/openapi.json", _description, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/page", _Page(directory=PAGE))
@@ -140,6 +142,14 @@ async def _index(request: Request) -> Response:
             page = page.replace('="page/', f'="{prefix}/page/')
         return HTMLResponse(page, headers=headers)
     return JSONResponse({"status": "alive"}, headers=headers)  # as KServe's first protocol asks
+
+
+def _readiness(host: Host) -> Callable[[], Coroutine[Any, Any, Response]]:
+    async def ready() -> Response:
+        host.require_ready()
+        return JSONResponse({"ready": True, "provider": provider(host.served).model_dump()})
+
+    return ready
 
 
 async def _description(request: Request) -> Response:
@@ -172,6 +182,9 @@ def _as_problem(error: Exception) -> ProblemError:
             first = error.errors()[0]
             return ProblemError("options", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
         case HTTPException():
-            return ProblemError(kind_of(error.status_code), f"{error.detail}.", error.headers)
+            headers = dict(error.headers or {})
+            if headers.get("Allow") == "GET":
+                headers["Allow"] = "GET, HEAD"  # which is answered wherever GET is
+            return ProblemError(kind_of(error.status_code), f"{error.detail}.", headers)
         case _:
             return as_problem(error)

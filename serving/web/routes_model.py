@@ -114,7 +114,7 @@ def _model(served: Served, settings: Settings) -> ModelAnswer:
         activation=manifest.activation,
         input=manifest.input,
         head=manifest.head,
-        provider=ProviderState(asked=settings.provider, running=list(served.predictor.providers)),
+        provider=provider(served),
         verification=list(manifest.verification),
         limits=Limits(
             max_body=settings.max_body,
@@ -126,6 +126,11 @@ def _model(served: Served, settings: Settings) -> ModelAnswer:
         samples=len(served.samples),
         edits=[_edit(record) for record in manifest.edits],
     )
+
+
+def provider(served: Served) -> ProviderState:
+    """Where the model runs, and whether that was to be expected."""
+    return ProviderState(asked=served.asked, running=list(served.running), doubt=served.doubt)
 
 
 def _edit(record: EditRecord) -> Edit:

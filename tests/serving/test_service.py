@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 import tiny
+import tritonclient.grpc as triton
 from http_server import Address, free_port
 from manifests import write_manifest
 from packaging.requirements import Requirement
+from PIL import Image
 from places import ROOT
 from waiting import PATIENCE, until
 
@@ -86,14 +89,17 @@ def started(words, port, folder, **variables):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
+    # Whoever collects the logs of a fleet parses every line of them: uvicorn's, BentoML's, ours.
+    for line in log.read_text().splitlines():
+        assert json.loads(line).keys() >= {"time"}, line
 
 
-def serve(artifact, folder, workers):
+def serve(artifact, folder, workers, **variables):
     port = free_port()
     program = str(Path(sys.executable).with_name("protohead"))
     words = [program, "serve", str(artifact), "--port", str(port), "--workers", str(workers),
              "--threads", "1", "--provider", "cpu"]  # fmt: skip
-    return started(words, port, folder)
+    return started(words, port, folder, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,58 @@ def test_bentomls_health_and_our_metrics_answer(server):
         assert server.get(path).status_code == 200
     server.post("/v1/explain", content=image(), headers=PNG)
     assert "protohead_residual_count" in server.get("/metrics").text
+
+
+def test_it_is_not_ready_while_every_thread_is_at_what_nobody_waits_for(artifacts, tmp_path):
+    large = io.BytesIO()
+    Image.new("L", (6000, 6000)).save(large, "PNG")
+    enough = threading.Event()
+
+    def load():
+        while not enough.is_set():
+            server.post("/v1/predict", content=large.getvalue(), headers=PNG)
+
+    few = {"PROTOHEAD_TIMEOUT": "0.05", "PROTOHEAD_CONCURRENCY": "1000"}
+    with serve(artifacts / "one", tmp_path, workers=1, **few) as server:
+        clients = [threading.Thread(target=load) for _ in range(12)]
+        for client in clients:
+            client.start()
+        until(lambda: server.get("/readyz").status_code == 503)
+        enough.set()
+        for client in clients:
+            client.join(PATIENCE)
+        until(server.ready)
+        assert server.get("/readyz").json()["provider"]["running"] == ["CPUExecutionProvider"]
+
+
+def test_tritons_grpc_client_is_answered_by_workers_that_share_the_port(artifacts, tmp_path):
+    port = free_port()
+    with serve(artifacts / "one", tmp_path, workers=2, PROTOHEAD_GRPC_PORT=str(port)) as server:
+        until(lambda: len(server.workers()) == 2)
+        name = server.get("/v1/model").json()["name"]
+        tensor = triton.InferInput("image", [1, 3, tiny.SIZE, tiny.SIZE], "FP32")
+        tensor.set_data_from_numpy(np.zeros((1, 3, tiny.SIZE, tiny.SIZE), np.float32))
+        answers = set()
+        for _ in range(12):  # each on a connection of its own
+            with triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
+                answers.add(client.infer(name, [tensor]).as_numpy("logits").tobytes())
+        assert len(answers) == 1
+        until(lambda: all(port in ports(worker) for worker in server.workers()))
+        done = subprocess.run(
+            [Path(sys.executable).with_name("protohead"), "serve", artifacts / "one",
+             "--port", str(free_port()), "--grpc-port", str(port)],
+            env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert f"--grpc-port: expected a free port, {port} of 127.0.0.1 is not" in done.stderr
+
+
+def ports(process):
+    return {
+        found.laddr.port
+        for found in process.net_connections("tcp")
+        if found.status == psutil.CONN_LISTEN
+    }
 
 
 def test_health_answers_other_methods_with_a_problem(server):

@@ -4,13 +4,15 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import onnxruntime
 import pytest
 import tiny
 from waiting import PATIENCE
 
 from serving.errors import InferenceError, RuntimeSetupError
-from serving.model import runtime
+from serving.model import cuda, runtime
+from serving.model.cuda import cuda_works, try_cuda
 from serving.model.runtime import make_session, output_names, run
 
 MISSING = "sys.modules['onnxruntime'] = None"
@@ -66,6 +68,54 @@ def test_cuda_that_is_offered_but_does_not_start_is_an_error_too(monkeypatch):
     with pytest.raises(RuntimeSetupError, match="fell back to the CPU"):
         make_session(b"", provider="cuda")
     assert make_session(b"", provider="auto") is made
+
+
+def offer(monkeypatch, running):
+    """An onnxruntime built for CUDA, whose sessions run elsewhere or there."""
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: sys.stdout.write("no libcudnn"))
+
+    class Session:
+        def __init__(self, *_, **__):
+            pass
+
+        def get_providers(self):
+            return running
+
+        def run(self, names, feeds):
+            return [-feeds["x"]]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+
+
+def test_what_cudas_loader_prints_does_not_reach_the_output(monkeypatch, capsys):
+    offer(monkeypatch, ["CUDAExecutionProvider"])
+    make_session(b"", provider="cuda")
+    try_cuda()
+    assert capsys.readouterr().out == ""
+
+
+def test_cuda_is_tried_in_another_process_and_only_where_it_is_offered(monkeypatch):
+    cuda_works.cache_clear()
+    assert not cuda_works()  # this onnxruntime has none
+    tried = []
+    monkeypatch.setattr(cuda, "cuda_offered", lambda: True)
+    real = subprocess.run
+    monkeypatch.setattr(
+        cuda.subprocess, "run", lambda *a, **k: tried.append(real(*a, **k)) or tried[-1]
+    )
+    cuda_works.cache_clear()
+    assert not cuda_works()
+    assert not cuda_works()
+    (done,) = tried
+    assert b"expected the CUDA provider, this onnxruntime has" in done.stderr
+    cuda_works.cache_clear()
+
+
+def test_the_graph_that_is_tried_is_one_that_onnxruntime_runs():
+    found = run(make_session(cuda._NEGATION), ["y"], {"x": np.float32([2])})
+    assert found["y"].tolist() == [-2]
 
 
 def test_an_operator_has_as_many_threads_as_are_asked_for(monkeypatch):

@@ -273,7 +273,8 @@ def test_the_model_route_says_what_is_served_and_where_it_runs(client, tiny_expo
     assert answer["name"] == "tiny"
     assert answer["sha256"] == manifest.source.sha256
     assert (answer["k"], answer["top"], answer["classes"]) == (2, 2, 3)
-    assert answer["provider"] == {"asked": "cpu", "running": ["CPUExecutionProvider"]}
+    running = ["CPUExecutionProvider"]
+    assert answer["provider"] == {"asked": "cpu", "running": running, "doubt": None}
     assert {gate["name"] for gate in answer["verification"]} == {
         gate.name for gate in manifest.verification
     }

@@ -570,7 +570,7 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
     assert (Settings().process_count, Settings().thread_count) == (8, 1)
     assert (Settings(workers=2).process_count, Settings(workers=2).thread_count) == (2, 4)
     assert Settings(provider="cuda").process_count == 1
-    monkeypatch.setattr("serving.process.settings.cuda_offered", lambda: True)
+    monkeypatch.setattr("serving.process.settings.cuda_works", lambda: True)
     assert Settings(provider="auto").process_count == 1
     assert Settings(provider="cpu").process_count == 8
     assert Settings(provider="auto", workers=3).process_count == 3
@@ -642,3 +642,18 @@ def test_the_page_and_the_description_have_routes_of_their_own_in_the_metrics(cl
     )
     assert {"/openapi.json", "/page/"} <= routes
     assert "/page/app.js" not in routes
+
+
+def test_cuda_that_is_offered_but_does_not_run_is_told_to_whoever_runs_the_server(
+    tiny_export, monkeypatch, caplog
+):
+    monkeypatch.setattr("serving.process.live.cuda_offered", lambda: True)
+    for asked, told in (("auto", "CUDA is offered but does not run here"), ("cpu", None)):
+        with listening(
+            Settings(artifact=tiny_export[1].folder, provider=asked, threads=1)
+        ) as address:
+            ready = address.get("/readyz").json()["provider"]
+            assert ready == address.get("/v1/model").json()["provider"]
+        assert (ready["asked"], ready["running"]) == (asked, ["CPUExecutionProvider"])
+        assert told in ready["doubt"] if told else ready["doubt"] is None
+    assert caplog.text.count("CUDA is offered but does not run here") == 1
