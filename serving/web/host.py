@@ -21,10 +21,10 @@ from serving.process.audit import Audit
 from serving.process.live import Live, Served
 from serving.process.pool import Pool
 from serving.process.settings import Settings
+from serving.web.packing import ENCODINGS, unpack
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger("protohead")
-_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 class Host:
@@ -166,14 +166,14 @@ class Host:
         """A body as it was before the client packed it; not larger than one that is not packed."""
         if encoding == "identity":
             return body
-        if encoding not in _WINDOWS:
+        if encoding not in ENCODINGS:
             raise ProblemError(
                 "media-type",
                 f"expected a body in gzip or deflate, got {encoding[:40]!r}.",
             )
         most = self.settings.max_body
         try:
-            found = await self.work(lambda: _unpack(body, _WINDOWS[encoding], most))
+            found = await self.work(lambda: unpack(body, encoding, most))
         except zlib.error as error:
             raise ProblemError("malformed", f"expected a body in {encoding}: {error}.") from error
         if len(found) > most:
@@ -230,12 +230,3 @@ class Host:
             return await self._pool.run(call, self.settings.timeout)
         except TimeoutError as error:
             raise too_long() from error
-
-
-def _unpack(body: bytes, window: int, most: int) -> bytes:
-    """At most one byte more than ``most``."""
-    unpacker = zlib.decompressobj(window)
-    found = unpacker.decompress(body, most + 1)
-    if len(found) <= most and (not unpacker.eof or unpacker.unused_data):
-        raise zlib.error("it ends early, or more follows its end")
-    return found

@@ -21,6 +21,7 @@ from serving.answers.schema import (
 )
 from serving.web.host import Host
 from serving.web.openapi import body
+from serving.web.packing import respond
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -106,12 +107,13 @@ async def _answer(
     content_type = request.headers.get("content-type", "")
     query = request.query_params.multi_items()
 
-    def work() -> bytes:
+    accepted = request.headers.get("accept-encoding", "")
+
+    def work() -> Response:
         intake = read_intake(content_type, content, query, max_images=most or host.max_images)
         if typed:
             intake = intake.from_typed_client()
         options = read_options(model, intake, answerer.served.predictor.names)
-        return call(answerer, intake, options)
+        return respond(call(answerer, intake, options), accepted, "application/json")
 
-    answer = await host.analyse(answerer, request.state.names, work)
-    return Response(answer, media_type="application/json")
+    return await host.analyse(answerer, request.state.names, work)

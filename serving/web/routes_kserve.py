@@ -19,6 +19,7 @@ from serving.protocols.kserve import (
 )
 from serving.web.host import Host
 from serving.web.openapi import json_body
+from serving.web.packing import respond
 
 
 def router(host: Host) -> APIRouter:
@@ -39,12 +40,13 @@ def router(host: Host) -> APIRouter:
         body = await host.read(request)
         answerer = host.answerer_named(name, request.state.prefix)  # its time begins now
         numbers = host.max_images * answerer.served.predictor.input_elements
-        content = await host.analyse(
-            answerer,
-            request.state.names,
-            lambda: verb(answerer, parse(body, numbers=numbers), host.max_images),
-        )
-        return Response(content, media_type="application/json")
+        accepted = request.headers.get("accept-encoding", "")
+
+        def work() -> Response:
+            content = verb(answerer, parse(body, numbers=numbers), host.max_images)
+            return respond(content, accepted, "application/json")
+
+        return await host.analyse(answerer, request.state.names, work)
 
     @routes.get("")
     async def models() -> ModelNames:

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from serving.answers.problems import ProblemError
 from serving.process.live import Served
 from serving.protocols.oip import VERSION, describe, infer_json, require_version
 from serving.protocols.oip_messages import (
@@ -19,6 +18,7 @@ from serving.protocols.oip_messages import (
 )
 from serving.web.host import Host
 from serving.web.openapi import json_body
+from serving.web.packing import respond
 
 LENGTH = "Inference-Header-Content-Length"
 _BINARY: dict[int | str, dict[str, Any]] = {
@@ -113,19 +113,17 @@ def router(host: Host) -> APIRouter:
 
     async def answer(name: str, version: str, request: Request) -> Response:
         served(name, version)
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise ProblemError("media-type", "expected a body without Content-Encoding.")
         content = await host.read(request)
         length = request.headers.get(LENGTH)
         answerer = host.answerer_named(name)  # its time begins now
-        answer, json_length = await host.analyse(
-            answerer,
-            request.state.names,
-            lambda: infer_json(answerer, content, length, max_batch=host.max_images),
-        )
-        if json_length is None:
-            return Response(answer, media_type="application/json")
-        headers = {LENGTH: str(json_length)}
-        return Response(answer, headers=headers, media_type="application/octet-stream")
+        accepted = request.headers.get("accept-encoding", "")
+
+        def work() -> Response:
+            found, json_length = infer_json(answerer, content, length, max_batch=host.max_images)
+            if json_length is None:
+                return respond(found, accepted, "application/json")
+            return respond(found, accepted, "application/octet-stream", {LENGTH: str(json_length)})
+
+        return await host.analyse(answerer, request.state.names, work)
 
     return routes

@@ -164,9 +164,17 @@ def test_the_client_is_told_what_is_wrong(client, arguments, message):
     assert caught.value.status() in ("404", "413", "422")
 
 
-def test_a_compressed_body_is_refused(client, batch):
-    with pytest.raises(InferenceServerException, match="Content-Encoding"):
-        client.infer("tiny", [tensor(batch)], request_compression_algorithm="gzip")
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_a_packed_body_is_taken_as_it_was_before(client, batch, expected, algorithm):
+    answer = client.infer("tiny", [tensor(batch)], request_compression_algorithm=algorithm)
+    np.testing.assert_array_equal(answer.as_numpy("logits"), expected["logits"])
+
+
+def test_another_packing_is_refused(client, server, batch):
+    headers = {"content-encoding": "br"}
+    answer = server.post("/v2/models/tiny/infer", content=b"x", headers=headers)
+    assert answer.status_code == 415
+    assert "expected a body in gzip or deflate" in answer.json()["detail"]
 
 
 HEADER = {"name": "image", "shape": [1, 3, 24, 24], "datatype": "FP32"}
