@@ -78,8 +78,9 @@ bench: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Measure NMF, graph and ser
 	$(BIN)/python benchmarks/memory.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/data/train --classes 6 12
 	$(BIN)/python benchmarks/serve_cost.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/artifact $(DEMO)/data/test
 
-soak: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## 10,000 requests at 32 clients, then a killed worker
+soak: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## 10,000 requests, clients of other kinds beside them, a killed worker
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test
+	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --mixed
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --kill
 
 clean: ## Remove the environment and what the demo made

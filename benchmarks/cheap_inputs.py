@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import io
 import json
 import socket
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import psutil
 from load import HOST, post
 from PIL import Image
@@ -42,6 +44,15 @@ class Input:
     rest: bytes = b""
     pieces: int = 0
     connections: int = 1
+    grpc: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One message over gRPC, packed on its way or not."""
+
+    message: bytes
+    packed: bool = False
 
 
 def _png(width: int, height: int, between: bytes = b"") -> bytes:
@@ -73,7 +84,7 @@ def _predict(image: bytes) -> Input:
     return Input(post("/v1/predict", image, "image/png"))
 
 
-def _inputs() -> dict[str, Callable[[], Input]]:
+def _inputs() -> dict[str, Callable[[], Input | Call]]:
     with io.BytesIO() as content:
         Image.new("P", (8, 8)).save(content, "GIF")
         gif = content.getvalue()
@@ -108,6 +119,10 @@ def _inputs() -> dict[str, Callable[[], Input]]:
         "one field without end": lambda: Input(head + b"X: ", b"y" * _PIECE, 1280),
         "200 heads that are never finished": lambda: Input(head, connections=200),
         "POST that offers HTTP/2": lambda: Input(offered),
+        "gRPC: 10,000,000 empty inputs": lambda: Call(b"\x2a\0" * 10_000_000),
+        "gRPC: raw contents of no bytes": lambda: Call(b"\x3a\0" * 10_000_000),
+        "gRPC: 1 GB of zeros, packed": lambda: Call(bytes(2**30), packed=True),
+        "gRPC: 200 connections that say nothing": lambda: Input(b"", connections=200, grpc=True),
     }
 
 
@@ -148,6 +163,19 @@ class Watch:
                 self.memory = max(self.memory, self._worker.memory_info().rss - before)
 
 
+def _call(port: int, given: Call) -> str:
+    """Send it; the status that it was answered with."""
+    packing = grpc.Compression.Gzip if given.packed else grpc.Compression.NoCompression
+    unlimited = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"{HOST}:{port}", options=unlimited) as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        try:
+            infer(given.message, timeout=_SECONDS, compression=packing)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
+
+
 def _send(port: int, given: Input) -> str:
     """Send it on all its connections; what the last of them was answered."""
     with contextlib.ExitStack() as stack:
@@ -179,25 +207,35 @@ def main() -> None:
     """Measure, and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("artifact", type=Path)
+    parser.add_argument("--only", default="", help="inputs whose name holds this")
     options = parser.parse_args()
     print("| input | bytes | answer | CPU, s | memory, MiB | another waits at most, s |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, make in _inputs().items():
+        if options.only not in name:
+            continue
         given = make()
-        port = free_port()
-        with running(protohead(options.artifact, port, 1), port) as server:
+        port, grpc_port = free_port(), free_port()
+        words = [*protohead(options.artifact, port, 1), "--grpc-port", str(grpc_port)]
+        with running(words, port) as server:
             (worker,) = server.workers()
             watch = Watch(port, worker)
             urllib.request.urlopen(f"http://{HOST}:{port}/v1/model").read()
             before = sum(worker.cpu_times()[:2])
             with watch.watching():
-                answer = _send(port, given)
+                if isinstance(given, Call):
+                    answer = _call(grpc_port, given)
+                else:
+                    answer = _send(grpc_port if given.grpc else port, given)
                 time.sleep(1.0)
             try:
                 cpu = f"{sum(worker.cpu_times()[:2]) - before:.2f}"
             except psutil.NoSuchProcess:
                 cpu = "it died"
-        size = len(given.begin) + given.pieces * len(given.rest)
+        if isinstance(given, Call):
+            size = len(gzip.compress(given.message) if given.packed else given.message)
+        else:
+            size = len(given.begin) + given.pieces * len(given.rest)
         print(
             f"| {name} | {size:,} | {answer} | {cpu} | {watch.memory / 2**20:.0f} | "
             f"{watch.longest:.2f} |",

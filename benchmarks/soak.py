@@ -1,11 +1,12 @@
 """Many requests at 32 clients: which fail, whether memory grows, what a killed worker costs.
 
-    python benchmarks/soak.py ARTIFACT IMAGES [--requests 10000] [--kill]
+    python benchmarks/soak.py ARTIFACT IMAGES [--requests 10000] [--mixed] [--kill]
 
 Half of the requests go to ``/v1/predict``, half to ``/v1/explain``. The slope is that of a line
 through the memory that only the server's processes hold (USS), over the last half of the requests:
 before, allocator and caches fill. With ``--kill`` one worker is killed with SIGKILL half way; it is
-back once another one in its place holds a client's connection. Ends with 1 where a promise is
+back once another one in its place holds a client's connection. With ``--mixed`` clients of gRPC,
+slow ones and ones that go away ask beside them. Ends with 1 where a promise is
 broken.
 """
 
@@ -22,7 +23,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 from load import drive, post
+from others import Others
 from servers import Server, free_port, protohead, running
+
+from serving import load_artifact
+from serving.artifact.layout import image_shape
 
 CLIENTS = 32
 SUFFIXES = {".jpg", ".jpeg"}
@@ -82,6 +87,14 @@ class Watch:
         return float(np.polyfit(done, held, 1)[0] * 1000 / 2**20)
 
 
+def _input_of(artifact: Path) -> tuple[tuple[int, ...], str]:
+    """The shape of one input, and the name of the model."""
+    manifest = load_artifact(artifact).manifest
+    taken = manifest.input.preprocessing
+    shape = image_shape(taken.layout, len(taken.channels), taken.size)
+    return shape, Path(manifest.source.file).stem
+
+
 def main() -> None:
     """Runs the requests and prints what came of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,6 +102,7 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of JPEG photographs")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--mixed", action="store_true", help="clients of other kinds beside them")
     parser.add_argument("--kill", action="store_true", help="kill a worker half way")
     options = parser.parse_args()
     bodies = [p.read_bytes() for p in sorted(options.images.rglob("*")) if p.suffix in SUFFIXES]
@@ -99,8 +113,15 @@ def main() -> None:
         for body in bodies[:64]
         for route in ("/v1/predict", "/v1/explain")
     ]
-    port = free_port()
-    with running(protohead(options.artifact, port, options.workers), port) as server:
+    port, grpc_port = free_port(), free_port()
+    words = [
+        *protohead(options.artifact, port, options.workers),
+        *("--grpc-port", str(grpc_port)),
+    ]
+    with running(words, port) as server, contextlib.ExitStack() as beside:
+        others = Others(port, grpc_port, requests[1], *_input_of(options.artifact))
+        if options.mixed:
+            beside.enter_context(others.asking())
         watch = Watch(server, options.requests, options.kill)
         outcome = drive(
             port, requests, count=options.requests, clients=CLIENTS, reuse=50, progress=watch
@@ -114,7 +135,9 @@ def main() -> None:
     print(
         f"memory, MiB       {watch.memory[0][1] / 2**20:.0f} to {watch.memory[-1][1] / 2**20:.0f}"
     )
-    broken = []
+    if options.mixed:
+        print(f"beside them       {dict(others.done)}, failed {dict(others.failed)}")
+    broken = [bool(others.failed) and not options.kill]
     if not options.kill:  # a worker that starts anew has its memory to fill again
         broken.append(abs(watch.slope()) > FLAT)
         print(f"slope             {watch.slope():+.3f} MiB for 1,000 requests")
