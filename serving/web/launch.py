@@ -21,6 +21,15 @@ _BUNDLED = _ROOT / "artifact"
 """Where a Bento carries its artifact."""
 _CACHE = "XDG_CACHE_HOME"
 _HOME = "BENTOML_HOME"
+_ALLOCATOR = {
+    # glibc keeps a heap for each thread; two hold memory flat under load at no cost in speed.
+    "MALLOC_ARENA_MAX": "2",
+    # It learns from large buffers to keep them: a worker of 160 MiB held 440 to 940 after a peak of
+    # large pictures, with these 174 at no cost that shows. The first alone costs some 5 %: it also
+    # makes glibc give back whatever exceeds 128 KiB (benchmarks/peak_memory.py; docs/deploy.md).
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
+}
 
 
 def main() -> None:
@@ -59,8 +68,8 @@ def launch(settings: Settings) -> NoReturn:
     )
     environment = {**os.environ, **absolute.to_environment(), "BENTOML_DO_NOT_TRACK": "True"}
     environment[_HOME] = environment.get(_HOME) or str(_home(settings))
-    # glibc keeps a heap for each thread; two hold memory flat under load at no cost in speed.
-    environment.setdefault("MALLOC_ARENA_MAX", "2")
+    for name, value in _ALLOCATOR.items():
+        environment.setdefault(name, value)
     os.execve(sys.executable, command(absolute), environment)  # noqa: S606 - our own command
 
 

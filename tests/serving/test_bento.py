@@ -217,6 +217,8 @@ def test_the_container_answers_on_all_interfaces_with_all_that_serve_sets(
         (worker,) = server.workers()
         found = variables_of(worker)
         assert found["MALLOC_ARENA_MAX"] == "2"
+        assert found["MALLOC_MMAP_THRESHOLD_"] == str(2**22)
+        assert found["MALLOC_TRIM_THRESHOLD_"] == str(2**24)
         assert found["BENTOML_HOME"] == said["BENTOML_HOME"]
         assert found["BENTOML_DO_NOT_TRACK"] == "True"
         content = image()
