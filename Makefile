@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 TOYBIRDS := models/toybirds
+COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento test slow check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento image test slow check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,10 +47,17 @@ evaluate: $(VENV)/.run $(DEMO)/truth/parts.csv ## Measure the toy birds' explana
 		--evaluation $(DEMO)/evaluation/evaluation.json --out $(DEMO)/report.html
 	@echo "Look at $(DEMO)/report.html"
 
-bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy birds inside
+bento: $(VENV)/.run $(DEMO)/artifact/manifest.json ## Build a Bento with the toy birds inside; GPU=1: for CUDA
 	rm -rf build/bento && mkdir -p build/bento
-	cp -R serving pyproject.toml build/bento/ && cp -R $(DEMO)/artifact build/bento/artifact
+	cp -R serving constraints.txt build/bento/ && cp -R $(DEMO)/artifact build/bento/artifact
+	sed 's/"onnxruntime>=/"onnxruntime$(if $(GPU),-gpu[cuda$(COMMA)cudnn])>=/' pyproject.toml > build/bento/pyproject.toml
 	cd build/bento && BENTOML_DO_NOT_TRACK=True ../../$(BIN)/python -m bentoml build
+
+# From the temporary folder, because BentoML 1.4.39 takes its own copy of our template from nowhere
+# else: https://github.com/bentoml/BentoML/issues/5566
+image: bento ## Build the Bento's container image, protohead:latest; needs docker
+	cd "$${TMPDIR:-/tmp}" && BENTOML_DO_NOT_TRACK=True $(CURDIR)/$(BIN)/python -m bentoml \
+		containerize protohead:latest --image-tag protohead:latest
 
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest

@@ -32,19 +32,16 @@ from serving.process.settings import Settings
 from serving.web.api import create_app
 from serving.web.guard import guarded
 from serving.web.host import Host
-from serving.web.launch import require_usable
+from serving.web.launch import environment_settings, require_usable
 from serving.web.protocol import LimitedProtocol
 
-_BUNDLED = Path(__file__).parents[1] / "artifact"
-"""Where a Bento carries its artifact."""
 _BENTOML_PATHS = frozenset({"/healthz", "/livez", "/schema.json"})
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _settings() -> Settings:
-    bundled = {"PROTOHEAD_ARTIFACT": str(_BUNDLED)} if _BUNDLED.is_dir() else {}
     try:
-        return Settings.from_environment({**bundled, **os.environ})
+        return environment_settings()
     except ArtifactError as error:
         raise BentoMLException(str(error)) from error
 

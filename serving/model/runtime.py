@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,8 @@ if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         "Run: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'protohead[cpu]' "
         "or 'protohead[gpu]'."
     )
+# It tells its makers of every session and of the machine, unless told otherwise before it loads.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     import onnxruntime as ort
 except ImportError as error:
