@@ -1,9 +1,14 @@
-"""Clients that openapi-python-client makes of /openapi.json call every route that answers."""
+"""Clients made of /openapi.json call every route that answers.
+
+Those of openapi-python-client by every media type that they offer, those of openapi-generator,
+which needs Java, by JSON.
+"""
 
 import base64
 import importlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -15,8 +20,7 @@ from http_server import listening
 from serving.process.settings import Settings
 
 pytestmark = pytest.mark.slow  # it installs the generator in an environment of its own
-GENERATOR = "openapi-python-client==0.29.1"
-PACKAGE = "made_client"
+GENERATORS = ("openapi-python-client==0.29.1", "openapi-generator-cli==7.26.0")
 SHAPE = [1, 3, tiny.SIZE, tiny.SIZE]
 
 
@@ -27,19 +31,28 @@ def server(tiny_export):
 
 
 @pytest.fixture(scope="module")
-def made(server, tmp_path_factory):
-    """Imports a module of the client that was made."""
-    folder = tmp_path_factory.mktemp("client")
-    environment, described = folder / "venv", folder / "openapi.json"
-    described.write_text(server.get("/openapi.json").text)
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    programs = environment / "bin"
-    subprocess.run([programs / "pip", "install", "--quiet", GENERATOR], check=True)
-    command = [programs / "openapi-python-client", "generate", "--path", described]
-    subprocess.run([*command, "--meta", "none", "--output-path", folder / PACKAGE], check=True)
+def generate(server, tmp_path_factory):
+    """Run a generator on the description; the folder of its clients can be imported from."""
+    folder = tmp_path_factory.mktemp("clients")
+    (folder / "openapi.json").write_text(server.get("/openapi.json").text)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    programs = folder / "venv" / "bin"
+    subprocess.run([programs / "pip", "install", "--quiet", *GENERATORS], check=True)
+
+    def generate_(program, *arguments):
+        subprocess.run([programs / program, "generate", *arguments], check=True, cwd=folder)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        yield lambda name: importlib.import_module(f"{PACKAGE}{name}")
+        yield generate_
+
+
+@pytest.fixture(scope="module")
+def made(generate):
+    """Imports a module of the client that openapi-python-client makes."""
+    arguments = ("--path", "openapi.json", "--meta", "none", "--output-path", "made_client")
+    generate("openapi-python-client", *arguments)
+    return lambda name: importlib.import_module(f"made_client{name}")
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +195,55 @@ def test_a_problem_is_parsed(call, models, text):
     found = call("answers", "contrast", body=models.ContrastRequest(image=text, a="no", b=1))
     assert isinstance(found, models.Problem)
     assert "expected a label of this model, got 'no'" in found.detail
+
+
+@pytest.fixture(scope="module")
+def other(generate, server):
+    """The package that openapi-generator makes for Python, and a client of the server."""
+    if shutil.which("java") is None:
+        pytest.skip("openapi-generator needs Java")
+    package = ("--package-name", "other_client")
+    generate("openapi-generator-cli", "-i", "openapi.json", "-g", "python", "-o", ".", *package)
+    package = importlib.import_module("other_client")
+    return package, package.ApiClient(package.Configuration(host=server.url))
+
+
+def test_another_generator_answers_about_images(other, text):
+    package, client = other
+    api, key = package.AnswersApi(client), package.ClassKey
+    found = api.predict(package.PredictRequest(image=text))
+    assert found.results[0].classes[0].label == "red"
+    found = api.predict(package.PredictRequest(images=[text], top=1, logits=True))
+    assert len(found.results[0].logits) == 3
+    found = api.explain(package.ExplainRequest(image=text))
+    assert len(found.results[0].classes[0].prototypes[0].heatmap.actual_instance) == 12
+    mute = [package.Mute(var_class=key("red"), prototype=0)]
+    for heatmaps in package.Heatmaps:
+        options = {"classes": [key("red"), key(2)], "mute": mute, "heatmaps": heatmaps}
+        (found,) = api.explain(package.ExplainRequest(image=text, **options)).results
+        assert len(found.classes) == 2
+        assert found.before
+    request = package.ContrastRequest(image=text, a=key("red"), b=key(2), mute=mute)
+    assert api.contrast(request).a.prototypes[0].muted
+    with pytest.raises(package.ApiException) as refused:
+        api.contrast(package.ContrastRequest(image=text, a=key("no"), b=key(2)))
+    assert "expected a label of this model, got 'no'" in refused.value.data.detail
+
+
+def test_another_generator_speaks_the_protocols(other, text):
+    package, client = other
+    api = package.KServeV1Api(client)
+    instances = {"instances": [{"image": {"b64": text}}, np.full(SHAPE[1:], 0.5).tolist()]}
+    found = api.predict_instances("tiny", package.PredictInstances(**instances))
+    assert len(found.predictions) == 2
+    parameters = package.ExplainOptions(top=1, heatmaps=package.Heatmaps.PNG)
+    request = package.ExplainInstances(**instances, parameters=parameters)
+    assert len(api.explain_instances("tiny", request).explanations) == 2
+    tensor = package.InputTensor(
+        name="image", shape=SHAPE, datatype="FP32", data=np.full(SHAPE, 0.5).tolist()
+    )
+    api = package.OpenInferenceProtocolApi(client)
+    request = package.InferRequest(inputs=[tensor])
+    assert api.infer("tiny", request).outputs[0].name == "logits"
+    assert api.infer_version("tiny", "1", request).outputs[0].name == "logits"
+    assert package.ModelApi(client).get_sample("0.jpg").startswith(b"\xff\xd8\xff")

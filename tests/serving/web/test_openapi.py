@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.checks import (
 from waiting import PATIENCE
 
 from serving.process.settings import Settings
+from serving.web.api import create_app
+from serving.web.host import Host
 
 ANSWERS = ("/v1/predict", "/v1/explain", "/v1/contrast")
 LENGTH = "Inference-Header-Content-Length"
@@ -227,6 +229,13 @@ def test_the_description_names_the_model_that_is_served(described):
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path" and parameter["name"] == "name":
                 assert parameter["example"] == "tiny", path
+
+
+def test_the_description_waits_for_no_model(tiny_export):
+    settings = Settings(artifact=tiny_export[1].folder, provider="cpu", threads=1)
+    described = create_app(Host(settings)).openapi()  # not started
+    (name,) = described["paths"]["/v2/models/{name}"]["get"]["parameters"]
+    assert "example" not in name
 
 
 def each_operation(described):
