@@ -70,7 +70,10 @@ def router(host: Host) -> APIRouter:
         openapi_extra=image_body(ContrastRequest, {"a": 0, "b": 1}, host.settings),
     )
     async def contrast(request: Request) -> Response:
-        """Why class a and not class b, prototype by prototype, for one image."""
+        """Why class a and not class b, prototype by prototype, for one image.
+
+        A bare `image/*` body is taken too, with a and b in the query: `?a=0&b=1`.
+        """
         return await _answer(host, request, ContrastOptions, _contrast, most=1)
 
     @routes.post("/predict", include_in_schema=False)
