@@ -8,14 +8,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic.config import JsonDict
+from typing_extensions import TypeAliasType
 
-from serving.artifact import GateRecord, HeadRecord, InputRecord, MethodRecord
-
-Key = StrictInt | StrictStr
+# Types with a name of their own have one in the description too, and in clients made from it.
+ClassKey = TypeAliasType(
+    "ClassKey",
+    Annotated[
+        StrictInt | StrictStr,
+        # Of oneOf TypeScript's generators make `number | string`, of anyOf a type without members.
+        WithJsonSchema({"oneOf": [{"type": "integer"}, {"type": "string"}]}),
+    ],
+)
 """A class: its id, or its label."""
-Heatmaps = Literal["values", "float32", "float16", "png", "none"]
+Heatmaps = TypeAliasType("Heatmaps", Literal["values", "float32", "float16", "png", "none"])
+"""The forms of a heatmap that may be asked for."""
+# anyOf: of oneOf TypeScript's generators make a reader that loses lists of lists.
+Heatmap = TypeAliasType("Heatmap", list[list[float]] | str)
+"""Rows of numbers, or a text: base64 or a data URL."""
 _KEY = "Class: its label, or its id (a number, or digits that are no label)."
+
+# Numbers of any size are cut to the classes there are, but pydantic reads no endless ones.
+_AS_INT32: JsonDict = {"maximum": 2**31 - 1}
 
 
 class _Options(BaseModel):
@@ -25,14 +40,16 @@ class _Options(BaseModel):
 class PredictOptions(_Options):
     """Options of ``/v1/predict``."""
 
-    top: Annotated[int, Field(ge=1, description="Classes to return, best first.")] = 5
+    top: Annotated[
+        int, Field(ge=1, json_schema_extra=_AS_INT32, description="Classes to return, best first.")
+    ] = 5
     logits: Annotated[bool, Field(description="Return the logits of all classes too.")] = False
 
 
 class Mute(_Options):
     """One prototype to switch off."""
 
-    class_: Annotated[Key, Field(alias="class", description=_KEY)]
+    class_: Annotated[ClassKey, Field(alias="class", description=_KEY)]
     prototype: Annotated[int, Field(ge=0, description="Its number in the class, from 0.")]
 
 
@@ -65,12 +82,18 @@ class HeatmapOptions(_Options):
 class ExplainOptions(HeatmapOptions):
     """Options of ``/v1/explain``."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["top", "classes"]}})
+
     top: Annotated[
         int | None,
-        Field(ge=1, description="Classes to explain, best first; at most `top` of `/v1/model`."),
+        Field(
+            ge=1,
+            json_schema_extra=_AS_INT32,
+            description="Classes to explain, best first; at most `top` of `/v1/model`.",
+        ),
     ] = None
     classes: Annotated[
-        tuple[Key, ...] | None,
+        tuple[ClassKey, ...] | None,
         Field(
             min_length=1,
             max_length=MAX_LISTED,
@@ -83,16 +106,18 @@ class ExplainOptions(HeatmapOptions):
 class ContrastOptions(HeatmapOptions):
     """Options of ``/v1/contrast``: why class a and not class b."""
 
-    a: Annotated[Key, Field(description=_KEY)]
-    b: Annotated[Key, Field(description=_KEY)]
+    a: Annotated[ClassKey, Field(description=_KEY)]
+    b: Annotated[ClassKey, Field(description=_KEY)]
     mute: Mutes = ()
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What an answer holds."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """An error, as RFC 9457 shapes it (``application/problem+json``)."""
 
     type: Annotated[str, Field(description="`urn:protohead:` and the kind of problem.")]
@@ -105,7 +130,7 @@ class Problem(_Answer):
     ]
 
 
-class ClassScore(_Answer):
+class ClassScore(Answer):
     """A class with its logit."""
 
     id: int
@@ -120,20 +145,20 @@ Before = Annotated[
 ]
 
 
-class Prediction(_Answer):
+class Prediction(Answer):
     """The answer for one image."""
 
     classes: list[ClassScore]
     logits: Annotated[list[float], Field(description="Only where asked for.")] = []
 
 
-class PredictAnswer(_Answer):
+class PredictAnswer(Answer):
     """One result for each image, in order."""
 
     results: list[Prediction]
 
 
-class ModelName(_Answer):
+class ModelName(Answer):
     """Which model answered."""
 
     name: str
@@ -141,14 +166,14 @@ class ModelName(_Answer):
     artifact: Annotated[str, Field(description="sha256 of the artifact's manifest.")]
 
 
-class View(_Answer):
+class View(Answer):
     """Size of what the network saw, pixels."""
 
     width: int
     height: int
 
 
-class EvidenceLink(_Answer):
+class EvidenceLink(Answer):
     """A training crop that activates a prototype."""
 
     url: str
@@ -156,7 +181,7 @@ class EvidenceLink(_Answer):
     value: Annotated[float, Field(description="Activation at the crop's centre.")]
 
 
-class ExplainedPrototype(_Answer):
+class ExplainedPrototype(Answer):
     """What one prototype says of the image."""
 
     index: int
@@ -167,7 +192,7 @@ class ExplainedPrototype(_Answer):
     ]
     muted: bool
     heatmap: Annotated[
-        list[list[float]] | str | None,
+        Heatmap | None,
         Field(description="Rows from the top, whose mean is the contribution, or as asked for."),
     ]
     evidence: list[EvidenceLink]
@@ -182,7 +207,7 @@ class ExplainedClass(ClassScore):
     prototypes: list[ExplainedPrototype]
 
 
-class Explained(_Answer):
+class Explained(Answer):
     """The explanation of one image."""
 
     view: View
@@ -193,7 +218,7 @@ class Explained(_Answer):
     before: Before = None
 
 
-class ExplainAnswer(_Answer):
+class ExplainAnswer(Answer):
     """One result for each image, in order."""
 
     model: ModelName
@@ -201,7 +226,7 @@ class ExplainAnswer(_Answer):
     results: list[Explained]
 
 
-class Term(_Answer):
+class Term(Answer):
     """One summand of a difference of logits."""
 
     kind: Literal["prototype", "bias", "common"]
@@ -213,7 +238,7 @@ class Term(_Answer):
     value: float
 
 
-class ContrastAnswer(_Answer):
+class ContrastAnswer(Answer):
     """Why a and not b: the terms sum to the difference of the logits."""
 
     model: ModelName
@@ -225,122 +250,3 @@ class ContrastAnswer(_Answer):
     terms: list[Term]
     residual: Annotated[float, Field(description="|sum of the terms - logit_difference|.")]
     before: Before = None
-
-
-class ProviderState(_Answer):
-    """Where it runs."""
-
-    asked: Literal["auto", "cpu", "cuda"]
-    running: Annotated[list[str], Field(description="As onnxruntime names them, first first.")]
-    doubt: Annotated[str | None, Field(description="Where that is not what one would expect.")]
-
-
-class Limits(_Answer):
-    """What a request may hold."""
-
-    max_body: int
-    max_pixels: int
-    max_images: int
-    max_classes: int
-    formats: list[str]
-
-
-class EditedPrototype(_Answer):
-    """A prototype that an edit muted for good."""
-
-    class_: Annotated[int, Field(alias="class", description="Class id.")]
-    prototype: Annotated[int, Field(description="Its number in the class, from 0.")]
-
-
-class EditEffect(_Answer):
-    """What an edit did to a data set."""
-
-    data: Annotated[str, Field(description="The data set's name.")]
-    images: int
-    accuracy_before: float
-    accuracy_after: float
-    corrected: Annotated[int, Field(description="Images whose best class became right.")]
-    broken: Annotated[int, Field(description="Images whose best class became wrong.")]
-
-
-class Edit(_Answer):
-    """A decision about prototypes that the artifact holds; docs/format.md, Edits."""
-
-    parent: Annotated[str, Field(description="`artifact` of the model that was edited.")]
-    reason: str
-    muted: list[EditedPrototype]
-    effect: Annotated[EditEffect | None, Field(description="Null where it was not measured.")]
-
-
-class ModelAnswer(_Answer):
-    """The model that is served."""
-
-    name: str
-    sha256: str
-    artifact: str
-    k: Annotated[int, Field(description="Prototypes of a class.")]
-    top: Annotated[int, Field(description="Most classes explained unless they are named.")]
-    classes: Annotated[int, Field(description="Number of classes.")]
-    grid: tuple[int, int]
-    method: MethodRecord
-    activation: Literal["softmax", "sigmoid"]
-    input: InputRecord
-    head: HeadRecord
-    provider: ProviderState
-    verification: list[GateRecord]
-    limits: Limits
-    samples: Annotated[int, Field(description="Sample images at `/v1/samples`.")]
-    edits: Annotated[list[Edit], Field(description="First one first; none of a plain export.")]
-
-
-class ClassSummary(_Answer):
-    """How a class was decomposed."""
-
-    id: int
-    label: str
-    state: Literal["decomposed", "whole"]
-    images: Annotated[int, Field(description="Training images used.")]
-    accuracy: Annotated[float | None, Field(description="Of the model on them.")]
-    residual_ratio: Annotated[float | None, Field(description="|R| / |v|; docs/method.md.")]
-
-
-class ClassesAnswer(_Answer):
-    """All classes, in the order of the logits."""
-
-    classes: list[ClassSummary]
-
-
-class PrototypeSummary(_Answer):
-    """What a prototype looks for in general."""
-
-    index: int
-    name: str
-    scale: float | None
-    muted: Annotated[
-        str | None, Field(description="Why an edit muted it for good; null where none did.")
-    ]
-    evidence: list[EvidenceLink]
-
-
-class PrototypesAnswer(_Answer):
-    """What the model looks for in a class."""
-
-    id: int
-    label: str
-    state: Literal["decomposed", "whole"]
-    warnings: list[str]
-    prototypes: list[PrototypeSummary]
-
-
-class Sample(_Answer):
-    """An image to try."""
-
-    url: str
-    width: int
-    height: int
-
-
-class SamplesAnswer(_Answer):
-    """Images to try: those of the artifact's golden batch, as the network sees them."""
-
-    samples: list[Sample]

@@ -8,11 +8,11 @@ preprocessed tensor as nested lists. ``parameters`` holds the options of ``/v1/p
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from serving.answers.answerer import Answerer, Picture, dump
 from serving.answers.examples import SMALL_GIF
@@ -26,17 +26,56 @@ from serving.protocols.oip_tensors import read_numbers
 _Options = TypeVar("_Options", bound=BaseModel)
 
 
-class Instances(BaseModel):
-    """A request."""
+EXAMPLE = {"instances": [{"image": {"b64": SMALL_GIF}}], "parameters": {"top": 1}}
+"""A request."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"instances": [{"image": {"b64": SMALL_GIF}}], "parameters": {"top": 1}}]
-        }
-    )
+
+class Instances(BaseModel):
+    """A request as it is read: what each instance is, and the options, show later."""
 
     instances: list[Any] = Field(min_length=1)
     parameters: dict[str, Any] = {}
+
+
+_ENCODED = {
+    "type": "object",
+    "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+    "required": ["b64"],
+    "additionalProperties": False,
+}
+_UNDER_ITS_NAME = {
+    "type": "object",
+    "properties": {"image": _ENCODED},
+    "required": ["image"],
+    "additionalProperties": False,
+}
+_ROW = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+_PLANE = {"type": "array", "items": _ROW, "minItems": 1}
+# No anyOf or oneOf of the three: TypeScript's generators would make a type that has the fields of
+# all of them, or a writer that loses lists. Of this they make `any`.
+_INSTANCE = {
+    "description": 'An image in base64, `{"image": {"b64": "..."}}` or `{"b64": "..."}`; or a '
+    "preprocessed tensor as nested lists, in the layout of the model, without the batch axis.",
+    "if": {"type": "array"},
+    "then": {"type": "array", "items": _PLANE, "minItems": 1},
+    "else": {"anyOf": [_ENCODED, _UNDER_ITS_NAME]},
+}
+
+
+class _DescribedInstances(BaseModel):
+    instances: list[Annotated[Any, WithJsonSchema(_INSTANCE)]] = Field(min_length=1)
+
+
+class PredictInstances(_DescribedInstances):
+    """A request of ``:predict``, for the description."""
+
+    parameters: PredictOptions | None = None
+
+
+class ExplainInstances(_DescribedInstances):
+    """A request of ``:explain``, for the description."""
+
+    parameters: ExplainOptions | None = None
 
 
 class ModelNames(BaseModel):

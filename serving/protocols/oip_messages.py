@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 Name = Annotated[str, Field(max_length=256)]
-Parameters = dict[Name, bool | int | float | Name]
+ParameterValue = TypeAliasType("ParameterValue", bool | int | float | Name)
+"""What a parameter may be."""
+Parameters = dict[Name, ParameterValue]
 
 
 class InputTensor(BaseModel):
@@ -17,7 +20,12 @@ class InputTensor(BaseModel):
     shape: list[int] = Field(max_length=8)
     datatype: Name
     parameters: Parameters = {}
-    data: Any = None
+    data: Annotated[
+        Any,
+        WithJsonSchema(
+            {"type": "array", "items": {}, "description": "Its numbers, flat or as nested lists."}
+        ),
+    ] = None
 
 
 class RequestedOutput(BaseModel):
@@ -29,24 +37,6 @@ class RequestedOutput(BaseModel):
 
 class InferRequest(BaseModel):
     """The JSON header of a request; without ``outputs`` it asks for all of them."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "inputs": [
-                        {
-                            "name": "image",
-                            "shape": [1, 3, 1, 1],
-                            "datatype": "FP32",
-                            "data": [0.1, 0.2, 0.3],
-                        }
-                    ],
-                    "outputs": [{"name": "logits"}],
-                }
-            ]
-        }
-    )
 
     id: Name | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=8)

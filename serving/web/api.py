@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -119,9 +120,25 @@ def create_app(host: Host) -> FastAPI:
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.mount("/page", _Page(directory=PAGE))
     _answer_errors(app)
-    closed = host.settings.tokens is not None
-    app.openapi = lambda: openapi.describe(app, closed=closed)  # type: ignore[method-assign]
+    _describe(app, host)
     return app
+
+
+def _describe(app: FastAPI, host: Host) -> None:
+    """Describe the application once for each model's name."""
+
+    @lru_cache(maxsize=1)
+    def described(name: str | None) -> dict[str, Any]:
+        return openapi.describe(app, name=name, settings=host.settings)
+
+    def of_now() -> dict[str, Any]:
+        try:
+            name = host.served.name
+        except ProblemError:  # the model is loaded still; the description waits for no model
+            name = None
+        return described(name)
+
+    app.openapi = of_now  # type: ignore[method-assign]
 
 
 class _Page(StaticFiles):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from serving.answers.answerer import Answerer
 from serving.answers.examples import EXAMPLES
 from serving.answers.intake import Intake, read_intake, read_options
+from serving.answers.requests import ContrastRequest, ExplainRequest, PredictRequest
 from serving.answers.schema import (
     ContrastAnswer,
     ContrastOptions,
@@ -20,7 +21,7 @@ from serving.answers.schema import (
     PredictOptions,
 )
 from serving.web.host import Host
-from serving.web.openapi import body
+from serving.web.openapi import image_body
 from serving.web.packing import respond
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -40,9 +41,10 @@ def router(host: Host) -> APIRouter:
 
     @routes.post(
         "/v1/predict",
+        operation_id="predict",
         response_model=PredictAnswer,
         responses={200: {"content": {"application/json": {"example": EXAMPLES["predict"]}}}},
-        openapi_extra=body(PredictOptions, example={"top": 3}),
+        openapi_extra=image_body(PredictRequest, {"top": 3}, host.settings),
     )
     async def predict(request: Request) -> Response:
         """The classes of one image or many, best first."""
@@ -50,9 +52,10 @@ def router(host: Host) -> APIRouter:
 
     @routes.post(
         "/v1/explain",
+        operation_id="explain",
         response_model=ExplainAnswer,
         responses={200: {"content": {"application/json": {"example": EXAMPLES["explain"]}}}},
-        openapi_extra=body(ExplainOptions, example={"top": 2, "heatmaps": "values"}),
+        openapi_extra=image_body(ExplainRequest, {"top": 1, "heatmaps": "values"}, host.settings),
     )
     async def explain(request: Request) -> Response:
         """What was looked for in one image or many, where, and how much each part counted.
@@ -63,11 +66,15 @@ def router(host: Host) -> APIRouter:
 
     @routes.post(
         "/v1/contrast",
+        operation_id="contrast",
         response_model=ContrastAnswer,
-        openapi_extra=body(ContrastOptions, example={"a": 0, "b": 1}, many=False),
+        openapi_extra=image_body(ContrastRequest, {"a": 0, "b": 1}, host.settings),
     )
     async def contrast(request: Request) -> Response:
-        """Why class a and not class b, prototype by prototype, for one image."""
+        """Why class a and not class b, prototype by prototype, for one image.
+
+        A bare `image/*` body is taken too, with a and b in the query: `?a=0&b=1`.
+        """
         return await _answer(host, request, ContrastOptions, _contrast, most=1)
 
     @routes.post("/predict", include_in_schema=False)

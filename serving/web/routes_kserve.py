@@ -8,10 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from serving.answers.answerer import Answerer
 from serving.protocols.kserve import (
+    EXAMPLE,
+    ExplainInstances,
     Explanations,
     Instances,
     ModelNames,
     ModelState,
+    PredictInstances,
     Predictions,
     explain,
     parse,
@@ -48,22 +51,32 @@ def router(host: Host) -> APIRouter:
 
         return await host.analyse(answerer, request.state.names, work)
 
-    @routes.get("")
+    @routes.get("", operation_id="list_models")
     async def models() -> ModelNames:
         """The models that are served."""
         return ModelNames(models=[host.answerer().served.name])
 
-    @routes.post("/{name}:predict", response_model=Predictions, openapi_extra=json_body(Instances))
+    @routes.post(
+        "/{name}:predict",
+        operation_id="predict_instances",
+        response_model=Predictions,
+        openapi_extra=json_body(PredictInstances, EXAMPLE),
+    )
     async def predict_(name: str, request: Request) -> Response:
         """The best classes of each instance."""
         return await answer(name, request, predict)
 
-    @routes.post("/{name}:explain", response_model=Explanations, openapi_extra=json_body(Instances))
+    @routes.post(
+        "/{name}:explain",
+        operation_id="explain_instances",
+        response_model=Explanations,
+        openapi_extra=json_body(ExplainInstances, EXAMPLE),
+    )
     async def explain_(name: str, request: Request) -> Response:
         """The best classes of each instance, and why."""
         return await answer(name, request, explain)
 
-    @routes.get("/{name}")
+    @routes.get("/{name}", operation_id="get_model_state")
     async def model(name: str) -> ModelState:
         """Whether the model answers."""
         return ModelState(name=host.answerer_named(name).served.name)

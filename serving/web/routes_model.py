@@ -8,14 +8,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from serving.answers.problems import ProblemError
-from serving.answers.schema import (
+from serving.answers.model_schema import (
     ClassesAnswer,
     ClassSummary,
     Edit,
     EditedPrototype,
     EditEffect,
-    EvidenceLink,
     Limits,
     ModelAnswer,
     PrototypesAnswer,
@@ -24,6 +22,8 @@ from serving.answers.schema import (
     Sample,
     SamplesAnswer,
 )
+from serving.answers.problems import ProblemError
+from serving.answers.schema import EvidenceLink
 from serving.artifact import ClassRecord
 from serving.artifact.edits import EditRecord
 from serving.errors import RequestError
@@ -47,18 +47,18 @@ def router(host: Host) -> APIRouter:
     """
     routes = APIRouter(prefix="/v1", tags=["Model"])
 
-    @routes.get("/model")
+    @routes.get("/model", operation_id="get_model")
     async def model() -> ModelAnswer:
         """The model that is served, how it was explained, and what a request may hold."""
         return _model(host.served, host.settings)
 
-    @routes.get("/classes")
+    @routes.get("/classes", operation_id="list_classes")
     async def classes() -> ClassesAnswer:
         """All classes, in the order of the logits."""
         records = host.predictor.manifest.classes
         return ClassesAnswer(classes=[_class(record) for record in records])
 
-    @routes.get("/classes/{id}/prototypes")
+    @routes.get("/classes/{id}/prototypes", operation_id="list_prototypes")
     async def prototypes(id: str, request: Request) -> PrototypesAnswer:  # noqa: A002 - the path's own word
         """What the model looks for in a class, in general.
 
@@ -67,13 +67,18 @@ def router(host: Host) -> APIRouter:
         served = host.served
         return _prototypes(served, _class_id(served, id), request.state.prefix)
 
-    @routes.get("/evidence/{folder}/{file}", response_class=Response, responses=_JPEG)
+    @routes.get(
+        "/evidence/{folder}/{file}",
+        operation_id="get_evidence",
+        response_class=Response,
+        responses=_JPEG,
+    )
     async def evidence(folder: str, file: str, request: Request, v: str = "") -> Response:
         """A training crop; with its version `v`, as answers link it, it may be kept for ever."""
         content, digest = await host.work(lambda: _crop(host.served, f"evidence/{folder}/{file}"))
         return _cached(request, content, digest, v, host.settings)
 
-    @routes.get("/samples")
+    @routes.get("/samples", operation_id="list_samples")
     async def samples(request: Request) -> SamplesAnswer:
         """Images to try: those of the artifact's golden batch, as the network sees them."""
         served = host.served
@@ -84,7 +89,9 @@ def router(host: Host) -> APIRouter:
         ]
         return SamplesAnswer(samples=[Sample(url=url, width=width, height=height) for url in urls])
 
-    @routes.get("/samples/{file}", response_class=Response, responses=_JPEG)
+    @routes.get(
+        "/samples/{file}", operation_id="get_sample", response_class=Response, responses=_JPEG
+    )
     async def sample(file: str, request: Request, v: str = "") -> Response:
         """One of them."""
         content = _sample(host.served, file)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from serving.process.live import Served
 from serving.protocols.oip import VERSION, describe, infer_json, require_version
@@ -20,14 +20,18 @@ from serving.web.host import Host
 from serving.web.openapi import json_body
 from serving.web.packing import respond
 
+# A pattern, not an enumeration, of which generators of clients make a type with one member; and for
+# the description alone: another version is a path that does not exist.
+Version = Annotated[str, Path(json_schema_extra={"pattern": f"^{VERSION}$"})]
 LENGTH = "Inference-Header-Content-Length"
+_LENGTH = {"type": "integer", "minimum": 0}
 _BINARY: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
             LENGTH: {
                 "description": "Bytes of the JSON part, where tensors follow it as bytes.",
-                "schema": {"type": "integer"},
+                "schema": _LENGTH,
             }
         },
     }
@@ -44,58 +48,66 @@ def router(host: Host) -> APIRouter:
         Health, metadata and ``infer``, with and without a version in the path.
     """
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    body = json_body(InferRequest)
-    body["requestBody"]["content"]["application/octet-stream"] = {
-        "schema": {"type": "string", "format": "binary"}
+    described = json_body(InferRequest)
+    described["requestBody"]["content"]["application/octet-stream"] = {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": f"The same JSON, `{LENGTH}` bytes of it, and the bytes of the tensors.",
+        }
     }
+    described["parameters"].append(
+        {"name": LENGTH, "in": "header", "required": False, "schema": _LENGTH}
+    )
 
     def served(name: str, version: str = VERSION) -> Served:
         require_version(version)
         return host.answerer_named(name).served
 
-    @routes.get("/health/live")
+    @routes.get("/health/live", operation_id="server_live")
     async def live() -> Live:
         """Whether the process answers."""
         return Live()
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", operation_id="server_ready")
     async def ready() -> Ready:
         """Whether the model answers; 503 while it is loaded, or no thread is left."""
         host.require_ready()
         return Ready()
 
-    @routes.get("")
+    @routes.get("", operation_id="server_metadata")
     async def server(request: Request) -> ServerMetadata:
         """Name, version and extensions of the server."""
         return ServerMetadata(version=request.app.version)
 
-    @routes.get("/models/{name}")
+    @routes.get("/models/{name}", operation_id="model_metadata")
     async def model(name: str) -> ModelMetadata:
         """What the model takes and gives."""
         return describe(served(name))
 
-    @routes.get("/models/{name}/versions/{version}")
-    async def model_version(name: str, version: str) -> ModelMetadata:
+    @routes.get("/models/{name}/versions/{version}", operation_id="model_version_metadata")
+    async def model_version(name: str, version: Version) -> ModelMetadata:
         """What the model takes and gives."""
         return describe(served(name, version))
 
-    @routes.get("/models/{name}/ready")
+    @routes.get("/models/{name}/ready", operation_id="model_ready")
     async def model_ready(name: str) -> Ready:
         """Whether the model answers."""
         served(name)
         return Ready()
 
-    @routes.get("/models/{name}/versions/{version}/ready")
-    async def model_version_ready(name: str, version: str) -> Ready:
+    @routes.get("/models/{name}/versions/{version}/ready", operation_id="model_version_ready")
+    async def model_version_ready(name: str, version: Version) -> Ready:
         """Whether the model answers."""
         served(name, version)
         return Ready()
 
     @routes.post(
         "/models/{name}/infer",
+        operation_id="infer",
         response_model=InferResponse,
         responses=_BINARY,
-        openapi_extra=body,
+        openapi_extra=described,
     )
     async def infer_(name: str, request: Request) -> Response:
         """Every output of the graph, or those asked for, for preprocessed input tensors."""
@@ -103,11 +115,12 @@ def router(host: Host) -> APIRouter:
 
     @routes.post(
         "/models/{name}/versions/{version}/infer",
+        operation_id="infer_version",
         response_model=InferResponse,
         responses=_BINARY,
-        openapi_extra=body,
+        openapi_extra=described,
     )
-    async def infer_version(name: str, version: str, request: Request) -> Response:
+    async def infer_version(name: str, version: Version, request: Request) -> Response:
         """Every output of the graph, or those asked for, for preprocessed input tensors."""
         return await answer(name, version, request)
 

@@ -8,18 +8,10 @@ import warnings
 import hypothesis.strategies as st
 import psutil
 import pytest
-import schemathesis
 import tiny
 from hostile import encoded, images, refused
 from http_server import listening
 from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
-from waiting import PATIENCE
 
 from serving.process.settings import Settings
 
@@ -257,32 +249,3 @@ def test_hostile_images_leave_no_memory_behind(client):
     before, after = held_after(3), held_after(8)
     # The allocator wavers by less; the bodies alone, were they kept, are more than twice that.
     assert after - before < 8 * 2**20 < 8 * sum(map(len, bodies)) / 2
-
-
-CHECKS = [
-    not_a_server_error,
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-]
-
-
-def test_the_description_holds_for_generated_requests(server, client):
-    api = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
-    operations = [found.ok() for found in api.get_all_operations()]
-    assert len(operations) > 15
-    for operation in operations:
-
-        @settings(
-            max_examples=12,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy())
-        def check(case):
-            answer = case.call(base_url=server.url, timeout=PATIENCE)
-            case.validate_response(answer, checks=CHECKS)
-
-        check()

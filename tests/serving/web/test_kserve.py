@@ -147,11 +147,3 @@ def test_a_tensor_on_which_the_network_overflows_is_told(client, verb):
 def largest_memory():
     """Bytes that this process, server thread and all, ever had at once."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def test_the_example_of_the_description_is_answered(client):
-    paths = client.get("/openapi.json").json()["paths"]
-    for verb in ("predict", "explain"):
-        body = paths[f"/v1/models/{{name}}:{verb}"]["post"]["requestBody"]
-        (example,) = body["content"]["application/json"]["schema"]["examples"]
-        assert client.post(f"/v1/models/tiny:{verb}", json=example).status_code == 200
