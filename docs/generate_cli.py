@@ -30,7 +30,7 @@ def _settings() -> list[str]:
     words = {name: " ".join(entry.split()) for name, entry in entries}
     lines = ["| variable | default | what |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else field.default
+        default = "" if field.default in (None, ()) else field.default
         lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {words[name]} |")
     return lines
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+import tritonclient.grpc as triton
 import yaml
 from http_server import Address, free_port, listening
 from places import ROOT
@@ -74,11 +75,14 @@ def test_proxies_take_the_bodies_and_the_time_that_the_server_takes():
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
 def test_nginx_answers_at_the_root_and_under_a_prefix(tiny_export, tmp_path):
-    front = Address(free_port())
-    with listening(Settings(artifact=tiny_export[1].folder, provider="cpu")) as server:
+    front, front_grpc, behind = Address(free_port()), free_port(), free_port()
+    served = Settings(artifact=tiny_export[1].folder, provider="cpu", grpc_port=behind)
+    with listening(served) as server:
         config = (EXAMPLES / "nginx.conf").read_text()
         config = config.replace("127.0.0.1:3000", f"127.0.0.1:{server.port}")
         config = config.replace("127.0.0.1:8080", f"127.0.0.1:{front.port}")
+        config = config.replace("127.0.0.1:8081", f"127.0.0.1:{front_grpc}")
+        config = config.replace("127.0.0.1:3001", f"127.0.0.1:{behind}")
         (tmp_path / "nginx.conf").write_text(config)
         words = ["nginx", "-p", tmp_path, "-c", "nginx.conf", "-g", "daemon off;"]
         with subprocess.Popen(words) as process:
@@ -87,7 +91,15 @@ def test_nginx_answers_at_the_root_and_under_a_prefix(tiny_export, tmp_path):
                 for prefix in ("", "/protohead"):
                     answer = front.post(f"{prefix}/v1/explain", content=image(), headers=PNG)
                     assert answer.status_code == 200, answer.text
+                    part = answer.json()["results"][0]["classes"][0]["prototypes"][0]
+                    url = part["evidence"][0]["url"]
+                    assert url.startswith(prefix + "/v1/evidence/")
+                    assert front.get(url).status_code == 200
                     assert front.get(f"{prefix}/metrics").status_code == 404
+                moved = front.get("/protohead")
+                assert moved.headers["location"].endswith("/protohead/")
+                with triton.InferenceServerClient(f"127.0.0.1:{front_grpc}") as client:
+                    assert client.is_model_ready("tiny")
                 large = front.post("/v1/predict", content=bytes(Settings().max_body + 1))
                 assert large.status_code == 413
             finally:
