@@ -22,7 +22,7 @@ FLOORS = {
         "service",
     ),
     "exporter": (
-        "text errors config progress",
+        "text errors config progress smoothing",
         "decompose graph",
         "head",
         "surgery",

@@ -16,6 +16,7 @@ from exporter.decompose.scaling import scale
 from exporter.evaluate.baselines.methods import OURS, Baseline, Method, baselines, ours
 from exporter.evaluate.trial.subject import Subject
 from exporter.head.rows import round_exactly
+from exporter.smoothing import smooth_features
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -58,10 +59,10 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
     Raises:
         DecompositionError: The class cannot be decomposed.
     """
-    split = decompose(
-        training, row, method=subject.artifact.manifest.method.name, prototypes=k, seed=seed
-    )
-    return ours(round_exactly(split.prototypes, row))
+    record = subject.artifact.manifest.method
+    smoothed = smooth_features(training, subject.artifact.manifest.head.grid, record.smoothing)
+    split = decompose(smoothed, row, method=record.name, prototypes=k, seed=seed)
+    return ours(round_exactly(split.prototypes, row), record.smoothing)
 
 
 def others(

@@ -13,6 +13,7 @@ from exporter.decompose.decomposition import (
     Method,
     decompose,
     require_feasible,
+    smoothing_of,
 )
 from exporter.decompose.solution import Ending, Solution, Summary
 
@@ -25,4 +26,5 @@ __all__ = [
     "Summary",
     "decompose",
     "require_feasible",
+    "smoothing_of",
 ]

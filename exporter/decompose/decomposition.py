@@ -38,6 +38,7 @@ from exporter.decompose.selection import TO_FIT, TO_POINT, Rule, mean_overlap, s
 from exporter.decompose.shares import peak_shares
 from exporter.decompose.solution import Ending, Solution, Summary
 from exporter.errors import DecompositionError
+from exporter.smoothing import NONE, Passes, passes_for
 
 Method = Literal["evidence", "paper", "naive"]
 
@@ -85,6 +86,11 @@ class _Refined:
     regularization: float | None
     summary: Summary
     warnings: tuple[str, ...] = ()
+
+
+def smoothing_of(method: Method, grid: tuple[int, int]) -> Passes:
+    """The passes of smoothing that belong to a method on a grid (h, w); the paper has none."""
+    return passes_for(grid) if method == "evidence" else NONE
 
 
 def require_feasible(method: Method, prototypes: int, channels: int) -> None:

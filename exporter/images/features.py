@@ -21,6 +21,7 @@ from PIL import Image
 
 from exporter.errors import SourceError
 from exporter.head import Head
+from exporter.smoothing import NONE, Passes, smooth_features
 from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
 from exporter.surgery import tap_features
@@ -56,6 +57,12 @@ class ClassFeatures:
     paths: tuple[Path, ...]
     skipped: tuple[str, ...]
     sha256: str
+
+    def smoothed(self, passes: Passes) -> ClassFeatures:
+        """The same with smoothed maps; these maps become the smoothed ones."""
+        if passes != NONE and self.paths:
+            smooth_features(self.maps, self.grid, passes, out=self.maps)
+        return self
 
     def activations(self, prototypes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The heatmaps of prototypes (k, d): (n, k, h, w), logit units (equation 8)."""

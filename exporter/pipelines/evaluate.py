@@ -43,6 +43,7 @@ from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import FeatureReader
 from exporter.progress import Progress, silent
+from exporter.smoothing import smooth_features
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 
@@ -181,7 +182,7 @@ def _measure_classes(job: _Job, data: Dataset) -> Iterator[Measured]:
 def _methods(job: _Job, entry: ClassImages) -> tuple[tuple[Method, ...], dict[str, Method]]:
     """The methods of one class, and those that have a seed found again with the next one."""
     subject, config = job.conditions.subject, job.config
-    own = ours(subject.prototypes[entry.index])
+    own = ours(subject.prototypes[entry.index], subject.smoothing)
     row = subject.head.weight[entry.index].astype(np.float64)
     features = None
     if job.training is not None:
@@ -204,7 +205,7 @@ def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats
     subject, manifest = job.conditions.subject, job.conditions.subject.artifact.manifest
     try:
         split = decompose(
-            features,
+            smooth_features(features, manifest.head.grid, subject.smoothing),
             row - subject.reference,
             method=manifest.method.name,
             prototypes=subject.k,
@@ -214,7 +215,8 @@ def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats
         label = manifest.classes[index].label
         _logger.warning("%s: not found again with another seed: %s", label, error)
         return None
-    return Method(OURS, split.prototypes, subject.k, split.prototypes.sum(axis=0))
+    total = split.prototypes.sum(axis=0)
+    return Method(OURS, split.prototypes, subject.k, total, subject.smoothing)
 
 
 def _nothing(

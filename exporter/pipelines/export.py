@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
-from exporter.decompose import Decomposition, decompose, require_feasible
+from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
 from exporter.errors import DecompositionError, VerificationError
 from exporter.head import find_head
 from exporter.head.grid import warn_of_one_cell
@@ -171,6 +171,7 @@ def _still_valid(job: _Job) -> set[int]:
 
 def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> None:
     row = job.rows.rows[entry.index]
+    features = features.smoothed(smoothing_of(job.config.method, features.grid))
     split, warnings = _decompose(job.config, features, row)
     prototypes = np.zeros((job.config.prototypes, len(row)), dtype=np.float32)
     if split is None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exporter.errors import SurgeryError
 from exporter.head import Head
+from exporter.smoothing import NONE, Passes
 from exporter.surgery.explanation import (
     batch_axis,
     write_common,
@@ -26,6 +27,7 @@ def add_prototype_outputs(
     reference: NDArray[np.float32] | None,
     top: int,
     grid: tuple[int, int],
+    smoothing: Passes = NONE,
 ) -> ir.Model:
     """Add contributions, common, class_ids and heatmaps beside a classifier's own outputs.
 
@@ -45,6 +47,7 @@ def add_prototype_outputs(
         reference: (d,) float32, or None for no reference.
         top: Classes to explain, at least 1; no more than c are.
         grid: (h, w) of the feature map.
+        smoothing: Passes over the heatmaps, down and across; exporter/smoothing.py.
 
     Returns:
         A copy with the outputs contributions (b, t, k), common (b, 1), class_ids (b, t) and
@@ -58,7 +61,7 @@ def add_prototype_outputs(
         raise SurgeryError(f"expected at least 1 class to explain, got top={top}.")
     explained = model.clone()
     write = NodeWriter(explained)
-    parts = write_explanation(write, head, prototypes, grid)
+    parts = write_explanation(write, head, prototypes, grid, smoothing)
     logits = find_value(explained, head.logits)
     count = min(top, len(prototypes))
     class_ids = write.top_indices(logits, count, "class_ids")

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.head import Head
+from exporter.smoothing import NONE, Passes
 from exporter.surgery.explanation import (
     Explanation,
     batch_axis,
@@ -30,6 +31,7 @@ def add_steering(
     *,
     reference: NDArray[np.float32] | None,
     grid: tuple[int, int],
+    smoothing: Passes = NONE,
 ) -> ir.Model:
     """Add the required inputs prototype_mask and classes, and outputs that obey them.
 
@@ -51,6 +53,7 @@ def add_steering(
         prototypes: (c, k, d) float32; over k they sum to ``head.weight`` minus the reference.
         reference: (d,) float32, or None for no reference.
         grid: (h, w) of the feature map.
+        smoothing: Passes over the heatmaps, down and across; exporter/smoothing.py.
 
     Returns:
         A copy with the inputs prototype_mask (c, k) float32 and classes (b, t) int64, t at most
@@ -62,7 +65,7 @@ def add_steering(
     """
     steerable = model.clone()
     write = NodeWriter(steerable)
-    parts = write_explanation(write, head, prototypes, grid)
+    parts = write_explanation(write, head, prototypes, grid, smoothing)
     batch = batch_axis(find_value(steerable, head.logits))
     mask = write.input("prototype_mask", ir.DataType.FLOAT, parts.shape[:2])
     classes = write.input("classes", ir.DataType.INT64, [batch, "explained"])

@@ -3,8 +3,9 @@
 Symbols: b images, c classes, t explained classes, k prototypes, d channels, h×w grid, l = h·w.
 
 Contributions are prototypes @ pooled features, one matrix product for each image, which gives the
-same bits whatever the batch; heatmaps are prototypes @ feature map. Behind a LayerNormalization
-both are divided by the deviation sigma of the pooled vector (docs/method.md, "Exactness").
+same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. Behind a
+LayerNormalization both are divided by the deviation sigma of the pooled vector (docs/method.md,
+"Exactness").
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from exporter.errors import SurgeryError
 from exporter.graph.read import dimensions
 from exporter.head import Head
+from exporter.smoothing import NONE, Passes, matrix
 from exporter.surgery.nodes import NodeWriter, find_value
 
 _POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
@@ -36,6 +38,7 @@ class Explanation:
         table: Prototypes (c, k * d), a row a class.
         shape: c, k, d.
         grid: h, w.
+        smoothing: Passes over the heatmaps, down and across.
     """
 
     pooled: ir.Value
@@ -45,6 +48,7 @@ class Explanation:
     table: ir.Value
     shape: tuple[int, int, int]
     grid: tuple[int, int]
+    smoothing: Passes
 
 
 def write_explanation(
@@ -52,6 +56,7 @@ def write_explanation(
     head: Head,
     prototypes: NDArray[np.float32],
     grid: tuple[int, int],
+    smoothing: Passes,
 ) -> Explanation:
     """Write the pooled features, the feature matrix and the table of prototypes.
 
@@ -60,6 +65,7 @@ def write_explanation(
         head: The head.
         prototypes: (c, k, d).
         grid: (h, w).
+        smoothing: Passes over the heatmaps, down and across.
 
     Raises:
         SurgeryError: The prototypes or the grid do not fit the head.
@@ -82,7 +88,7 @@ def write_explanation(
         pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
     table = write.constant("prototypes", prototypes.reshape(count, k * channels))
     shape = (count, k, channels)
-    return Explanation(pooled, features, channels_first, sigma, table, shape, grid)
+    return Explanation(pooled, features, channels_first, sigma, table, shape, grid, smoothing)
 
 
 def write_contributions(
@@ -108,6 +114,7 @@ def write_contributions(
     maps = _write_maps(write, parts, rows)
     if parts.sigma is not None:
         maps = write.node("Div", [maps, parts.sigma], "maps_over_sigma")
+    maps = _write_smoothing(write, parts, maps)
     return contributions, write.reshape(maps, [0, -1, k, *parts.grid], "heatmaps")
 
 
@@ -170,6 +177,18 @@ def _write_maps(write: NodeWriter, parts: Explanation, rows: ir.Value) -> ir.Val
     columns = write.node("Transpose", [rows], "chosen_columns", perm=(0, 2, 1))
     maps = write.node("MatMul", [parts.features, columns], "maps_by_position")
     return write.node("Transpose", [maps], "maps", perm=(0, 2, 1))
+
+
+def _write_smoothing(write: NodeWriter, parts: Explanation, maps: ir.Value) -> ir.Value:
+    """Smooth maps (b, t * k, l), two products with small matrices: (b, t * k, h, w)."""
+    if parts.smoothing == NONE:
+        return maps
+    (h, w), (down, across) = parts.grid, parts.smoothing
+    maps = write.reshape(maps, [0, -1, h, w], "sharp_heatmaps")
+    left = write.constant("smoothing.down", matrix(h, down))
+    right = write.constant("smoothing.across", matrix(w, across))
+    maps = write.node("MatMul", [left, maps], "smoothed_down")
+    return write.node("MatMul", [maps, right], "smoothed_heatmaps")
 
 
 def _write_mean(write: NodeWriter, rows: ir.Value, count: int, name: str) -> ir.Value:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from exporter.config import ExportConfig
-from exporter.decompose import Decomposition, Summary
+from exporter.decompose import Decomposition, Summary, smoothing_of
 from exporter.errors import DatasetError
 from exporter.head import Head
 from exporter.head.rows import HeadRows
 from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
+from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
 from exporter.surgery import add_prototype_outputs, add_steering, class_notes
 from exporter.writing.atomic import replace_files
@@ -71,6 +72,11 @@ class ArtifactParts:
     rows: HeadRows
     dataset: Dataset
     config: ExportConfig
+
+    @property
+    def smoothing(self) -> Passes:
+        """Passes over the heatmaps, down and across."""
+        return smoothing_of(self.config.method, self.grid)
 
 
 def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
@@ -125,6 +131,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
             seed=parts.config.seed,
             max_images=parts.config.max_images,
             min_images=parts.config.min_images,
+            smoothing=parts.smoothing,
         ),
         classes=tuple(classes),
         files={name: sha256_of(folder / name) for name in names},
@@ -151,11 +158,19 @@ def _write_graphs(
     reference = None if parts.rows.name == "none" else parts.rows.reference
     top = min(parts.config.top, len(prototypes))
     explained = add_prototype_outputs(
-        model, head, prototypes, reference=reference, top=top, grid=grid
+        model,
+        head,
+        prototypes,
+        reference=reference,
+        top=top,
+        grid=grid,
+        smoothing=parts.smoothing,
     )
     explained.metadata_props.update(notes)
     ir.save(explained, folder / MODEL)
-    steerable = add_steering(model, head, prototypes, reference=reference, grid=grid)
+    steerable = add_steering(
+        model, head, prototypes, reference=reference, grid=grid, smoothing=parts.smoothing
+    )
     steerable.metadata_props.update(notes)
     ir.save(steerable, folder / STEERABLE)
 

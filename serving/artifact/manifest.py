@@ -67,6 +67,7 @@ class MethodRecord(Record):
     seed: int
     max_images: int
     min_images: int
+    smoothing: tuple[int, int] = (0, 0)
 
 
 class GateRecord(Record):

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from exporter.decompose import multiplicative
 from exporter.decompose.refinement import equal_split, naive_split, nelder_mead_split
 from exporter.decompose.scaling import scale
+from exporter.smoothing import NONE, Passes, smooth_heatmaps
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -50,19 +51,22 @@ class Method:
         k: Prototypes.
         row: (d,) float64, what the prototypes sum to; None where they sum to nothing of the
             head's, so that contributions are not in logit units.
+        smoothing: Passes over its heatmaps, down and across.
     """
 
     name: str
     prototypes: Doubles | None
     k: int
     row: Doubles | None = None
+    smoothing: Passes = NONE
 
     def heatmaps(self, maps: Floats, grid: tuple[int, int]) -> Floats:
         """Heatmaps (n, k, h, w) of feature maps (n, p, d) on a grid (h, w)."""
         if self.prototypes is None:
             return np.broadcast_to(_hill(grid), (len(maps), self.k, *grid)).astype(np.float32)
         found = maps @ self.prototypes.T.astype(np.float32)  # (n, p, k)
-        return found.transpose(0, 2, 1).reshape(len(maps), self.k, *grid)
+        sharp = found.transpose(0, 2, 1).reshape(len(maps), self.k, *grid)
+        return smooth_heatmaps(sharp, self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,10 @@ class ClassMap:
         return self.evidence[:, None]
 
 
-def ours(prototypes: Floats) -> Method:
-    """The artifact's prototypes (k, d) of one class."""
+def ours(prototypes: Floats, smoothing: Passes) -> Method:
+    """The artifact's prototypes (k, d) of one class, with its passes over the heatmaps."""
     values = prototypes.astype(np.float64)
-    return Method(OURS, values, len(values), values.sum(axis=0))
+    return Method(OURS, values, len(values), values.sum(axis=0), smoothing)
 
 
 def baselines(

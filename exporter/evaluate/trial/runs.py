@@ -83,6 +83,10 @@ class Runs:
         """Run the network on any input tensors (m, ...): their logits (m, c)."""
         return self._probe.reader.run(tensors)[1]
 
+    def maps(self, tensors: Floats) -> Floats:
+        """Run the network on any input tensors (m, ...): their feature maps (m, p, d)."""
+        return self._probe.reader.run(tensors)[0]
+
     def once(self, compute: Callable[[Runs], Result]) -> Result:
         """What a function makes of these runs, computed once for all methods of the class."""
         if compute not in self._known:

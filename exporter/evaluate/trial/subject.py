@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from exporter.head import Head, find_head
 from exporter.images.features import FeatureReader
+from exporter.smoothing import Passes
 from exporter.source.embedded import embedded_source
 from exporter.source.onnx_file import Source
 from serving.artifact import PROTOTYPES, Artifact, Preprocessing
@@ -98,6 +99,11 @@ class Subject:
     def k(self) -> int:
         """Prototypes of each class."""
         return self.artifact.manifest.prototypes
+
+    @property
+    def smoothing(self) -> Passes:
+        """Passes over the heatmaps, down and across."""
+        return self.artifact.manifest.method.smoothing
 
     @property
     def by_softmax(self) -> bool:

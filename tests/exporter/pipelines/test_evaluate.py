@@ -19,6 +19,7 @@ from exporter.evaluate.metrics.catalog import METRICS
 from exporter.evaluate.tables import number, to_markdown
 from exporter.evaluate.trial.subject import Picture, open_subject
 from exporter.pipelines.evaluate import evaluate, write_evaluation
+from exporter.smoothing import NONE
 from serving.artifact import Preprocessing
 from serving.model.preprocess import make_view, to_tensor
 
@@ -382,7 +383,7 @@ def test_the_centre_peaks_in_the_middle():
 def test_heatmaps_are_the_products_with_the_prototypes():
     prototypes = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     maps = np.arange(8, dtype=np.float32).reshape(1, 4, 2)
-    heatmaps = ours(prototypes).heatmaps(maps, (2, 2))
+    heatmaps = ours(prototypes, NONE).heatmaps(maps, (2, 2))
     np.testing.assert_array_equal(heatmaps[0, 0], [[0, 2], [4, 6]])
     np.testing.assert_array_equal(heatmaps[0, 1], [[2, 6], [10, 14]])
 
