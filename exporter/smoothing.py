@@ -3,7 +3,7 @@
 A pass replaces each cell of an axis by half of itself and a quarter of each neighbour, cells at the
 end counting for their missing neighbour too. With S the matrix of it,
 
-    S = 1/4 [[3, 1], [1, 2, 1], ..., [1, 3]],      heatmap = S_h^a (x p~_i) S_w^b              (g)
+    S = 1/4 [[3, 1], [1, 2, 1], ..., [1, 3]],      heatmap = S_h^a (x p~_i) S_w^b              (e)
 
 rows and columns of S add up to 1, so that the mean of a heatmap, and with it contributions and
 logits, are what they were; and its entries, of few bits, are exact in float32. The features that

@@ -2,9 +2,9 @@
 
 discovery    nmf.py (fast), multiplicative.py (the paper's)     eq. 2
 scaling      scaling.py                                         eq. 3
-refinement   regression.py (part evidence), then pointing.py    eq. 6 and 7
-             or selection.py; refinement.py (the paper's
-             Nelder-Mead and naive split)
+refinement   regression.py (part evidence), selection.py;       eq. 6 and 7
+             refinement.py (the paper's Nelder-Mead and naive
+             split)
 """
 
 from exporter.decompose.decomposition import (

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.decompose import multiplicative, nmf
-from exporter.decompose.pointing import point
 from exporter.decompose.refinement import (
     Heatmaps,
     equal_split,
@@ -30,11 +29,10 @@ from exporter.decompose.regression import (
     NEXT_TURNS,
     SMALLEST,
     Alternation,
-    Settled,
     discovery_weights,
 )
 from exporter.decompose.scaling import scale
-from exporter.decompose.selection import TO_FIT, TO_POINT, Rule, mean_overlap, select
+from exporter.decompose.selection import CANDIDATES, select
 from exporter.decompose.shares import peak_shares
 from exporter.decompose.solution import Ending, Solution, Summary
 from exporter.errors import DecompositionError
@@ -64,7 +62,7 @@ class Decomposition:
         discovery: How the factorisation went.
         scaling: How eq. 3 went.
         refinement: How the row was split; the objective is that of the method: of the regression
-            or the pointing for "evidence", of eq. 6 for "paper" and "naive".
+            for "evidence", of eq. 6 for "paper" and "naive".
         warnings: A sentence for each step that did not go as it should.
     """
 
@@ -214,48 +212,18 @@ def _split_evidence(
         return discovery, _Refined(row[None], None, done)
     turns = Alternation(features, row)
     settled = turns.settle(discovery.value.presence, SMALLEST)
-    if turns.determined(settled):
-        selection, heat = _select(turns, features, row, settled, TO_POINT, seed)
-        splits = [
-            (parts, _point(features, row, presence))
-            for parts, presence in ((discovery, discovery.value.presence), (selection, heat))
-        ]
-        heatmaps = (turns.heatmaps(split.prototypes) for _, split in splits)
-        return splits[int(np.argmin([mean_overlap(maps, turns.images) for maps in heatmaps]))]
-    settled = turns.within_budget(settled, NEXT_TURNS)
-    selection, heat = _select(turns, features, row, settled, TO_FIT, seed)
+    needed = turns.within_budget(settled, NEXT_TURNS).regularization
+    images, positions, channels = features.shape
+    many = min(CANDIDATES * prototypes, images * positions, channels)
+    found = discover(features, row, "evidence", many, seed)
+    chosen, heat = select(turns, found.value.presence, prototypes, needed)
     # No more turns: they would lead back to where k parts settle.
     fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
-    found = turns.within_budget(fitted, 0)
+    split = turns.within_budget(fitted, 0)
     # The first parts are not returned, but what they needed of lambda decided which are.
     warnings = _unsettled("discovery of the first parts", discovery)
-    summary = turns.summary(found)
-    return selection, _Refined(found.prototypes, found.regularization, summary, warnings)
-
-
-def _select(
-    turns: Alternation,
-    features: NDArray[np.float32],
-    row: NDArray[np.float64],
-    settled: Settled,
-    rule: Rule,
-    seed: int,
-) -> tuple[Solution[nmf.Factors], NDArray[np.float32]]:
-    """Select of more parts as many as have settled: the parts and their heat, (n * p, k)."""
-    images, positions, channels = features.shape
-    count = len(settled.prototypes)
-    many = min(rule.candidates * count, images * positions, channels)
-    found = discover(features, row, "evidence", many, seed)
-    chosen, heat = select(turns, found.value.presence, count, settled.regularization, rule.apart)
-    return replace(found, value=found.value.only(chosen)), heat
-
-
-def _point(
-    features: NDArray[np.float32], row: NDArray[np.float64], presence: NDArray[np.float32]
-) -> _Refined:
-    """Point, from a presence (n * p, k) of the parts."""
-    pointed = point(features, row, presence, SMALLEST)
-    return _Refined(pointed.value, SMALLEST, pointed.summary())
+    refined = _Refined(split.prototypes, split.regularization, turns.summary(split), warnings)
+    return replace(found, value=found.value.only(chosen)), refined
 
 
 def _refine_residual(

@@ -65,21 +65,3 @@ class Ridge:
         solved = cho_solve((self._factor, True), right, check_finite=False)
         solution: NDArray[np.float32] = solved.T.astype(np.float32, copy=False)
         return solution @ self._features if self._over_rows else solution
-
-
-def fit(
-    features: NDArray[np.float32], targets: NDArray[np.float32], regularization: float
-) -> NDArray[np.float32]:
-    """Fit one regression.
-
-    Args:
-        features: F, (n * p, d) float32.
-        targets: Y, (n * p, k) float32.
-        regularization: lambda, 1 or more.
-
-    Returns:
-        C, (k, d) float32.
-    """
-    ridge = Ridge(features)
-    ridge.strengthen(regularization)
-    return ridge.coefficients(targets)

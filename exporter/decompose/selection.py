@@ -9,22 +9,18 @@ the p positions of image n, and q_ni ~ e_ni^4 where it is (shares.py):
     kappa_i = mean_n |h_ni|_2^2 / |h_ni|_1^2                  1/p where all is alike, 1 in a point
     o_ij    = mean_n sum min(q_ni, q_nj)                      0 apart, 1 at the same place
 
-    maximise   mean_i log kappa_i - rho mean_(i<j) o_ij                                         (f)
+    maximise   mean_i log kappa_i - rho mean_(i<j) o_ij,     rho = 1                            (d)
 
 greedily, the largest kappa_i first. 1 / kappa is the number of positions that a heatmap fills,
 kappa the ratio of norms of Hoyer's sparseness (JMLR 2004). The parts that go leave their evidence
 to those that stay: every position is shared anew between these, and the row split by one more fit
-within the budget of cancellation. A class that is asked to point (pointing.py) does so twice, from
-NMF's k parts and from these, and keeps the prototypes whose o is smaller in the mean. Neither kappa
-nor o needs annotations; how many candidates there are and what overlap costs is for each of the two
-in TO_FIT and TO_POINT. docs/notebook.md has the measurements.
+within the budget of cancellation. Neither kappa nor o needs annotations. docs/notebook.md has the
+measurements.
 
 Symbols: n images, p = h * w positions of an image, g candidates, of which k stay.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +28,11 @@ from numpy.typing import NDArray
 from exporter.decompose.regression import Alternation
 from exporter.decompose.shares import POWER, ratio, relative_heat
 
+CANDIDATES = 3
+"""How many there are for each prototype, g / k."""
 
-@dataclass(frozen=True)
-class Rule:
-    """How parts are selected.
-
-    Attributes:
-        candidates: How many there are for each prototype, g / k.
-        apart: rho, what overlap costs.
-    """
-
-    candidates: int
-    apart: float
-
-
-TO_FIT = Rule(candidates=3, apart=1)
-TO_POINT = Rule(candidates=2, apart=4)
+APART = 1.0
+"""rho, what overlap costs."""
 
 
 def select(
@@ -55,23 +40,21 @@ def select(
     presence: NDArray[np.float32],
     count: int,
     regularization: float,
-    apart: float,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Choose the candidates that point best, by (f).
+    """Choose the candidates that point best, by (d).
 
     Args:
         turns: The turns of the class.
         presence: E, (n * p, g) float32, nonnegative, of the candidates.
         count: k, 2 to g.
         regularization: lambda, with which the candidates are settled.
-        apart: rho, what overlap costs.
 
     Returns:
         Which candidates stay, (k,), the best first, and their positive heat, (n * p, k) float32.
     """
     heatmaps = turns.heatmaps(turns.settle(presence, regularization).prototypes)
     images = turns.images
-    chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count, apart)
+    chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count)
     return chosen, np.maximum(heatmaps[:, chosen], 0)
 
 
@@ -107,27 +90,15 @@ def overlap(heatmaps: NDArray[np.float32], images: int) -> NDArray[np.float32]:
     return np.stack([np.minimum(places, one).sum(axis=1).mean(axis=0) for one in each])
 
 
-def mean_overlap(heatmaps: NDArray[np.float32], images: int) -> float:
-    """The mean of o over the pairs of heatmaps, 0 to 1.
-
-    Args:
-        heatmaps: (n * p, k) float32, k at least 2; negative values count as zero.
-        images: n.
-    """
-    pairs = np.triu_indices(heatmaps.shape[1], 1)
-    return float(overlap(heatmaps, images)[pairs].mean())
-
-
 def choose(
-    concentrated: NDArray[np.float32], overlapping: NDArray[np.float32], count: int, apart: float
+    concentrated: NDArray[np.float32], overlapping: NDArray[np.float32], count: int
 ) -> NDArray[np.intp]:
-    """Take one candidate after the other, each the one that adds most to (f).
+    """Take one candidate after the other, each the one that adds most to (d).
 
     Args:
         concentrated: kappa, (g,) float32, positive.
         overlapping: o, (g, g) float32.
         count: k, 2 to g.
-        apart: rho, what overlap costs.
 
     Returns:
         Which candidates stay, (k,), in the order in which they were taken.
@@ -136,6 +107,6 @@ def choose(
     chosen = np.empty(count, dtype=np.intp)
     for taken in range(count):
         chosen[taken] = best = int(worth.argmax())
-        worth -= apart * 2 / (count - 1) * overlapping[best]
+        worth -= APART * 2 / (count - 1) * overlapping[best]
         worth[best] = -np.inf
     return chosen

@@ -49,9 +49,9 @@ def opposed_parts(
     Returns features (n, p, d), a head row (d,) and the presence of the parts (n * p, 2).
     """
     random = np.random.default_rng(seed)
-    common, apart = np.eye(30)[:2]
+    common, apart = np.eye(100)[:2]
     part = random.integers(0, 2, images * positions)
     sign = np.where(part == 0, 1, -1)[:, None]
-    features = common + 0.15 * sign * apart + noise * random.normal(size=(len(part), 30))
-    shape = (images, positions, 30)
+    features = common + 0.15 * sign * apart + noise * random.normal(size=(len(part), 100))
+    shape = (images, positions, 100)
     return features.reshape(shape).astype(np.float32), 3 * common, np.eye(2, dtype=np.float32)[part]

@@ -12,7 +12,6 @@ from exporter.decompose.regression import (
     SMALLEST,
     Alternation,
     discovery_weights,
-    half_agreement,
     sum_of_norms,
 )
 from exporter.decompose.ridge import Ridge
@@ -113,7 +112,7 @@ def test_no_evidence_weighs_every_position_alike():
     np.testing.assert_array_equal(discovery_weights(features, -np.ones(4)), 1)
 
 
-@given(seed=seeds, noise=st.floats(0.1, 0.15))
+@given(seed=seeds, noise=st.floats(0.05, 0.1))
 def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, noise):
     features, row, presence = opposed_parts(images=4, noise=noise, seed=seed)
     size, (turns, first) = np.linalg.norm(row), settled(features, row, presence)
@@ -129,7 +128,7 @@ def test_lambda_is_the_least_that_stays_within_the_budget_of_cancellation(seed, 
 
 @given(seed=seeds)
 def test_turns_on_the_way_to_the_budget_end_within_it(seed):
-    features, row, presence = opposed_parts(images=4, noise=0.15, seed=seed)
+    features, row, presence = opposed_parts(images=4, noise=0.1, seed=seed)
     turns, first = settled(features, row, presence)
     assume(not first.within)
     found = turns.within_budget(first, NEXT_TURNS)
@@ -140,7 +139,7 @@ def test_turns_on_the_way_to_the_budget_end_within_it(seed):
 
 def test_no_turns_begin_with_the_shares_of_a_larger_lambda(monkeypatch):
     # Heatmaps that a large lambda once made alike would not part again.
-    features, row, presence = opposed_parts(images=4, noise=0.15)
+    features, row, presence = opposed_parts(images=4, noise=0.1)
     turns, first = settled(features, row, presence)
     assert not first.within
     ended = [(first.regularization, first.shares)]
@@ -165,25 +164,6 @@ def settled(features, row, presence):
     return turns, turns.settle(presence, SMALLEST)
 
 
-def test_a_class_is_determined_where_half_of_the_images_says_what_the_other_half_says():
-    turns, found = settled(*opposed_parts(images=200, noise=0.05))
-    assert not found.within
-    assert turns.determined(found)
-
-
-def test_a_class_is_not_determined_where_the_halves_disagree():
-    turns, found = settled(*opposed_parts(images=4, noise=0.15))
-    assert not found.within
-    assert not turns.determined(found)
-
-
-@pytest.mark.parametrize(("agreement", "determined"), [(0.979, False), (0.98, True)])
-def test_halves_agree_from_a_correlation_of_0_98(monkeypatch, agreement, determined):
-    turns, found = settled(*opposed_parts(images=200, noise=0.05))
-    monkeypatch.setattr(regression, "half_agreement", lambda *_: agreement)
-    assert turns.determined(found) == determined
-
-
 @given(seed=seeds)
 def test_the_objective_is_the_relative_error_of_the_evidence_of_the_parts(seed):
     features, row, presence = random_class(seed)
@@ -192,39 +172,6 @@ def test_the_objective_is_the_relative_error_of_the_evidence_of_the_parts(seed):
     targets = found.shares * (flat @ row)[:, None]
     missed = np.sum((flat @ found.prototypes.T - targets) ** 2) / np.sum(targets**2)
     assert turns.summary(found).objective == pytest.approx(missed, rel=1e-4)  # float32
-
-
-def test_near_copies_within_the_budget_determine_nothing(monkeypatch):
-    monkeypatch.setattr(regression, "BUDGET", 100.0)
-    turns, found = settled(*opposed_parts(images=200, noise=0.05))
-    assert found.within
-    assert not turns.determined(found)
-
-
-@given(seed=seeds, value=lambdas, images=st.integers(2, 7))
-def test_the_agreement_of_halves_is_the_mean_correlation_of_two_fits(seed, value, images):
-    features, _, presence = random_class(seed, images=images)
-    flat = features.reshape(-1, features.shape[2])
-    known = np.random.default_rng(seed).normal(size=presence.shape).astype(np.float32)
-    even = np.arange(images).repeat(POSITIONS) % 2 == 0
-    maps = [
-        flat @ closed_form(flat[half], presence[half], value).T + known for half in (even, ~even)
-    ]
-    expected = [
-        np.corrcoef(one, other)[0, 1] for one, other in zip(maps[0].T, maps[1].T, strict=True)
-    ]
-    found = half_agreement(flat, images, presence, known, value)
-    assert found == pytest.approx(np.mean(expected), abs=1e-4)
-
-
-def test_one_image_has_no_halves_that_could_agree():
-    features, _, presence = random_class(0, images=1)
-    assert half_agreement(features[0], 1, presence, presence, 1.0) == 0
-
-
-def test_heatmaps_that_do_not_vary_do_not_agree():
-    zeros = np.zeros((8, 3), dtype=np.float32)
-    assert half_agreement(np.ones((8, 5), np.float32), 4, zeros, zeros, 1.0) == 0
 
 
 def test_a_budget_that_no_lambda_meets_is_its_own_ending(monkeypatch):

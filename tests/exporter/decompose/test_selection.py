@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from planted import plant
 
 from exporter.decompose.regression import Alternation
-from exporter.decompose.selection import choose, concentration, mean_overlap, overlap, select
+from exporter.decompose.selection import APART, choose, concentration, overlap, select
 
 seeds = st.integers(0, 2**32 - 1)
 IMAGES, POSITIONS = 5, 9
@@ -63,25 +63,19 @@ def test_places_are_fourth_powers_of_the_relative_heat():
     np.testing.assert_allclose(overlap(heatmaps, images=1)[0, 1], 2 / 17, rtol=1e-6)
 
 
-def test_the_mean_overlap_is_over_pairs():
-    left, right, both = np.float32([[1, 0, 0], [0, 0, 1], [1, 0, 1]])
-    heatmaps = np.stack([left, right, both], axis=1)
-    assert mean_overlap(heatmaps, images=1) == pytest.approx((0 + 0.5 + 0.5) / 3)
-
-
 def test_the_most_concentrated_come_first_where_nothing_overlaps():
     apart = np.eye(4, dtype=np.float32)
-    np.testing.assert_array_equal(choose(np.float32([0.2, 0.9, 0.1, 0.5]), apart, 3, 1), [1, 3, 0])
+    np.testing.assert_array_equal(choose(np.float32([0.2, 0.9, 0.1, 0.5]), apart, 3), [1, 3, 0])
 
 
 def test_a_second_of_the_same_place_is_passed_over():
     concentrated = np.float32([0.9, 0.8, 0.5])
     overlapping = np.float32([[1, 1, 0], [1, 1, 0], [0, 0, 1]])
-    np.testing.assert_array_equal(choose(concentrated, overlapping, 2, 1), [0, 2])
+    np.testing.assert_array_equal(choose(concentrated, overlapping, 2), [0, 2])
 
 
-@given(seed=seeds, count=st.integers(2, 6), apart=st.sampled_from([0.5, 1, 4]))
-def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count, apart):
+@given(seed=seeds, count=st.integers(2, 6))
+def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count):
     random = np.random.default_rng(seed)
     concentrated = random.uniform(0.1, 1, 6).astype(np.float32)
     overlapping = random.uniform(0, 1, (6, 6)).astype(np.float32)
@@ -89,9 +83,9 @@ def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count, apart
 
     def value(chosen):
         pairs = [overlapping[a, b] for n, a in enumerate(chosen) for b in chosen[:n]]
-        return np.log(concentrated[chosen]).sum() - apart * 2 / (count - 1) * sum(pairs)
+        return np.log(concentrated[chosen]).sum() - APART * 2 / (count - 1) * sum(pairs)
 
-    chosen = list(choose(concentrated, overlapping, count, apart))
+    chosen = list(choose(concentrated, overlapping, count))
     assert len(set(chosen)) == count
     for taken in range(count):
         others = set(range(6)) - set(chosen[:taken])
@@ -102,7 +96,7 @@ def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count, apart
 def test_the_heat_returned_is_that_of_the_candidates_that_stay():
     planted = plant(images=12)
     parts = np.eye(3, dtype=np.float32)[planted.part.ravel()]
-    chosen, heat = select(turns_of(planted), parts, 2, regularization=1.0, apart=1)
+    chosen, heat = select(turns_of(planted), parts, 2, regularization=1.0)
     assert heat.shape == (len(parts), 2)
     assert (heat >= 0).all()
     hottest = [heat[parts[:, part] == 1].mean(axis=0).argmax() for part in chosen]
@@ -114,7 +108,7 @@ def test_the_heat_returned_is_positive_where_heatmaps_are_not():
     features = random.normal(size=(IMAGES, POSITIONS, 20)).astype(np.float32)
     turns = Alternation(features, random.normal(size=20))
     presence = np.abs(random_heatmaps(0))
-    chosen, heat = select(turns, presence, 3, regularization=1.0, apart=1)
+    chosen, heat = select(turns, presence, 3, regularization=1.0)
     heatmaps = turns.heatmaps(turns.settle(presence, 1.0).prototypes)[:, chosen]
     assert (heatmaps < 0).any()
     np.testing.assert_array_equal(heat, np.where(heatmaps > 0, heatmaps, 0))
@@ -123,7 +117,7 @@ def test_the_heat_returned_is_positive_where_heatmaps_are_not():
 def test_of_candidates_that_come_twice_one_is_kept():
     planted = plant(images=12)
     presence = np.tile(np.eye(3, dtype=np.float32)[planted.part.ravel()], 2)
-    chosen, heat = select(turns_of(planted), presence, 3, regularization=1.0, apart=1)
+    chosen, heat = select(turns_of(planted), presence, 3, regularization=1.0)
     assert sorted(chosen % 3) == [0, 1, 2]
     assert (chosen[heat.argmax(axis=1)] % 3 == planted.part.ravel()).mean() > 0.95
 
@@ -133,7 +127,7 @@ def test_a_candidate_spread_over_the_picture_is_left_out():
     parts = np.eye(3, dtype=np.float32)[planted.part.ravel()]
     spread = np.ones((len(parts), 1), dtype=np.float32)
     presence = np.concatenate([spread, parts], axis=1)
-    chosen, _ = select(turns_of(planted), presence, 3, regularization=1.0, apart=1)
+    chosen, _ = select(turns_of(planted), presence, 3, regularization=1.0)
     assert sorted(chosen) == [1, 2, 3]
 
 
