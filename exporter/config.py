@@ -11,6 +11,7 @@ from serving.artifact import Preprocessing
 
 Method = Literal["evidence", "paper", "naive"]
 Reference = Literal["mean", "none"]
+Start = Literal["zeros", "even", "naive"]
 
 Pixels = Annotated[int, Field(ge=1)]
 
@@ -48,6 +49,7 @@ class ExportConfig(BaseModel):
             model an index.
         prototypes: k, prototypes of each class.
         method: How the head rows are split.
+        start: Where the solver of the method ``paper`` begins; None is ``zeros``.
         reference: What is subtracted from every head row before it is split; None lets the
             activation decide: ``mean`` for softmax, ``none`` for sigmoid.
         multilabel: The logits are read through a sigmoid; by default a softmax.
@@ -73,6 +75,7 @@ class ExportConfig(BaseModel):
     output: str | None = None
     prototypes: int = Field(default=3, ge=1, le=32)
     method: Method = "evidence"
+    start: Start | None = None
     reference: Reference | None = None
     multilabel: bool = False
     top: int = Field(default=5, ge=1, le=1000)

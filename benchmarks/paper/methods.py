@@ -26,7 +26,7 @@ TITLES = {
     "initial": "initial (NMF, scaled)",
     "nmf": "initial (NMF alone)",
     "naive": "naive split",
-    "even": "R/k, the paper's start",
+    "even": "even split, R/k",
     "paper": "the paper's refinement",
     OURS: "ours",
 }
@@ -61,7 +61,14 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
     """
     record = subject.artifact.manifest.method
     smoothed = smooth_features(training, subject.artifact.manifest.head.grid, record.smoothing)
-    split = decompose(smoothed, row, method=record.name, prototypes=k, seed=seed)
+    split = decompose(
+        smoothed,
+        row,
+        method=record.name,
+        prototypes=k,
+        seed=seed,
+        start=record.start or "even",  # as versions before it was written down
+    )
     return ours(round_exactly(split.prototypes, row), record.smoothing)
 
 

@@ -54,6 +54,11 @@ from exporter.source.presets import OWN, PRESETS
     help="How each head row is split.",
 )
 @click.option(
+    "--start",
+    type=click.Choice(["zeros", "even", "naive"]),
+    help="Where the solver of --method paper begins. [default: zeros]",
+)
+@click.option(
     "--reference",
     type=click.Choice(["mean", "none"]),
     help="What is common to all classes is told apart (mean) or split with the rest (none). "
@@ -123,6 +128,8 @@ def export(
     """
     if preprocess_file and preset:
         raise click.UsageError("Pass --preprocess or --preset, not both.")
+    if options["start"] and options["method"] != "paper":
+        raise click.UsageError("--start is of --method paper alone.")
     need_export_extra()
     from exporter.config import ExportConfig
     from exporter.images.dataset import read_labels

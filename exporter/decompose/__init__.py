@@ -15,6 +15,7 @@ from exporter.decompose.decomposition import (
     require_feasible,
     smoothing_of,
 )
+from exporter.decompose.refinement import Start
 from exporter.decompose.solution import Ending, Solution, Summary
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Ending",
     "Method",
     "Solution",
+    "Start",
     "Summary",
     "decompose",
     "require_feasible",

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from exporter.decompose import multiplicative, nmf
 from exporter.decompose.refinement import (
     Heatmaps,
+    Start,
     equal_split,
+    first_shares,
     naive_split,
     nelder_mead_split,
     require_simplex,
@@ -118,6 +120,7 @@ def decompose(
     method: Method,
     prototypes: int,
     seed: int,
+    start: Start = "zeros",
 ) -> Decomposition:
     """Split the head row of one class into part-prototypes.
 
@@ -128,6 +131,7 @@ def decompose(
         method: "evidence", "paper" or "naive".
         prototypes: k, 1 to d.
         seed: Of discovery.
+        start: Where the solver of "paper" begins.
 
     Returns:
         The decomposition. The same arguments give the same bytes on one BLAS thread.
@@ -146,7 +150,7 @@ def decompose(
         discovery = discover(features, row, method, prototypes, seed)
         basis = discovery.value.prototypes
         scaling = scale(basis, row)
-        refined = _refine_residual(features, row, basis, scaling.value, method)
+        refined = _refine_residual(features, row, basis, scaling.value, method, start)
     return Decomposition(
         prototypes=_complete(refined.prototypes, row),
         scale=scaling.value,
@@ -232,12 +236,15 @@ def _refine_residual(
     basis: NDArray[np.float32],
     alpha: NDArray[np.float64],
     method: Method,
+    start: Start,
 ) -> _Refined:
     """Add to each scaled prototype its share of the residual (eq. 7)."""
     scaled = alpha[:, None] * basis
     residual = row - scaled.sum(axis=0)
     if method == "paper":
-        solution = nelder_mead_split(features, basis, residual)
+        solution = nelder_mead_split(
+            features, basis, residual, first_shares(start, alpha, residual)
+        )
         return _Refined(scaled + solution.value, None, solution.summary())
     shares, warnings = naive_split(alpha, residual), []
     if shares is None:

@@ -7,13 +7,22 @@ The paper minimises
     sum_i |Norm(F p_i) - Norm(F r_i)|^2                                                         (6)
 
 over the first k - 1 shares. It fixes neither Norm nor the start: here Norm is the z-score over
-the positions of each image, and the start is R / k.
+the positions of each image, and the start one of
+
+    zeros    r_i = 0, the last share holds R: what an optimiser is usually given
+    even     r_i = R / k
+    naive    r_i = alpha_i R / sum(alpha), the paper's ablation
+
+100 iterations on (k - 1) d unknowns build the simplex and little more, so the start decides;
+docs/results.md has each.
 
 Symbols: n images, p = h * w positions of an image, d channels, k prototypes; F (n, p, d) features,
 p_i the rows of P (k, d), prototypes of discovery, r_i those of the shares r (k, d).
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +40,14 @@ _CANCELLED = 0.05
 SIMPLEX_BYTES = 4 * 2**30  # SciPy keeps the simplex and a sorted copy of it
 
 
+Start = Literal["zeros", "even", "naive"]
+
+
 def nelder_mead_split(
-    features: NDArray[np.floating], prototypes: NDArray[np.floating], residual: NDArray[np.float64]
+    features: NDArray[np.floating],
+    prototypes: NDArray[np.floating],
+    residual: NDArray[np.float64],
+    start: NDArray[np.float64],
 ) -> Solution[NDArray[np.float64]]:
     """Split the residual as the paper does: by SciPy's Nelder-Mead on (6).
 
@@ -40,9 +55,10 @@ def nelder_mead_split(
         features: F, (n, p, d).
         prototypes: P, (k, d).
         residual: R, (d,) float64.
+        start: Shares r to begin with, (k, d) float64; they sum to R.
 
     Returns:
-        The shares r, (k, d) float64; the objective is (6), never above that of R / k.
+        The shares r, (k, d) float64; the objective is (6), never above that of the start.
 
     Raises:
         DecompositionError: The simplex of (k - 1) d + 1 points does not fit into memory.
@@ -50,7 +66,6 @@ def nelder_mead_split(
     count, unknowns = len(prototypes), (len(prototypes) - 1) * len(residual)
     require_simplex(unknowns)
     heatmaps = Heatmaps(features, prototypes)
-    start = equal_split(count, residual)
     if count == 1:
         return Solution(
             value=start,
@@ -74,6 +89,24 @@ def nelder_mead_split(
         objective=float(result.fun),
         ending=Ending.of(result.success),
     )
+
+
+def first_shares(
+    start: Start, alpha: NDArray[np.float64], residual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The shares r that the solver begins with, (k, d) float64; they sum to R.
+
+    Args:
+        start: Which; where the scales cancel the naive split does not exist, and the even one
+            stands in its place.
+        alpha: (k,) float64.
+        residual: R, (d,) float64.
+    """
+    count = len(alpha)
+    if start == "zeros":
+        return np.vstack([np.zeros((count - 1, len(residual))), residual])
+    naive = naive_split(alpha, residual) if start == "naive" else None
+    return equal_split(count, residual) if naive is None else naive
 
 
 def equal_split(count: int, residual: NDArray[np.float64]) -> NDArray[np.float64]:

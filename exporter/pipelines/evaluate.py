@@ -210,6 +210,7 @@ def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats
             method=manifest.method.name,
             prototypes=subject.k,
             seed=manifest.method.seed + 1,
+            start=manifest.method.start or "even",
         )
     except DecompositionError as error:
         label = manifest.classes[index].label

@@ -207,6 +207,7 @@ def _decompose(
             method=config.method,
             prototypes=config.prototypes,
             seed=config.seed,
+            start=config.start or "zeros",
         )
     except DecompositionError as error:
         return None, (f"kept whole: {error}",)

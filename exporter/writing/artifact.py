@@ -132,6 +132,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
             max_images=parts.config.max_images,
             min_images=parts.config.min_images,
             smoothing=parts.smoothing,
+            start=(parts.config.start or "zeros") if parts.config.method == "paper" else None,
         ),
         classes=tuple(classes),
         files={name: sha256_of(folder / name) for name in names},

@@ -68,6 +68,7 @@ class MethodRecord(Record):
     max_images: int
     min_images: int
     smoothing: tuple[int, int] = (0, 0)
+    start: Literal["zeros", "even", "naive"] | None = None
 
 
 class GateRecord(Record):

@@ -9,8 +9,8 @@ random     k random directions
 cam        the plain class activation map, k times: v / k
 nmf        the prototypes of NMF alone (the paper's eq. 2): parts, but no classifier
 naive      the paper's ablation: the residual R split in proportion to the scales
-even       R / k for each, where the paper's solver starts
-paper      the paper's solver: Nelder-Mead on eq. 6
+even       R / k for each
+paper      the paper's solver: Nelder-Mead on eq. 6, from zeros
 ========== ===================================================================================
 
 The last four need training images. Symbols: n images, k prototypes, d channels, h×w grid.
@@ -26,7 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.decompose import multiplicative
-from exporter.decompose.refinement import equal_split, naive_split, nelder_mead_split
+from exporter.decompose.refinement import (
+    equal_split,
+    first_shares,
+    naive_split,
+    nelder_mead_split,
+)
 from exporter.decompose.scaling import scale
 from exporter.smoothing import NONE, Passes, smooth_heatmaps
 
@@ -145,7 +150,9 @@ def _from_training(
     if "naive" in names:
         shares["naive"] = naive_split(alpha, residual)
     if "paper" in names:
-        shares["paper"] = nelder_mead_split(training, basis, residual).value
+        shares["paper"] = nelder_mead_split(
+            training, basis, residual, first_shares("zeros", alpha, residual)
+        ).value
     split = {
         # Where the scales cancel the naive split does not exist; the export splits evenly there.
         name: Method(name, scaled + (even if share is None else share), k, row)
