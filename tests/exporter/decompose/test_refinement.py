@@ -7,6 +7,7 @@ from exporter.decompose.norm import z_score
 from exporter.decompose.refinement import (
     Heatmaps,
     equal_split,
+    first_shares,
     naive_split,
     nelder_mead_split,
 )
@@ -23,12 +24,12 @@ def random_problem(seed, k=3, channels=4):
 
 
 @settings(max_examples=20)
-@given(seed=seeds, k=st.integers(2, 4))
-def test_nelder_mead_is_never_worse_than_its_start(seed, k):
+@given(seed=seeds, k=st.integers(2, 4), start=st.sampled_from(["zeros", "even", "naive"]))
+def test_nelder_mead_is_never_worse_than_its_start(seed, k, start):
     features, prototypes, residual = random_problem(seed, k)
-    start = Heatmaps(features, prototypes).mismatch(equal_split(k, residual))
-    solution = nelder_mead_split(features, prototypes, residual)
-    assert solution.objective <= start
+    shares = first_shares(start, np.arange(1.0, k + 1), residual)
+    solution = nelder_mead_split(features, prototypes, residual, shares)
+    assert solution.objective <= Heatmaps(features, prototypes).mismatch(shares)
     assert Heatmaps(features, prototypes).mismatch(solution.value) == solution.objective
 
 
@@ -36,7 +37,7 @@ def test_nelder_mead_is_never_worse_than_its_start(seed, k):
 @given(seed=seeds, k=st.integers(1, 4))
 def test_the_shares_sum_to_the_residual(seed, k):
     features, prototypes, residual = random_problem(seed, k)
-    found = nelder_mead_split(features, prototypes, residual).value
+    found = nelder_mead_split(features, prototypes, residual, equal_split(k, residual)).value
     for shares in (found, equal_split(k, residual), naive_split(np.arange(1.0, k + 1), residual)):
         # Rounding of the largest share: Norm forgets scale, so Nelder-Mead may let two shares
         # grow against each other without bound.
@@ -48,12 +49,13 @@ def test_nelder_mead_improves_a_problem_that_is_small_enough():
     # Two channels, two prototypes: two unknowns, which 100 iterations do solve.
     features, prototypes, residual = random_problem(0, k=2, channels=2)
     start = Heatmaps(features, prototypes).mismatch(equal_split(2, residual))
-    assert nelder_mead_split(features, prototypes, residual).objective < 0.9 * start
+    shares = equal_split(2, residual)
+    assert nelder_mead_split(features, prototypes, residual, shares).objective < 0.9 * start
 
 
 def test_nelder_mead_that_reaches_its_limit_says_so():
     features, prototypes, residual = random_problem(0, k=3, channels=20)
-    solution = nelder_mead_split(features, prototypes, residual)
+    solution = nelder_mead_split(features, prototypes, residual, equal_split(3, residual))
     assert solution.iterations == 100
     assert solution.ending is Ending.LIMIT
 
@@ -61,7 +63,19 @@ def test_nelder_mead_that_reaches_its_limit_says_so():
 def test_a_simplex_that_fits_no_memory_is_refused_at_once():
     features = np.ones((4, 9, 2048), dtype=np.float32)
     with pytest.raises(DecompositionError, match=r"63488 unknowns needs 60 GiB.*another method"):
-        nelder_mead_split(features, np.ones((32, 2048)), np.ones(2048))
+        nelder_mead_split(features, np.ones((32, 2048)), np.ones(2048), np.ones((32, 2048)))
+
+
+def test_the_solver_may_begin_where_a_user_says():
+    alpha, residual = np.array([1.0, 3.0]), np.array([2.0, 4.0])
+    for start, expected in (
+        ("zeros", [[0, 0], [2, 4]]),
+        ("even", [[1, 2], [1, 2]]),
+        ("naive", [[0.5, 1], [1.5, 3]]),
+    ):
+        np.testing.assert_allclose(first_shares(start, alpha, residual), expected)
+    # Where the scales cancel there is no naive split.
+    np.testing.assert_allclose(first_shares("naive", np.array([1.0, -1]), residual), [[1, 2]] * 2)
 
 
 def test_the_naive_split_is_proportional_to_the_scales():
