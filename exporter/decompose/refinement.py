@@ -74,17 +74,20 @@ def nelder_mead_split(
             ending=Ending.SETTLED,
         )
 
+    # In units of |R|: SciPy's first steps from zero are absolute.
+    size = float(np.linalg.norm(residual)) or 1.0
+
     def objective(free: NDArray[np.float64]) -> float:
-        return heatmaps.mismatch(_complete(free, residual))
+        return heatmaps.mismatch(_complete(size * free, residual))
 
     result = minimize(
         objective,
-        start[:-1].ravel(),
+        start[:-1].ravel() / size,
         method="Nelder-Mead",
         options={"xatol": _TOLERANCE, "fatol": _TOLERANCE, "maxiter": _LIMIT},
     )
     return Solution(
-        value=_complete(result.x, residual),
+        value=_complete(size * result.x, residual),
         iterations=int(result.nit),
         objective=float(result.fun),
         ending=Ending.of(result.success),
