@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from exporter.evaluate.arithmetic.localization import boxes, hits, min_max, overlap, visible
-from exporter.evaluate.metrics.pointing.consistency import consistency, distinct_parts, hit_rates
+from exporter.evaluate.metrics.pointing.consistency import (
+    consistency,
+    distinct_best_parts,
+    distinct_parts,
+    hit_rates,
+)
 from exporter.evaluate.metrics.pointing.distinctiveness import distinctiveness
 from exporter.evaluate.metrics.pointing.stability import stability
 from exporter.evaluate.trial.alterations import noisy
@@ -150,6 +155,18 @@ def test_a_prototype_on_two_parts_leaves_one_to_the_other():
     hit = np.array([[[True, True], [True, False]]])  # greedily the first would take the only one
     assert distinct_parts(hit, np.ones((1, 2), bool)) == 1
     assert distinct_parts(hit[:, ::-1], np.ones((1, 2), bool)) == 1
+
+
+def test_by_the_part_hit_most_often_two_may_be_one_where_a_matching_finds_two():
+    # Both hit both parts often enough; the first part is the one that both hit most.
+    hit = np.ones((10, 2, 2), bool)
+    hit[0, :, 1] = False
+    shown = np.ones((10, 2), bool)
+    assert distinct_parts(hit, shown) == 1
+    assert distinct_best_parts(hit, shown) == 0.5
+    hit[:3, 1] = False  # the second is consistent on nothing
+    assert distinct_best_parts(hit, shown) == 0.5
+    assert distinct_best_parts(np.zeros_like(hit), shown) == 0
 
 
 def test_prototypes_at_one_place_are_not_distinct():

@@ -7,7 +7,9 @@ at least 0.8:
     max over q of  (sum over n of hit_niq) / (sum over n of visible_nq)  >=  0.8
 
 Only the true class's prototypes count, on the images of that class. Distinct parts (after Zhu et
-al., CVPR 2025) asks more: prototypes that are consistent on the same part count once.
+al., CVPR 2025) asks more: prototypes that are consistent on the same part count once. Which part a
+prototype stands for is read in two ways: to the class's advantage, by the largest matching, or as
+the part that it hits most often, whatever the others do.
 
 Symbols: n images, k prototypes, q parts.
 """
@@ -66,6 +68,18 @@ def distinct_parts(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float
     return float((partners >= 0).mean())
 
 
+def distinct_best_parts(hits: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float:
+    """The same where a prototype stands for the part that it hits most often, 0 to 1.
+
+    Args:
+        hits: (n, k, q), n >= 1 test images of the class.
+        visible: (n, q).
+    """
+    rates = hit_rates(hits, visible)
+    best = rates.argmax(axis=1)[rates.max(axis=1) >= THRESHOLD]
+    return len(np.unique(best)) / len(rates)
+
+
 def _shown(case: Case) -> NDArray[np.bool_]:
     """Which keypoints are visible, (n, q)."""
     return visible(case.points)
@@ -86,10 +100,20 @@ METRICS = (
         name="distinct_parts",
         title="Distinct parts",
         better="higher",
-        meaning="the same, each part counted once",
+        meaning="the same, each part counted once, by the largest matching of prototypes and parts",
         source="Zhu et al., CVPR 2025",
         blind="It counts peaks: whether what lies under them matters to the class it does not ask.",
         needs=(Need.SPLIT, Need.KEYPOINTS),
         measure=lambda case: distinct_parts(case.hits, _shown(case)),
+    ),
+    Metric(
+        name="distinct_best_parts",
+        title="Distinct parts, best",
+        better="higher",
+        meaning="the same, each prototype standing for the part that it hits most often",
+        source="after Zhu et al., CVPR 2025",
+        blind="Of parts in one box chance decides which is hit most often.",
+        needs=(Need.SPLIT, Need.KEYPOINTS),
+        measure=lambda case: distinct_best_parts(case.hits, _shown(case)),
     ),
 )
