@@ -61,7 +61,8 @@ def hottest_cells(artifact: Artifact, patch: tuple[int, int]) -> list[tuple[int,
 def test_tokens_get_the_grid_of_their_map_from_inspect_to_the_heatmaps(
     size: tuple[int, int], patch: tuple[int, int], grid: tuple[int, int], tmp_path: Path
 ) -> None:
-    config = patches.write(tmp_path, size, patch)
+    # By a method that does not smooth: of a narrow grid a blur may carry the peak to the border.
+    config = patches.write(tmp_path, size, patch).model_copy(update={"method": "naive"})
     artifact = run_export(config)
     assert inspect_model(config.model).grid == artifact.manifest.head.grid == grid
     assert hottest_cells(artifact, patch) == list(np.ndindex(grid))
