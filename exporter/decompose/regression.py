@@ -29,7 +29,7 @@ of a bird species differ, and those of a drawn bird are nearly copies. It needs 
 this lambda the best of more candidates are found: selection.py. docs/notebook.md has the
 measurements.
 
-What has to settle are the turns of `Alternation.settle`, up to 30 from the presence of discovery:
+What has to settle are the turns of `Alternation.settle`, up to 60 from the presence of discovery:
 those of the k parts, from which the search for lambda starts, and those of the candidates, whose
 heat the final fit shares the evidence by. The turns at each further lambda, at most 5, need not:
 they are steps of a search, of which only the lambda is kept.
@@ -53,7 +53,7 @@ SMALLEST, LARGEST = 1.0, 128.0
 HALVINGS = 2  # of the last octave of lambda: to a factor of 2^(1/4)
 BUDGET = 2.5
 SETTLED = 0.02  # of a position's shares, the part that a turn still moves
-FIRST_TURNS = 30  # at the first lambda, from NMF's parts
+FIRST_TURNS = 60  # at the first lambda, from NMF's parts; photographs take at most 25
 NEXT_TURNS = 5  # at each further one, from nearly settled parts
 
 
