@@ -83,6 +83,5 @@ def test_the_truth_of_a_picture_tells_parts_from_copies_of_one_map(artifact, toy
     # Whatever changes, a third of it falls on each of three copies.
     assert mean["cam"]["deletion_share"] <= 1 / 3 + 1e-6
     assert mean["ours"]["distinctiveness"] > 0.6 > mean["cam"]["distinctiveness"] == 0
-    assert mean["ours"]["part_purity"] > mean["cam"]["part_purity"]
     assert mean["ours"]["background_independence"] > 0.5
     assert 0 < mean["ours"]["background_evidence"] < 0.8
