@@ -21,7 +21,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[cpu,export,serve,torch,dev]'
+	$(PIP) -e '.[cpu,export,grpc,otel,serve,torch,dev]'
 	@# It asks for torchvision, of which it needs little and which brings CUDA.
 	$(PIP) --no-deps timm
 	@touch $@ $(VENV)/.run
