@@ -67,8 +67,11 @@ class MethodRecord(Record):
     seed: int
     max_images: int
     min_images: int
-    smoothing: tuple[int, int] = (0, 0)
-    start: Literal["zeros", "even", "naive"] | None = None
+    # Not written where they say nothing: manifests of before have the same bytes.
+    smoothing: tuple[int, int] = Field(default=(0, 0), exclude_if=lambda passes: passes == (0, 0))
+    start: Literal["zeros", "even", "naive"] | None = Field(
+        default=None, exclude_if=lambda start: start is None
+    )
 
 
 class GateRecord(Record):

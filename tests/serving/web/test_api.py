@@ -142,7 +142,7 @@ def test_contributions_bias_and_common_sum_to_the_logit_within_the_stated_residu
 def test_the_positive_shares_of_a_class_sum_to_one(client):
     mixed = 0
     plain = io.BytesIO()
-    Image.new("RGB", (tiny.SIZE, tiny.SIZE), "red").save(plain, "PNG")
+    Image.new("RGB", (tiny.SIZE, tiny.SIZE), "magenta").save(plain, "PNG")
     for image in (png(), plain.getvalue()):
         for c in explained(client, image, classes="0,1,2")["classes"]:
             shares = [p["share"] for p in c["prototypes"]]
