@@ -53,7 +53,7 @@ SMALLEST, LARGEST = 1.0, 128.0
 HALVINGS = 2  # of the last octave of lambda: to a factor of 2^(1/4)
 BUDGET = 2.5
 SETTLED = 0.02  # of a position's shares, the part that a turn still moves
-FIRST_TURNS = 60  # at the first lambda, from NMF's parts; photographs settle within 30
+FIRST_TURNS = 60  # at the first lambda, from NMF's parts; one class in ten of ImageNet takes more
 NEXT_TURNS = 5  # at each further one, from nearly settled parts
 
 
