@@ -40,6 +40,12 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}",
         f"  {states['passed']} gates passed, {states['skipped']} skipped",
     ]
+    repeated = sum(r.distinct < len(r.prototypes) for r in records)
+    if repeated:
+        lines.append(
+            f"  {number_of(repeated, 'class', 'classes')} with prototypes that show the same thing "
+            "in two places; `alike` in the manifest says which"
+        )
     if warned:
         first = f"{warned[0].label}: {warned[0].warnings[0]}"
         lines.append(f"  {len(warned)} classes with warnings in the manifest; the first, {first}")

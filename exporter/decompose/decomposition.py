@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.decompose import multiplicative, nmf
+from exporter.decompose.parts import Parts
 from exporter.decompose.refinement import (
     Heatmaps,
     Start,
@@ -28,8 +29,6 @@ from exporter.decompose.refinement import (
 from exporter.decompose.regression import (
     BUDGET,
     LARGEST,
-    NEXT_TURNS,
-    SMALLEST,
     Alternation,
     discovery_weights,
 )
@@ -76,6 +75,23 @@ class Decomposition:
     scaling: Summary
     refinement: Summary
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvidenceSplit:
+    """How the evidence of one class was split.
+
+    Attributes:
+        parts: The parts; heatmaps are read off features and evidence by them.
+        regularization: The lambda chosen; None for one part, where nothing is regressed.
+        discovery: The factors that the parts began as, in their order, unweighted.
+        summary: How the regression went.
+    """
+
+    parts: Parts
+    regularization: float | None
+    discovery: Solution[nmf.Factors]
+    summary: Summary
 
 
 @dataclass(frozen=True)
@@ -144,10 +160,12 @@ def decompose(
     _check(features, row, prototypes)
     size = float(np.linalg.norm(row))
     if method == "evidence":
-        discovery, refined = _split_evidence(features, row, prototypes, seed)
-        scaling = scale(discovery.value.prototypes, row)
+        evidence = features.reshape(-1, len(row)) @ row.astype(np.float32)
+        split = split_evidence(features, evidence, row, prototypes, seed)
+        discovery, scaling = split.discovery, scale(split.discovery.value.prototypes, row)
+        refined = _Refined(split.parts.prototypes(row), split.regularization, split.summary)
     else:
-        discovery = discover(features, row, method, prototypes, seed)
+        discovery = multiplicative.factorize(_nonnegative(features), prototypes, seed)
         basis = discovery.value.prototypes
         scaling = scale(basis, row)
         refined = _refine_residual(features, row, basis, scaling.value, method, start)
@@ -168,66 +186,82 @@ def decompose(
     )
 
 
-def discover(
+def split_evidence(
     features: NDArray[np.float32],
+    evidence: NDArray[np.float32],
     row: NDArray[np.float64],
-    method: Method,
-    prototypes: int,
+    count: int,
     seed: int,
-) -> Solution[nmf.Factors]:
-    """Factorise the features of a class, negative ones clamped to zero (eq. 2).
+) -> EvidenceSplit:
+    """Split the evidence of one class into parts, whatever the evidence is made of.
 
     Args:
-        features: (n, p, d) float32.
-        row: v, (d,) float64.
-        method: "evidence" weights the positions by evidence and takes the fast solver; the
-            others factorise as the paper does.
-        prototypes: k, or as many candidates.
-        seed: Of the solver.
+        features: (n, p, d) float32, of any sign; negative values count as zero in discovery.
+        evidence: s, (n * p,) float32, what each position says for the class, logit units.
+        row: v, (d,) float64: what s is read off the features by. The budget of cancellation is
+            in multiples of its norm.
+        count: k, 1 to d.
+        seed: Of discovery.
 
     Returns:
-        Presence (n * p, k) and prototypes (k, d) of the features, unweighted.
+        The parts, whose heatmaps sum to s up to float32 rounding.
 
     Raises:
         DecompositionError: No feature is positive.
     """
+    images, positions, channels = features.shape
+    many = 1 if count == 1 else min(CANDIDATES * count, images * positions, channels)
+    found = discover(features, evidence, many, seed)
+    if count == 1:
+        whole = Parts(np.ones(1, np.float32), np.zeros((1, channels), np.float32))
+        done = Summary(iterations=0, objective=0.0, ending=Ending.SETTLED)
+        return EvidenceSplit(whole, None, found, done)
+    turns = Alternation(features, evidence, row)
+    heatmaps = turns.heatmaps(turns.settle(found.value.presence).parts)
+    chosen = select(heatmaps, images, count)
+    # No more turns: they would lead back to where k parts settle.
+    split = turns.fit(peak_shares(heatmaps[:, chosen], images))
+    return EvidenceSplit(
+        parts=split.parts,
+        regularization=split.regularization,
+        discovery=replace(found, value=found.value.only(chosen)),
+        summary=turns.summary(split),
+    )
+
+
+def discover(
+    features: NDArray[np.float32], evidence: NDArray[np.float32], count: int, seed: int
+) -> Solution[nmf.Factors]:
+    """Factorise the features of a class, where its evidence is more than elsewhere (eq. 2).
+
+    Args:
+        features: (n, p, d) float32; negative values count as zero.
+        evidence: s, (n * p,) float32.
+        count: How many factors, at most n * p and d.
+        seed: Of the solver.
+
+    Returns:
+        Presence (n * p, count) and prototypes (count, d) of the features, unweighted.
+
+    Raises:
+        DecompositionError: No feature is positive.
+    """
+    weights = discovery_weights(evidence)[:, None]
+    found = nmf.factorize(_nonnegative(features) * weights, count, seed)
+    factors = nmf.Factors(found.value.presence / weights, found.value.prototypes)
+    return replace(found, value=factors)
+
+
+def _nonnegative(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The features of all positions (n * p, d), negative ones clamped to zero."""
     flat = features.reshape(-1, features.shape[2])
-    clamped = np.maximum(flat, 0)
+    clamped: NDArray[np.float32] = np.maximum(flat, 0)
     if not np.vdot(clamped, clamped) > 0:
         raise DecompositionError(
             f"expected some positive features, but all of the {flat.shape} features of this "
             f"class are zero or negative. Check the preprocessing and the feature map chosen."
         )
-    if method != "evidence":
-        return multiplicative.factorize(clamped, prototypes, seed)
-    weights = discovery_weights(flat, row)[:, None]
-    solution = nmf.factorize(clamped * weights, prototypes, seed)
-    factors = nmf.Factors(solution.value.presence / weights, solution.value.prototypes)
-    return replace(solution, value=factors)
-
-
-def _split_evidence(
-    features: NDArray[np.float32], row: NDArray[np.float64], prototypes: int, seed: int
-) -> tuple[Solution[nmf.Factors], _Refined]:
-    """Regress the part evidence; prototype i began as part i of the discovery returned."""
-    discovery = discover(features, row, "evidence", prototypes, seed)
-    if prototypes == 1:
-        done = Summary(iterations=0, objective=0.0, ending=Ending.SETTLED)
-        return discovery, _Refined(row[None], None, done)
-    turns = Alternation(features, row)
-    settled = turns.settle(discovery.value.presence, SMALLEST)
-    needed = turns.within_budget(settled, NEXT_TURNS).regularization
-    images, positions, channels = features.shape
-    many = min(CANDIDATES * prototypes, images * positions, channels)
-    found = discover(features, row, "evidence", many, seed)
-    chosen, heat = select(turns, found.value.presence, prototypes, needed)
-    # No more turns: they would lead back to where k parts settle.
-    fitted = turns.at(SMALLEST, peak_shares(heat, turns.images), 0)
-    split = turns.within_budget(fitted, 0)
-    # The first parts are not returned, but what they needed of lambda decided which are.
-    warnings = _unsettled("discovery of the first parts", discovery)
-    refined = _Refined(split.prototypes, split.regularization, turns.summary(split), warnings)
-    return replace(found, value=found.value.only(chosen)), refined
+    return clamped
 
 
 def _refine_residual(

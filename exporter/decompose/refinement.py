@@ -22,13 +22,12 @@ p_i the rows of P (k, d), prototypes of discovery, r_i those of the shares r (k,
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from exporter.decompose.norm import z_score
 from exporter.decompose.solution import Ending, Solution
 from exporter.errors import DecompositionError
 
@@ -41,6 +40,7 @@ SIMPLEX_BYTES = 4 * 2**30  # SciPy keeps the simplex and a sorted copy of it
 
 
 Start = Literal["zeros", "even", "naive"]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 def nelder_mead_split(
@@ -177,3 +177,22 @@ def require_simplex(unknowns: int) -> None:
             f"{needed / 2**30:.0f} GiB for its simplex, and {SIMPLEX_BYTES / 2**30:.0f} GiB is "
             f"the limit. Use fewer prototypes, or another method."
         )
+
+
+def z_score(heatmaps: NDArray[Real]) -> NDArray[Real]:
+    """Normalise each heatmap to mean 0 and deviation 1; a flat one becomes 0.
+
+    Args:
+        heatmaps: (n, p, k).
+
+    Returns:
+        An array of the same shape and dtype.
+    """
+    centred = heatmaps - heatmaps.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
+    # A mean of p values is off by up to p rounding errors; a constant then seems to vary.
+    rounding = heatmaps.shape[1] * np.finfo(heatmaps.dtype).eps
+    floor = rounding * np.abs(heatmaps).max(axis=1, keepdims=True)
+    normal: NDArray[Real] = np.zeros_like(centred)
+    np.divide(centred, deviation, out=normal, where=deviation > floor)
+    return normal

@@ -35,33 +35,33 @@ class Ridge:
         gram = features @ features.T if self._over_rows else features.T @ features
         self._gram: NDArray[np.float32] = gram
         self._mean_square = float(self._gram.trace()) / channels
-        self._factor: NDArray[np.floating] | None = None
+        self._factors: dict[float, NDArray[np.floating]] = {}
 
-    def strengthen(self, regularization: float) -> None:
-        """Fit with another lambda from now on, at the cost of a Cholesky factorisation.
-
-        Args:
-            regularization: lambda, 1 or more.
-        """
-        self._factor = None
-        if self._mean_square > 0:
-            shifted = self._gram.copy().T  # in the order of LAPACK; it is symmetric
-            shifted[np.diag_indices_from(shifted)] += regularization * self._mean_square
-            # SciPy keeps float32 through both steps; its stubs promise less.
-            self._factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-
-    def coefficients(self, targets: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Fit with the lambda of the last call of ``strengthen``.
+    def fit(self, targets: NDArray[np.float32], regularization: float) -> NDArray[np.float32]:
+        """Fit the targets; the first fit with a lambda costs a Cholesky factorisation.
 
         Args:
             targets: Y, (n * p, k) float32.
+            regularization: lambda, 1 or more.
 
         Returns:
             C, (k, d) float32; zeros where the features are zero.
         """
-        if self._factor is None:
+        if self._mean_square <= 0:
             return np.zeros((targets.shape[1], self._features.shape[1]), dtype=np.float32)
-        right = targets if self._over_rows else self._features.T @ targets
-        solved = cho_solve((self._factor, True), right, check_finite=False)
+        # Y'F rather than F'Y: BLAS reads the features in order, which is half as fast again.
+        right = targets if self._over_rows else (targets.T @ self._features).T
+        solved = cho_solve((self._factor(regularization), True), right, check_finite=False)
         solution: NDArray[np.float32] = solved.T.astype(np.float32, copy=False)
         return solution @ self._features if self._over_rows else solution
+
+    def _factor(self, regularization: float) -> NDArray[np.floating]:
+        """The Cholesky factor of the system with this lambda; a search comes back to few."""
+        if regularization not in self._factors:
+            shifted = self._gram.copy().T  # in the order of LAPACK; it is symmetric
+            shifted[np.diag_indices_from(shifted)] += regularization * self._mean_square
+            # SciPy keeps float32 through both steps; its stubs promise less.
+            self._factors[regularization] = cholesky(
+                shifted, lower=True, overwrite_a=True, check_finite=False
+            )
+        return self._factors[regularization]

@@ -2,8 +2,8 @@
 
 NMF finds the k parts that reconstruct most, and some of these the head cannot point at: their
 heatmaps spread over the picture, and peak here in one image and there in the next. Of more
-candidates, settled by the turns of regression.py with the lambda that k parts needed, the k are
-kept whose heatmaps are concentrated and lie apart. With h_ni the positive heat of candidate i on
+candidates, settled by the turns of regression.py within the budget of cancellation, the k are kept
+whose heatmaps are concentrated and lie apart. With h_ni the positive heat of candidate i on
 the p positions of image n, and q_ni ~ e_ni^4 where it is (shares.py):
 
     kappa_i = mean_n |h_ni|_2^2 / |h_ni|_1^2                  1/p where all is alike, 1 in a point
@@ -25,7 +25,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.decompose.regression import Alternation
 from exporter.decompose.shares import POWER, ratio, relative_heat
 
 CANDIDATES = 3
@@ -35,27 +34,18 @@ APART = 1.0
 """rho, what overlap costs."""
 
 
-def select(
-    turns: Alternation,
-    presence: NDArray[np.float32],
-    count: int,
-    regularization: float,
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def select(heatmaps: NDArray[np.float32], images: int, count: int) -> NDArray[np.intp]:
     """Choose the candidates that point best, by (d).
 
     Args:
-        turns: The turns of the class.
-        presence: E, (n * p, g) float32, nonnegative, of the candidates.
+        heatmaps: (n * p, g) float32, of the candidates; negative values count as zero.
+        images: n.
         count: k, 2 to g.
-        regularization: lambda, with which the candidates are settled.
 
     Returns:
-        Which candidates stay, (k,), the best first, and their positive heat, (n * p, k) float32.
+        Which candidates stay, (k,), the best first.
     """
-    heatmaps = turns.heatmaps(turns.settle(presence, regularization).prototypes)
-    images = turns.images
-    chosen = choose(concentration(heatmaps, images), overlap(heatmaps, images), count)
-    return chosen, np.maximum(heatmaps[:, chosen], 0)
+    return choose(concentration(heatmaps, images), overlap(heatmaps, images), count)
 
 
 def concentration(heatmaps: NDArray[np.float32], images: int) -> NDArray[np.float32]:

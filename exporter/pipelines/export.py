@@ -28,6 +28,7 @@ from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
+from exporter.images.likeness import alike
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
@@ -180,11 +181,12 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         prototypes = round_exactly(split.prototypes, row)
     shown = len(prototypes) if split else 1
     crops: list[list[Crop]] = [[] for _ in range(shown)]
+    likeness: tuple[tuple[int, ...], ...] = ((),) * shown
     if features.paths:
-        crops = best_crops(
-            features.activations(prototypes[:shown]), features.paths, job.preprocessing
-        )
-    record = class_record(entry, features, split, crops, job.dataset, warnings)
+        activations = features.activations(prototypes[:shown])
+        crops = best_crops(activations, features.paths, job.preprocessing)
+        likeness = alike(features.maps, activations)
+    record = class_record(entry, features, split, crops, likeness, job.dataset, warnings)
     files = {
         crop_file(entry.index, number, rank): crop.jpeg
         for number, found in enumerate(crops)

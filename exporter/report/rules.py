@@ -103,9 +103,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "alike",
         "Look alike",
-        f"Two prototypes have a cosine of at least {COSINE:g}, or heatmaps that correlate by at "
-        f"least {CORRELATION:g} on average.",
-        "They may be one part, named twice.",
+        f"Two prototypes have a cosine of at least {COSINE:g}, heatmaps that correlate by at least "
+        f"{CORRELATION:g} on average, or show the same thing on the training images.",
+        "They may be one part, named twice, or two places of it.",
     ),
     Rule(
         "cancels",
@@ -223,6 +223,8 @@ def _alike(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
             signs.append(f"cosine {pair.cosine:.2f}")
         if pair.correlation is not None and pair.correlation >= CORRELATION:
             signs.append(f"heatmaps correlate by {pair.correlation:.2f}")
+        if pair.second in record.prototypes[pair.first].alike:
+            signs.append("the same thing on training images")
         if signs:
             first, second = (_name(record, number) for number in (pair.first, pair.second))
             text = f"{first} and {second}: {', '.join(signs)}."

@@ -244,6 +244,7 @@ def class_record(
     features: ClassFeatures,
     decomposition: Decomposition | None,
     crops: list[list[Crop]],
+    likeness: tuple[tuple[int, ...], ...],
     dataset: Dataset,
     warnings: tuple[str, ...],
 ) -> ClassRecord:
@@ -254,18 +255,20 @@ def class_record(
         features: Its feature maps.
         decomposition: How its head row was split; None where it was kept whole.
         crops: The evidence of each prototype.
+        likeness: The numbers of the others that show the same thing as each prototype.
         dataset: The data the images come from.
         warnings: What the user should know of this class.
     """
     prototypes = tuple(
         PrototypeRecord(
             name=f"prototype {number}" if decomposition else "whole",
+            alike=others,
             evidence=tuple(
                 _evidence(crop, crop_file(entry.index, number, rank), dataset)
                 for rank, crop in enumerate(found)
             ),
         )
-        for number, found in enumerate(crops)
+        for number, (found, others) in enumerate(zip(crops, likeness, strict=True))
     )
     count = len(features.paths)
     correct = int((features.logits.argmax(axis=1) == entry.index).sum()) if count else 0

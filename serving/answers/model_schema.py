@@ -85,6 +85,7 @@ class ClassSummary(Answer):
     images: Annotated[int, Field(description="Training images used.")]
     accuracy: Annotated[float | None, Field(description="Of the model on them.")]
     residual_ratio: Annotated[float | None, Field(description="|R| / |v|; docs/method.md.")]
+    distinct: Annotated[int, Field(description="How many different things the prototypes show.")]
 
 
 class ClassesAnswer(Answer):
@@ -102,6 +103,10 @@ class PrototypeSummary(Answer):
     muted: Annotated[
         str | None, Field(description="Why an edit muted it for good; null where none did.")
     ]
+    alike: Annotated[
+        list[int],
+        Field(description="Others of the class that show the same thing, in another place."),
+    ]
     evidence: list[EvidenceLink]
 
 
@@ -111,6 +116,7 @@ class PrototypesAnswer(Answer):
     id: int
     label: str
     state: Literal["decomposed", "whole"]
+    distinct: Annotated[int, Field(description="How many different things the prototypes show.")]
     warnings: list[str]
     prototypes: list[PrototypeSummary]
 

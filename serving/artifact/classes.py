@@ -5,9 +5,9 @@ Symbols: c classes, k prototypes.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from serving.artifact.values import FileName, Record
 
@@ -30,9 +30,15 @@ class EvidenceRecord(Record):
 
 
 class PrototypeRecord(Record):
-    """One prototype of one class, with its evidence, best first."""
+    """One prototype of one class, with its evidence, best first.
+
+    ``alike`` are the numbers of others of the class that show the same thing in another place.
+    """
 
     name: str
+    alike: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), exclude_if=lambda others: not others
+    )
     evidence: tuple[EvidenceRecord, ...] = ()
 
 
@@ -56,6 +62,30 @@ class _Class(Record):
     accuracy: float | None = None
     warnings: tuple[str, ...] = ()
     prototypes: tuple[PrototypeRecord, ...]
+
+    @model_validator(mode="after")
+    def _others_exist(self) -> Self:
+        for number, prototype in enumerate(self.prototypes):
+            others = set(range(len(self.prototypes))) - {number}
+            if not others.issuperset(prototype.alike):
+                raise ValueError(
+                    f"class {self.index}: expected prototype {number} to be like others of "
+                    f"{sorted(others)}, got {list(prototype.alike)}"
+                )
+        return self
+
+    @property
+    def distinct(self) -> int:
+        """How many different things the prototypes show."""
+        known: set[int] = set()
+        things = 0
+        for number in range(len(self.prototypes)):
+            things += number not in known
+            reached = {number}
+            while reached:
+                known |= reached
+                reached = {i for n in reached for i in self.prototypes[n].alike} - known
+        return things
 
 
 class DecomposedClass(_Class):

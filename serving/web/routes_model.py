@@ -169,6 +169,7 @@ def _class(record: ClassRecord) -> ClassSummary:
         images=record.images,
         accuracy=record.accuracy,
         residual_ratio=record.residual_ratio,
+        distinct=record.distinct,
     )
 
 
@@ -185,6 +186,7 @@ def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
         id=index,
         label=record.label,
         state=record.state,
+        distinct=record.distinct,
         warnings=list(record.warnings),
         prototypes=[
             PrototypeSummary(
@@ -192,6 +194,7 @@ def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
                 name=prototype.name,
                 scale=record.scale[number] if number < len(record.scale) else None,
                 muted=reasons.get(number),
+                alike=list(prototype.alike),
                 evidence=[
                     EvidenceLink(url=served.url(crop, prefix), image=crop.image, value=crop.value)
                     for crop in prototype.evidence

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.decompose.norm import z_score
 from exporter.decompose.refinement import (
     Heatmaps,
     equal_split,
     first_shares,
     naive_split,
     nelder_mead_split,
+    z_score,
 )
 from exporter.decompose.solution import Ending
 from exporter.errors import DecompositionError

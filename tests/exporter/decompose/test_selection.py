@@ -93,33 +93,13 @@ def test_every_candidate_taken_adds_most_to_what_is_maximised(seed, count):
         assert value(chosen[: taken + 1]) == pytest.approx(best, abs=1e-5)
 
 
-def test_the_heat_returned_is_that_of_the_candidates_that_stay():
-    planted = plant(images=12)
-    parts = np.eye(3, dtype=np.float32)[planted.part.ravel()]
-    chosen, heat = select(turns_of(planted), parts, 2, regularization=1.0)
-    assert heat.shape == (len(parts), 2)
-    assert (heat >= 0).all()
-    hottest = [heat[parts[:, part] == 1].mean(axis=0).argmax() for part in chosen]
-    np.testing.assert_array_equal(hottest, [0, 1])
-
-
-def test_the_heat_returned_is_positive_where_heatmaps_are_not():
-    random = np.random.default_rng(0)
-    features = random.normal(size=(IMAGES, POSITIONS, 20)).astype(np.float32)
-    turns = Alternation(features, random.normal(size=20))
-    presence = np.abs(random_heatmaps(0))
-    chosen, heat = select(turns, presence, 3, regularization=1.0)
-    heatmaps = turns.heatmaps(turns.settle(presence, 1.0).prototypes)[:, chosen]
-    assert (heatmaps < 0).any()
-    np.testing.assert_array_equal(heat, np.where(heatmaps > 0, heatmaps, 0))
-
-
 def test_of_candidates_that_come_twice_one_is_kept():
     planted = plant(images=12)
-    presence = np.tile(np.eye(3, dtype=np.float32)[planted.part.ravel()], 2)
-    chosen, heat = select(turns_of(planted), presence, 3, regularization=1.0)
+    part = planted.part.ravel()
+    heatmaps = settled_heatmaps(planted, np.tile(np.eye(3, dtype=np.float32)[part], 2))
+    chosen = select(heatmaps, 12, 3)
     assert sorted(chosen % 3) == [0, 1, 2]
-    assert (chosen[heat.argmax(axis=1)] % 3 == planted.part.ravel()).mean() > 0.95
+    assert (chosen[heatmaps[:, chosen].argmax(axis=1)] % 3 == part).mean() > 0.95
 
 
 def test_a_candidate_spread_over_the_picture_is_left_out():
@@ -127,9 +107,11 @@ def test_a_candidate_spread_over_the_picture_is_left_out():
     parts = np.eye(3, dtype=np.float32)[planted.part.ravel()]
     spread = np.ones((len(parts), 1), dtype=np.float32)
     presence = np.concatenate([spread, parts], axis=1)
-    chosen, _ = select(turns_of(planted), presence, 3, regularization=1.0)
-    assert sorted(chosen) == [1, 2, 3]
+    assert sorted(select(settled_heatmaps(planted, presence), 12, 3)) == [1, 2, 3]
 
 
-def turns_of(planted):
-    return Alternation(planted.features, planted.row)
+def settled_heatmaps(planted, presence):
+    """The heatmaps (n * p, g) that candidates settle to from their presence (n * p, g)."""
+    evidence = (planted.features @ planted.row).astype(np.float32).ravel()
+    turns = Alternation(planted.features, evidence, planted.row)
+    return turns.heatmaps(turns.settle(presence).parts)
