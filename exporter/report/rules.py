@@ -46,7 +46,7 @@ RECOGNISED = 0.5
 """Share of a class's held-out images that the model should recognise."""
 
 RESIDUAL = 1e-4
-"""Of the largest logit; float32 leaves a thousandth of it."""
+"""Of the summands of a logit; float32 leaves a thousandth of it."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _sum(held_out: HeldOut) -> list[Finding]:
     residual = held_out.residual
     if residual is None or residual <= RESIDUAL:
         return []
-    text = f"Contributions, bias and common miss the logit by {residual:.1e} of the largest."
+    text = f"Contributions, bias and common miss the logit by {residual:.1e} of their size."
     return [Finding("sum", text)]
 
 

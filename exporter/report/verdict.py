@@ -178,10 +178,10 @@ def _exact(classes: Sequence[ClassReport]) -> Statement:
     worst = max(found)
     text = (
         "On each image contributions + bias + common give the logit; the largest difference is "
-        f"{worst:.0e} of a class's largest logit."
+        f"{worst:.0e} of the size of what is summed."
     )
     if worst > RESIDUAL:
-        text = f"Contributions + bias + common miss the logit by up to {worst:.0e} of the largest."
+        text = f"Contributions + bias + common miss the logit by up to {worst:.0e} of their size."
     return Statement("Exactness", text, "good" if worst <= RESIDUAL else "look")
 
 

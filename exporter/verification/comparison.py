@@ -16,8 +16,15 @@ from PIL import Image
 from exporter.head import Head
 from exporter.source.graph_session import open_session
 from exporter.surgery import tap_logits
-from exporter.verification.edit_gates import EditComparison, largest
-from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.edit_gates import EditComparison
+from exporter.verification.gates import (
+    COMPLETENESS,
+    SUMMANDS,
+    count_gate,
+    limit_gate,
+    summands,
+    worst,
+)
 from serving.artifact import GateRecord, InputRecord
 from serving.errors import ImageError
 from serving.model.explanation import completeness_residual
@@ -101,11 +108,17 @@ class SourceRun:
 
 
 class _First(NamedTuple):
-    """The first batch, what a neutral mask has to answer to it, and its largest logits (b,)."""
+    """The first batch, what a neutral mask has to answer to it, and its images without each other.
+
+    Attributes:
+        batch: Its input tensors.
+        expected: The outputs by name.
+        mixed: |logits alone - logits among the others| (b, c).
+    """
 
     batch: NDArray[np.float32]
     expected: Mapping[str, Array]
-    scale: NDArray[np.float32]
+    mixed: Array
 
 
 @dataclass
@@ -140,49 +153,52 @@ class Comparison:
             plain = self.edit.before.run(batch)
             self.edit.add(batch, outputs, plain)
         self._bits("batch", len(batch), expected, plain)
-        scale = largest(outputs.logits, plain.logits)
         # Not by probabilities: where float32 saturates, several classes share the largest.
         logits = source.logits(batch, expected)
         if self.first is None:
-            self.first = _First(batch, expected if self.edit is None else outputs.source, scale)
-            self._one_by_one(batch, source, logits, scale)
+            neutral = expected if self.edit is None else outputs.source
+            self.first = _First(batch, neutral, self._one_by_one(batch, source, logits))
         best = logits.argmax(axis=1)
         self.images += len(batch)
         self.agreeing += int((best == outputs.logits.argmax(axis=1)).sum())
-        self.residual = worst(self.residual, _residual(outputs, self.predictor, scale))
+        scale = summands(outputs, self.predictor.bias)
+        self.residual = worst(self.residual, float((self._residual(outputs) / scale).max()))
         means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
-        error = np.abs(means - outputs.contributions) / scale[:, None, None]
+        error = np.abs(means - outputs.contributions) / scale[:, :, None]
         self.heatmap = worst(self.heatmap, float(error.max()))
 
-    def _one_by_one(
-        self,
-        batch: NDArray[np.float32],
-        source: SourceRun,
-        logits: Array,
-        scale: NDArray[np.float32],
-    ) -> None:
-        """Each image of the first batch without the others."""
-        for image, among_others, largest_logit in zip(batch, logits, scale, strict=True):
+    def _one_by_one(self, batch: NDArray[np.float32], source: SourceRun, logits: Array) -> Array:
+        """How far each image of the first batch is without the others: (b, c), logit units."""
+        mixed = []
+        for image, among_others in zip(batch, logits, strict=True):
             single = image[None]
             expected = source.outputs(single)
             if self.predictor.manifest.input.shape[0] is None:
                 self._bits("single", 1, expected, self._plain.run(single))
-            error = np.abs(source.logits(single, expected)[0] - among_others).max() / largest_logit
-            self.mixing = worst(self.mixing, float(error))
+            mixed.append(np.abs(source.logits(single, expected)[0] - among_others))
+        return np.stack(mixed)
 
     def steer(self) -> None:
         """Ask ``steerable.onnx`` about the first batch: the neutral mask, all classes."""
         if self.first is None:
             raise ValueError("expected a batch before")
-        batch, expected, scale = self.first
+        batch, expected, mixed = self.first
         count = len(self.predictor.manifest.classes)
         neutral = self.predictor.run(batch, mask=self.predictor.mask(()))
         self._bits("mask", len(batch), expected, neutral)
         for start in range(0, count, _SLICE):
             ids = np.arange(start, min(start + _SLICE, count), dtype=np.int64)
             found = self.predictor.run(batch, classes=np.tile(ids, (len(batch), 1)))
-            residual = _residual(found, self.predictor, scale)
-            self.residual_all = worst(self.residual_all, residual)
+            scale = summands(found, self.predictor.bias)
+            residual = self._residual(found) / scale
+            self.residual_all = worst(self.residual_all, float(residual.max()))
+            self.mixing = worst(self.mixing, float((mixed[:, ids] / scale).max()))
+
+    def _residual(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Completeness residual (b, t) of equation (8), logit units."""
+        bias = self.predictor.bias[outputs.class_ids]
+        logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
+        return completeness_residual(outputs.contributions, bias, outputs.common, logits)
 
     def _bits(self, gate: str, count: int, expected: Mapping[str, Array], outputs: Outputs) -> None:
         same = all(
@@ -221,10 +237,10 @@ class Comparison:
         if fixed == 1:
             detail = "the source model takes one image at a time"
             return GateRecord(name=name, state="skipped", detail=detail)
-        return limit_gate(name, self.mixing, _MIXING, "of the largest logit")
+        return limit_gate(name, self.mixing, _MIXING, SUMMANDS)
 
     def _limit(self, name: str, value: float) -> GateRecord:
-        return limit_gate(name, value, COMPLETENESS, "of the largest logit")
+        return limit_gate(name, value, COMPLETENESS, SUMMANDS)
 
     def _agreement(self) -> GateRecord:
         differing = 1.0 - self.agreeing / self.images
@@ -236,11 +252,3 @@ class Comparison:
             same = "model.onnx"
         promise = f"images bit-identical to {same}"
         return count_gate(name, self.differing[key], self.compared[key], promise)
-
-
-def _residual(outputs: Outputs, predictor: Predictor, scale: NDArray[np.float32]) -> float:
-    """Completeness residual over the largest |logit| of the image, equation (8); scale (b,)."""
-    bias = predictor.bias[outputs.class_ids]  # (b, t)
-    logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
-    residual = completeness_residual(outputs.contributions, bias, outputs.common, logits)
-    return float((residual / scale[:, None]).max())

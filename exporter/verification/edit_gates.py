@@ -4,12 +4,12 @@
 edits undo             taking every edit back gives each parent, manifest and files, by hash
 edit records           each manifest is its parent's with the muting and the names on record
 edit effects           measured again, they are what is on record; only on the very same images
-edited logits          |edited - (unedited - muted contributions)| <= 1e-5 L
+edited logits          |edited - (unedited - muted contributions)| <= 1e-5 S
 untouched classes      the logits of every class without a muted prototype, bit for bit
 muted prototypes       their contributions and heatmaps are zero
 ====================== =======================================================================
 
-L is the largest |logit| of an image, edited or not.
+S is the size of the summands of a logit before the edits (gates.summands).
 Symbols: b images, c classes, t classes asked for, k prototypes.
 """
 
@@ -28,7 +28,14 @@ from numpy.typing import NDArray
 from exporter.editing.effect import measure, read_images, sha256_of_images
 from exporter.editing.files import restore, with_edit
 from exporter.errors import DatasetError, EditError, ExporterError
-from exporter.verification.gates import COMPLETENESS, count_gate, limit_gate, worst
+from exporter.verification.gates import (
+    COMPLETENESS,
+    SUMMANDS,
+    count_gate,
+    limit_gate,
+    summands,
+    worst,
+)
 from serving.artifact import Artifact, GateRecord, Manifest
 from serving.artifact.edits import EffectRecord
 from serving.errors import ArtifactError
@@ -179,7 +186,7 @@ class EditComparison:
         gone = 1.0 - self._mask[ids]  # (t, k)
         plain = self.before.run(batch, classes=asked)
         expected = before[:, ids] - (plain.contributions * gone).sum(axis=2)
-        error = np.abs(edited[:, ids] - expected) / largest(edited, before)[:, None]
+        error = np.abs(edited[:, ids] - expected) / summands(plain, self.before.bias)
         self._error = worst(self._error, float(error.max()))
         left = self._edited.run(batch, classes=asked)
         heard = (left.contributions * gone).any(axis=(1, 2))
@@ -191,7 +198,7 @@ class EditComparison:
         untouched = len(self._mask) - len(self._touched)
         muted = int((self._mask == 0).sum())
         return [
-            limit_gate("edited logits", self._error, COMPLETENESS, "of the largest logit"),
+            limit_gate("edited logits", self._error, COMPLETENESS, SUMMANDS),
             count_gate(
                 "untouched classes",
                 self._differing,
@@ -214,9 +221,3 @@ class EditComparison:
             value=self._changed / self._images,
             detail=f"the edits change the best class of {self._changed} of {self._images} images",
         )
-
-
-def largest(edited: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(b,): the largest |logit| of each image, edited or not."""
-    result: NDArray[np.float32] = np.maximum(np.abs(edited), np.abs(before)).max(axis=1)
-    return result

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.artifact import GateRecord
+from serving.model.outputs import Outputs
 
 COMPLETENESS = 1e-5
-"""What float32 sums may be off, relative to the largest logit of the image."""
+"""What float32 sums may be off, relative to the size of their summands."""
+
+SUMMANDS = "of the summands"
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def summands(outputs: Outputs, bias: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The size of what each logit is the sum of, by which float32 rounds it.
+
+        sum of |contributions| + |bias| + |common|,
+
+    not the logit, which may cross zero, and of each class on its own, because a masked class has a
+    bias of -1e9. Contributions may be near zero too, all at once by chance among many; they are
+    sums over channels and round by those. So no class counts less than the median without biases.
+
+    Args:
+        outputs: Of b images and t classes.
+        bias: The head's bias (c,), logit units.
+
+    Returns:
+        (b, t), above 0, logit units.
+    """
+    placed = np.abs(outputs.contributions).sum(axis=2, dtype=np.float64) + np.abs(outputs.common)
+    own = placed + np.abs(bias[outputs.class_ids])
+    return np.asarray(np.maximum(own, max(float(np.median(placed)), _TINY)))
 
 
 def worst(first: float, second: float) -> float:

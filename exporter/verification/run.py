@@ -1,18 +1,19 @@
 """Reload an artifact from disk as the server will, and hold it to every promise.
 
-Each check is a gate with a measured value and a limit. L is the largest |logit| of an image,
-u the reference, P the prototypes of a class, v its head row.
+Each check is a gate with a measured value and a limit. S is the size of a logit's summands,
+its |contributions|, |bias| and |common| (gates.summands), u the reference, P the prototypes of a
+class, v its head row.
 
 ======================== =====================================================================
 integrity                every file is there and hashes as the manifest says, and no other
 logits, batch 1 and 8    the source's own outputs, bit for bit
-batch independence       |logits alone - logits among other images| <= 1e-4 L
+batch independence       |logits alone - logits among other images| <= 1e-4 S
 neutral mask             ``steerable.onnx`` with a mask of ones, bit for bit
-completeness             |sum of contributions + bias + common - logit| <= 1e-5 L (equation 8)
+completeness             |sum of contributions + bias + common - logit| <= 1e-5 S (equation 8)
 completeness, all        the same for every class of the model, through ``steerable.onnx``
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
 stored prototypes        ``prototypes.safetensors`` and the labels are what both graphs hold
-heatmap means            |mean of heatmap - contribution| <= 1e-5 L
+heatmap means            |mean of heatmap - contribution| <= 1e-5 S
 top-1 agreement          the same best class by the logits, for every image
 grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
@@ -168,5 +169,6 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
     }:
         detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
         return GateRecord(name="golden batch", state="failed", detail=detail)
-    difference = golden_error(found, golden.outputs)
+    logits = {predictor.manifest.head.logits}
+    difference = golden_error(found, golden.outputs, logits=logits)
     return limit_gate("golden batch", difference, GOLDEN_TOLERANCE, "of the largest value")

@@ -96,9 +96,8 @@ class Served:
             "heatmaps": named.heatmaps,
         }
         recorded = {**golden.outputs, "steerable": golden.outputs[logits]}
-        error = golden_error(
-            found, {name: value for name, value in recorded.items() if name in found}
-        )
+        known = {name: value for name, value in recorded.items() if name in found}
+        error = golden_error(found, known, logits={logits, "steerable"})
         if not error <= GOLDEN_TOLERANCE:
             raise IntegrityError(
                 f"{self.predictor.artifact.folder}: expected the outputs of {GOLDEN} within "

@@ -31,11 +31,16 @@ def test_what_is_missing_is_the_residual():
     contributions, constant = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([0.5, 0.5])
     assert completeness_residual(contributions, constant, np.array([3.5, 2.5])) == 0
     assert completeness_residual(contributions, 0.5, np.array([3.5, 2.5])) == 0
-    assert completeness_residual(contributions, 0.0, np.array([3.5, 2.5])) == pytest.approx(1 / 7)
-    assert completeness_residual(contributions, 0.0, np.array([3.0, -4.0])) == 1.5
+    assert completeness_residual(contributions, 0.0, np.array([3.5, 2.5])) == 0.5 / 4
+    assert completeness_residual(contributions, 0.0, np.array([3.0, -4.0])) == 6 / 4
 
 
-def test_a_residual_needs_a_logit():
+def test_a_residual_is_of_what_is_summed_and_not_of_logits_that_cancel():
+    contributions, constant = np.array([[1.0, 2.0]]), np.array([-2.75])
+    assert completeness_residual(contributions, constant, np.array([0.0])) == 0.25 / 5.75
+
+
+def test_a_residual_needs_something_to_sum():
     assert completeness_residual(np.zeros((2, 3)), 0.0, np.zeros(2)) is None
     assert completeness_residual(np.zeros((0, 3)), 0.0, np.zeros(0)) is None
 

@@ -39,7 +39,8 @@ def test_server_and_verification_agree_on_what_is_the_same_answer(
     def nudge(name, values):
         if name != "outputs/logits":
             return values
-        return values + np.float32(share * GOLDEN_TOLERANCE * np.abs(values).max())
+        own = np.abs(values).max(axis=0)  # of each class
+        return values + np.eye(1, len(own), own.argmax()) * np.float32(share * 1e-4 * own.max())
 
     folder = with_golden(tiny_export[1], tmp_path / "artifact", nudge)
     (gate,) = (gate for gate in verify(folder) if gate.name == "golden batch")
@@ -55,8 +56,16 @@ def test_server_and_verification_agree_on_what_is_the_same_answer(
 def test_what_is_no_number_differs_from_everything():
     recorded = {"a": np.ones(3, np.float32), "b": np.ones(2, np.float32)}
     broken = {"a": np.array([1, np.nan, 1], np.float32), "b": np.ones(2, np.float32)}
-    assert not golden_error(broken, recorded) <= GOLDEN_TOLERANCE
-    assert golden_error({**recorded, "a": np.ones((3, 1))}, recorded) == np.inf
+    assert not golden_error(broken, recorded, logits=()) <= GOLDEN_TOLERANCE
+    assert golden_error({**recorded, "a": np.ones((3, 1))}, recorded, logits=()) == np.inf
+
+
+def test_logits_are_measured_against_their_own_class_so_that_a_masked_one_hides_no_other():
+    recorded = {"logits": np.array([[4.0, -1e9], [-5.0, -1e9]])}
+    found = {"logits": np.array([[4.0, -1e9], [-4.5, -1e9]])}
+    assert golden_error(found, recorded, logits={"logits"}) == 0.5 / 5
+    recorded["contributions"] = found["contributions"] = np.array([[[50.0]]])
+    assert golden_error(found, recorded, logits={"logits"}) == 0.5 / 50
 
 
 def test_a_batch_without_logits_is_refused(tiny_export, tmp_path):

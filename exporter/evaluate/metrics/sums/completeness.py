@@ -1,8 +1,9 @@
 """Completeness: do the contributions add up, and which axioms does the split meet?
 
-The residual is that of the paper's eq. 8, relative to the largest logit:
+The residual is that of the paper's eq. 8, relative to the size of the summands, because the logit
+of a class may be near zero on every image:
 
-    max over n of |sum_i c_ni + constant_n - logit_n| / max over n of |logit_n|
+    max over n of |sum_i c_ni + constant_n - logit_n| / max over n of (sum_i |c_ni| + |constant_n|)
 
 The axioms are those of the paper's Table 1, after Sundararajan, Taly and Yan, "Axiomatic
 Attribution for Deep Networks" (ICML 2017), with the feature map x (p, d) as the input, a map of
@@ -53,7 +54,7 @@ class Axioms:
 def completeness_residual(
     contributions: Floats, constant: Floats | float, logits: Floats
 ) -> float | None:
-    """How far the contributions are from the logit, relative to the largest.
+    """How far the contributions are from the logit, relative to the size of what is summed.
 
     Args:
         contributions: (n, k).
@@ -61,10 +62,13 @@ def completeness_residual(
         logits: (n,), of the class.
 
     Returns:
-        0 or more; None if every logit is 0 or there are no images.
+        0 or more; None if every summand is 0 or there are no images.
     """
     target = np.asarray(logits, dtype=np.float64)
-    return _relative(_largest(residual_of(contributions, constant, 0.0, target)), _largest(target))
+    summands = np.abs(contributions).sum(axis=1, dtype=np.float64) + np.abs(constant)
+    return _relative(
+        _largest(residual_of(contributions, constant, 0.0, target)), _largest(summands)
+    )
 
 
 def axioms(features: Floats, row: Floats, prototypes: Floats) -> Axioms | None:
@@ -186,7 +190,7 @@ METRICS = (
         name="completeness",
         title="Completeness residual",
         better="lower",
-        meaning="|sum of contributions + bias + common - logit|, of the largest logit",
+        meaning="|sum of contributions + bias + common - logit|, of its summands",
         source=f"{_PAPER}, eq. 8",
         blind="A sum says nothing of its parts: k copies of one map are complete too.",
         needs=(Need.ROW,),
