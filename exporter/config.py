@@ -56,6 +56,8 @@ class ExportConfig(BaseModel):
         top: Classes explained by ``model.onnx`` for each image.
         max_images: Images used of each class, drawn by seed where there are more.
         min_images: Usable images below which a class keeps its head row whole.
+        min_accuracy: Share of the images used that the model has to give to their class, else
+            nothing is written; None asks for none. Low shares mean wrong preprocessing or labels.
         seed: Seed of every random choice.
         jobs: Threads for decoding and for the network; changes no byte of the result.
         resume: Continue an interrupted export from its finished classes.
@@ -81,6 +83,7 @@ class ExportConfig(BaseModel):
     top: int = Field(default=5, ge=1, le=1000)
     max_images: int = Field(default=200, ge=1)
     min_images: int = Field(default=5, ge=2)
+    min_accuracy: float | None = Field(default=None, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     jobs: int = Field(default=0, ge=0)
     resume: bool = False

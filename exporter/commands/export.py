@@ -100,6 +100,13 @@ from exporter.source.presets import OWN, PRESETS
     help="Below this many usable images a class keeps its head row whole.",
 )
 @click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 1),
+    metavar="RATE",
+    help="Fail unless the model gives at least this share of the images used, 0 to 1, to their "
+    "class: a low one means wrong preprocessing or labels.",
+)
+@click.option(
     "--jobs",
     default=0,
     type=click.IntRange(0),

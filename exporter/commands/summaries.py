@@ -54,7 +54,7 @@ def export_summary(out: Path, artifact: Artifact) -> str:
             "  Few images are recognised: check the preprocessing and the labels. Explanations of "
             "wrongly prepared images are wrong."
         )
-    if correct <= _BY_CHANCE / len(records):
+    if manifest.activation == "softmax" and correct <= _BY_CHANCE / len(records):
         lines.append("  It is no more than by chance: are the weights the trained ones?")
     return "\n".join(lines)
 

@@ -67,7 +67,7 @@ def verify(
         source = load_source(
             model, weights=weights, input_size=input_size, channels=channels, output=output
         ).model
-    images = find_images(data) if data else ()
+    images = find_images(data).paths if data else ()
     progress = ProgressLine()
     gates = run_verify(
         artifact, source=source, images=images, data=data, progress=partial(progress, "verify")

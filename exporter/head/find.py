@@ -10,6 +10,7 @@ into one matrix and one bias; whatever is not linear there is refused by name.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,7 +127,8 @@ def _trace(output: ir.Value) -> Head:
         )
     value, tail = logits, IDENTITY
     while (node := value.producer()) is not None and not is_pooling(node):
-        step = step_up(node, tail)
+        with np.errstate(all="ignore"):  # what is not finite is refused at the end
+            step = step_up(node, tail)
         if step is None:
             raise why_not(node, tail)
         value, tail = step
@@ -150,6 +152,7 @@ def _head(
     pooling = read_pooling(node)
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
+    _require_finite(tail)
     if pooling.channels not in (None, channels):
         raise refusal(
             node,
@@ -169,6 +172,23 @@ def _head(
         bias=np.broadcast_to(tail.bias, (classes,)).copy(),
         grid=find_grid(pooling),
     )
+
+
+def _require_finite(tail: Tail) -> None:
+    """Refuse a head whose numbers are none, or overflow when they are multiplied."""
+    largest = float(np.finfo(np.float32).max)
+    for what, values in (("rows", tail.weight), ("bias", tail.bias)):
+        # Norms are sums of squares, in float32 too.
+        limit = largest if what == "bias" else math.sqrt(largest)
+        bad = ~(np.abs(values) <= limit)
+        if bad.any():
+            index = np.argwhere(bad)[0]
+            raise HeadError(
+                f"the {what} of {tail.linear!r} hold {values[tuple(index)]:.3g} for class "
+                f"{index[0] if len(values) > 1 else 'any'}: expected finite numbers of at most "
+                f"{limit:.2g}. The weights are damaged, or their training diverged: export a "
+                "model whose weights are finite."
+            )
 
 
 def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:

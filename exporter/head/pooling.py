@@ -158,7 +158,7 @@ def _read_mean(node: ir.Node) -> _Mean:
             raise refusal(node, reason)
         return _Mean(node, frozenset(range(2, rank)), keepdims=True)
     axes = axes_of(node)
-    if not axes:
+    if not axes or not rank:
         raise refusal(
             node,
             "averages over every axis, or over axes that are not constant: expected the "

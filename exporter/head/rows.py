@@ -44,7 +44,8 @@ def split_reference(head: Head, wanted: Reference | None, *, multilabel: bool) -
     """Take the reference out of every head row.
 
     Args:
-        head: The head; a Softmax or Sigmoid behind its logits decides the activation.
+        head: The head; a Softmax or Sigmoid behind its logits decides the activation, and one logit
+            is read through a sigmoid.
         wanted: The reference asked for, or None for the one that fits the activation.
         multilabel: The logits are read through a sigmoid that the graph does not hold.
 
@@ -53,14 +54,21 @@ def split_reference(head: Head, wanted: Reference | None, *, multilabel: bool) -
 
     Raises:
         SourceError: A mean reference was asked for with a sigmoid, or ``multilabel`` contradicts
-            the graph.
+            the graph; or a Softmax is over one logit.
     """
     if multilabel and head.activation == "softmax":
         raise SourceError(
             "`multilabel`: expected logits that are read through a sigmoid, this graph ends in a "
             "Softmax. Leave the option out."
         )
-    activation: Activation = "sigmoid" if multilabel or head.activation == "sigmoid" else "softmax"
+    alone = len(head.weight) == 1
+    if alone and head.activation == "softmax":
+        raise SourceError(
+            "expected two logits or more before a Softmax, this graph has one, of which it always "
+            "makes 1. Export the model with a Sigmoid, or without an activation."
+        )
+    read_alone = multilabel or head.activation == "sigmoid" or alone
+    activation: Activation = "sigmoid" if read_alone else "softmax"
     if wanted == "mean" and activation == "sigmoid":
         raise SourceError(
             "`reference` mean: a sigmoid does not forget what is common to all classes. "

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from exporter.errors import DatasetError
+from exporter.images.folders import Labels, match_folders
 from exporter.text import as_text
 from serving.model.preprocess import SUFFIXES
 
 _logger = logging.getLogger(__name__)
-
-Labels = Sequence[str] | Mapping[int, str]
-"""Every label in the order of the logits, or some labels by class index."""
+_KINDS = 4  # suffixes that are named
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,13 @@ class ClassImages:
         index: Position of the class in the logits.
         label: Its label.
         paths: Its images in the order of their names; empty where there is no folder.
+        others: Files of its folder that are no images by their suffix.
     """
 
     index: int
     label: str
     paths: tuple[Path, ...]
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def read_dataset(
 
     A folder belongs to the class whose label is its name. Without labels, folders named by
     numbers belong to the class of that index, and as many folders as classes belong to them in
-    the order of their names.
+    the order of their names, as people count; see :mod:`exporter.images.folders`.
 
     Args:
         root: Folder with one folder of images for each class, at any depth below it.
@@ -117,29 +118,45 @@ def read_dataset(
         raise DatasetError(
             f"{root}: expected one folder of images for each class, found no folder in it."
         )
-    names, indices = _match(root, [folder.name for folder in folders], labels, class_count)
+    match = match_folders(root, [folder.name for folder in folders], labels, class_count)
     found = {
-        index: _images(folder, max_images, f"{seed}/{index}")
-        for folder, index in zip(folders, indices, strict=True)
+        match.folders[folder.name]: find_images(folder)
+        for folder in folders
+        if folder.name in match.folders
     }
-    if not any(found.values()):
+    if not any(images.paths for images in found.values()):
         raise DatasetError(
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) in the class folders, "
             "found none."
         )
     classes = tuple(
-        ClassImages(index, label, found.get(index, ())) for index, label in enumerate(names)
+        ClassImages(
+            index,
+            label,
+            _drawn(found[index].paths, max_images, f"{seed}/{index}") if index in found else (),
+            found[index].others if index in found else 0,
+        )
+        for index, label in enumerate(match.labels)
     )
     return Dataset(root=root, classes=classes)
 
 
-def find_images(folder: Path) -> tuple[Path, ...]:
-    """Every image at any depth below a folder, in the order of their names.
+class Found(NamedTuple):
+    """The images below a folder, in the order of their names, and how many other files."""
+
+    paths: tuple[Path, ...]
+    others: int
+
+
+def find_images(folder: Path) -> Found:
+    """Every image at any depth below a folder.
 
     Links to folders are followed, each folder once. Hidden files and folders, such as
-    ``.ipynb_checkpoints``, are left out, and a warning counts their images.
+    ``.ipynb_checkpoints``, are left out, and a warning counts their images; another counts the
+    files that are no images by their suffix.
     """
     found: list[Path] = []
+    others: Counter[str] = Counter()
     hidden = 0
     seen: set[str] = set()
     for where, folders, files in os.walk(folder, followlinks=True):
@@ -151,70 +168,28 @@ def find_images(folder: Path) -> tuple[Path, ...]:
             continue
         hidden += sum(name.startswith(".") for name in images)
         found += [here / name for name in images if not name.startswith(".")]
+        rest = set(files).difference(images)
+        others.update(_kind(name) for name in rest if not name.startswith("."))
         folders[:] = [name for name in folders if os.path.realpath(here / name) not in seen]
     if hidden:
         _logger.warning("%s: %d hidden images are left out", folder, hidden)
-    return tuple(sorted(found))
+    if others:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(_KINDS))
+        _logger.warning(
+            "%s: %d files are no images by their suffix and are skipped: %s%s",
+            as_text(str(folder)),
+            others.total(),
+            as_text(kinds),
+            ", …" if len(others) > _KINDS else "",
+        )
+    return Found(tuple(sorted(found)), others.total())
 
 
-def _images(folder: Path, max_images: int, seed: str) -> tuple[Path, ...]:
-    paths = find_images(folder)
+def _kind(name: str) -> str:
+    return Path(name).suffix.lower() or "without a suffix"
+
+
+def _drawn(paths: tuple[Path, ...], max_images: int, seed: str) -> tuple[Path, ...]:
     if len(paths) > max_images:
         return tuple(sorted(random.Random(seed).sample(paths, max_images)))  # noqa: S311
     return paths
-
-
-def _match(
-    root: Path, folders: list[str], labels: Labels | None, class_count: int
-) -> tuple[list[str], list[int]]:
-    """The label of every class, and the class of every folder."""
-    if labels is not None:
-        names = _complete(labels, class_count)
-        return names, [_index_of(root, folder, names) for folder in folders]
-    if all(folder.isdecimal() for folder in folders):
-        indices = [int(folder) for folder in folders]
-        if len(set(indices)) < len(indices) or max(indices) >= class_count:
-            raise DatasetError(
-                f"{root}: expected folders named by different class indices from 0 to "
-                f"{class_count - 1}, got {folders[:5]} … {folders[-1]!r}."
-            )
-        return [str(index) for index in range(class_count)], indices
-    if len(folders) == class_count:
-        return list(map(as_text, folders)), list(range(class_count))
-    raise DatasetError(
-        f"{root}: the model has {class_count} classes and there are {len(folders)} folders, so "
-        "their order does not tell which is which. Give `labels`, or name the folders by "
-        "class index."
-    )
-
-
-def _complete(labels: Labels, class_count: int) -> list[str]:
-    if isinstance(labels, Mapping):
-        outside = [index for index in labels if not 0 <= index < class_count]
-        if outside:
-            raise DatasetError(
-                f"labels: expected class indices from 0 to {class_count - 1}, got {outside[:3]}."
-            )
-        return [labels.get(index, f"class {index}") for index in range(class_count)]
-    if len(labels) != class_count:
-        raise DatasetError(
-            f"labels: expected {class_count} labels, one for each logit, got {len(labels)}."
-        )
-    return list(labels)
-
-
-def _index_of(root: Path, folder: str, names: list[str]) -> int:
-    indices = [index for index, name in enumerate(names) if name == folder]
-    if len(indices) == 1:
-        return indices[0]
-    if indices:
-        raise DatasetError(
-            f"{root / folder}: the classes {indices} share this label, so the folder could belong "
-            "to either. Give them different labels."
-        )
-    near = difflib.get_close_matches(folder, names, n=3)
-    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    raise DatasetError(
-        f"{root / folder}: expected a folder name that is a label of the model.{hint} "
-        "Rename or remove the folder, or correct the labels."
-    )

@@ -26,6 +26,7 @@ from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
 from exporter.surgery import tap_features
 from serving.artifact import Preprocessing
+from serving.artifact.layout import ImageLayout, channel_axis
 from serving.errors import ImageError
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, preprocess, to_tensor
@@ -49,6 +50,7 @@ class ClassFeatures:
         paths: The n images.
         skipped: Why each unusable image was left out.
         sha256: Hash of all images, usable or not, as :func:`sha256_of_images` makes it.
+        doubts: What is odd about the images: of one colour, or the same one again.
     """
 
     maps: NDArray[np.float32]
@@ -57,6 +59,7 @@ class ClassFeatures:
     paths: tuple[Path, ...]
     skipped: tuple[str, ...]
     sha256: str
+    doubts: tuple[str, ...] = ()
 
     def smoothed(self, passes: Passes) -> ClassFeatures:
         """The same with smoothed maps; these maps become the smoothed ones."""
@@ -80,6 +83,32 @@ def sha256_of_images(paths: tuple[Path, ...]) -> str:
         except OSError:
             digest.update(_UNREADABLE)
     return digest.hexdigest()
+
+
+class _Looked:
+    """What the input tensors of a class say of its images."""
+
+    def __init__(self, layout: ImageLayout) -> None:
+        axes = {0, 1, 2} - {channel_axis(layout) - 1}
+        self._over_pixels = tuple(sorted(axes))
+        self._seen: set[bytes] = set()
+        self._count = self._flat = 0
+
+    def at(self, tensors: list[NDArray[np.float32]]) -> None:
+        """Look at some of them."""
+        for tensor in tensors:
+            self._seen.add(hashlib.sha256(tensor).digest())
+            self._flat += bool((np.ptp(tensor, axis=self._over_pixels) == 0).all())
+        self._count += len(tensors)
+
+    def doubts(self) -> tuple[str, ...]:
+        """What is odd, for a warning."""
+        again = self._count - len(self._seen)
+        found = {
+            f"{again} of {self._count} images show what another one shows, pixel for pixel": again,
+            f"{self._flat} of {self._count} images have one colour all over": self._flat,
+        }
+        return tuple(text for text, count in found.items() if count)
 
 
 class FeatureReader:
@@ -149,7 +178,7 @@ class FeatureReader:
         skipped: list[str] = []
         maps: NDArray[np.float32] | None = None
         logits: list[NDArray[np.float32]] = []
-        digest = hashlib.sha256()
+        digest, looked = hashlib.sha256(), _Looked(self._preprocessing.layout)
         for chunk, read in self._decoded(paths):
             decoded = [tensor for _, tensor in read]
             for content_hash, _ in read:
@@ -157,6 +186,7 @@ class FeatureReader:
             usable = [tensor for tensor in decoded if not isinstance(tensor, ImageError)]
             skipped += [str(tensor) for tensor in decoded if isinstance(tensor, ImageError)]
             if usable:
+                looked.at(usable)
                 features, batch_logits = self.run(np.stack(usable))
                 if maps is None:
                     maps = np.empty((len(paths), *features.shape[1:]), dtype=np.float32)
@@ -175,6 +205,7 @@ class FeatureReader:
             paths=tuple(kept),
             skipped=tuple(skipped),
             sha256=digest.hexdigest(),
+            doubts=looked.doubts(),
         )
 
     def _decoded(self, paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], list[Decoded]]]:

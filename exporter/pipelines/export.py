@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
-from exporter.errors import DecompositionError, VerificationError
+from exporter.errors import DecompositionError, OutputError, VerificationError
 from exporter.head import find_head
 from exporter.head.grid import warn_of_one_cell
 from exporter.head.rows import HeadRows, round_exactly, split_reference
@@ -47,7 +47,10 @@ from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact
 
 _VERIFIED_IMAGES = 128
-_NOT_IN_RESULT = {"model", "data", "out", "weights", "jobs", "resume", "overwrite"}
+_NOT_IN_RESULT = {
+    *("model", "data", "out", "weights", "jobs"),
+    *("resume", "overwrite", "min_accuracy"),
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -68,8 +71,10 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         DatasetError: The image folders do not fit the model.
         SurgeryError: The outputs cannot be added to its graph.
         OutputError: ``config.out`` cannot be written; finished classes are kept for ``resume``.
-        VerificationError: A promise is not kept; nothing appeared at ``config.out``.
+        VerificationError: A promise is not kept, or fewer images are recognised than was asked
+            for; nothing appeared at ``config.out``.
     """
+    _require_apart(config)
     source = load_source(
         config.model,
         weights=config.weights,
@@ -103,6 +108,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         with staging.writing():
             with FeatureReader(source, head, preprocessing, config.jobs) as reader:
                 _explain_classes(job, reader)
+            _require_recognised(job)
             parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
             manifest = write_artifact(staging, parts)
             staging.keep_only(manifest.all_files)
@@ -158,6 +164,37 @@ def _explain_classes(job: _Job, reader: FeatureReader) -> None:
                 _explain_class(job, entry, features)
 
 
+def _require_apart(config: ExportConfig) -> None:
+    """Refuse an artifact among the class folders: the next export would take it for one."""
+    out, data = config.out.resolve(), config.data.resolve()
+    if out.is_relative_to(data):
+        raise OutputError(
+            f"{config.out}: expected a folder outside of the images in {config.data}, where it "
+            "would be taken for one of their class folders. Choose another `out`."
+        )
+
+
+def _require_recognised(job: _Job) -> None:
+    """Hold the share of training images that the model gives to their class to the one asked for.
+
+    Raises:
+        VerificationError: It is below; what was finished is kept.
+    """
+    least = job.config.min_accuracy
+    if least is None:
+        return
+    records = [saved.record for saved in job.staging.finished().values()]
+    images = sum(record.images for record in records)
+    right = sum(record.images * (record.accuracy or 0) for record in records)
+    if right < least * images or not images:
+        raise VerificationError(
+            f"the artifact was not put in place: the model gives {right / max(images, 1):.1%} of "
+            f"{images} images their class, expected at least {least:.1%} (`min_accuracy`). Check "
+            "the preprocessing and the order of the labels; explanations of wrongly prepared "
+            "images are wrong."
+        )
+
+
 def _still_valid(job: _Job) -> set[int]:
     """The finished classes whose images are what they were."""
     found = set()
@@ -173,6 +210,8 @@ def _still_valid(job: _Job) -> set[int]:
 def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> None:
     row = job.rows.rows[entry.index]
     features = features.smoothed(smoothing_of(job.config.method, features.grid))
+    for doubt in features.doubts:
+        _logger.warning("%s: %s", entry.label, doubt)
     split, warnings = _decompose(job.config, features, row)
     prototypes = np.zeros((job.config.prototypes, len(row)), dtype=np.float32)
     if split is None:
@@ -186,7 +225,16 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
         likeness = alike(features.maps, activations)
-    record = class_record(entry, features, split, crops, likeness, job.dataset, warnings)
+    record = class_record(
+        entry,
+        features,
+        split,
+        crops,
+        likeness,
+        job.dataset,
+        (*features.doubts, *warnings),
+        job.rows.activation,
+    )
     files = {
         crop_file(entry.index, number, rank): crop.jpeg
         for number, found in enumerate(crops)

@@ -210,8 +210,13 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> list[Path]:
     files: dict[str, Path] = {}
     tensors = [tensor for tensor in _tensors(proto) if uses_external_data(tensor)]
     for tensor in tensors:
-        location = ExternalDataInfo(tensor).location
-        files[location] = _data_file(location, folder, path)
+        try:
+            location = ExternalDataInfo(tensor).location
+            files[location] = _data_file(location, folder, path)
+        except (OSError, ValueError) as error:  # an offset or a name that can be none
+            raise SourceError(
+                f"{path}: external data of {tensor.name!r}: {error}. Export the model again."
+            ) from error
     _check_total(path.stat().st_size + sum(f.stat().st_size for f in files.values()), str(path))
     for tensor in tensors:
         try:

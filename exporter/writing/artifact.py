@@ -19,7 +19,7 @@ from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, Summary, smoothing_of
 from exporter.errors import DatasetError
 from exporter.head import Head
-from exporter.head.rows import HeadRows
+from exporter.head.rows import Activation, HeadRows
 from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
@@ -247,6 +247,7 @@ def class_record(
     likeness: tuple[tuple[int, ...], ...],
     dataset: Dataset,
     warnings: tuple[str, ...],
+    activation: Activation,
 ) -> ClassRecord:
     """The record of one class.
 
@@ -258,6 +259,7 @@ def class_record(
         likeness: The numbers of the others that show the same thing as each prototype.
         dataset: The data the images come from.
         warnings: What the user should know of this class.
+        activation: What turns the logits into probabilities.
     """
     prototypes = tuple(
         PrototypeRecord(
@@ -271,12 +273,12 @@ def class_record(
         for number, (found, others) in enumerate(zip(crops, likeness, strict=True))
     )
     count = len(features.paths)
-    correct = int((features.logits.argmax(axis=1) == entry.index).sum()) if count else 0
+    correct = _recognised(features.logits, entry.index, activation) if count else 0
     common = {
         "index": entry.index,
         "label": entry.label,
         "images": count,
-        "skipped": len(features.skipped),
+        "skipped": len(features.skipped) + entry.others,
         "accuracy": correct / count if count else None,
         "prototypes": prototypes,
     }
@@ -292,6 +294,13 @@ def class_record(
         warnings=(*warnings, *decomposition.warnings),
         **common,
     )
+
+
+def _recognised(logits: NDArray[np.float32], index: int, activation: Activation) -> int:
+    """Images that the model gives to a class: the best of all, or more likely than not."""
+    if activation == "sigmoid":
+        return int((logits[:, index] >= 0).sum())
+    return int((logits.argmax(axis=1) == index).sum())
 
 
 def _evidence(crop: Crop, file: str, dataset: Dataset) -> EvidenceRecord:

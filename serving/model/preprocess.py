@@ -40,12 +40,21 @@ class _Format:
 
 
 _FORMATS: dict[str, _Format] = {  # by name; Pillow's is the same in capitals
-    "JPEG": _Format((".jpg", ".jpeg"), (rb"\xff\xd8\xff",)),
-    "PNG": _Format((".png",), (rb"\x89PNG\r\n\x1a\n",)),
+    "JPEG": _Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), (rb"\xff\xd8\xff",)),
+    "PNG": _Format((".png", ".apng"), (rb"\x89PNG\r\n\x1a\n",)),
     "WebP": _Format((".webp",), (rb"RIFF....WEBP",)),
     "GIF": _Format((".gif",), (rb"GIF87a", rb"GIF89a")),
-    "BMP": _Format((".bmp",), (rb"BM",)),
+    "BMP": _Format((".bmp", ".dib"), (rb"BM",)),
     "TIFF": _Format((".tif", ".tiff"), (rb"II\*\x00", rb"MM\x00\*"), served=False),
+    "AVIF": _Format((".avif", ".avifs"), (rb"....ftypavi[fs]",), served=False),
+    "JPEG2000": _Format(
+        (".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc"),
+        (rb"\xff\x4f\xff\x51", rb"\x00\x00\x00\x0cjP"),
+        served=False,
+    ),
+    "PPM": _Format((".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), (rb"P[1-6fF]",), served=False),
+    "TGA": _Format((".tga",), (), served=False),
+    "QOI": _Format((".qoi",), (rb"qoif",), served=False),
 }
 FORMATS = tuple(_FORMATS)
 """Formats of image files."""
@@ -64,6 +73,7 @@ _BEGINNINGS = {
 
 Box = tuple[int, int, int, int]
 _ROWS = 256
+_BITS_PER_SAMPLE = 258  # of a TIFF: 12 in one whose mode says 16
 _METADATA = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
 # Pillow warns of damaged metadata and of its own, higher pixel limit; the pixels count. Said once
@@ -125,7 +135,8 @@ def decode(
         An 8-bit RGB image, turned as its EXIF orientation says.
 
     Raises:
-        ImageError: Not an image of a known format, damaged, or too large.
+        ImageError: Not an image of a known format, damaged, too large, or of numbers whose white is
+            not known.
     """
     name = name or (source.name if isinstance(source, Path) else f"{len(source)} bytes")
     try:
@@ -164,7 +175,8 @@ def _decode(
         image.getexif()  # read now; exif_transpose would write what is left of it again
         for metadata in _METADATA:
             image.info.pop(metadata, None)
-        return _to_rgb(ImageOps.exif_transpose(image))
+        white = _white(image, name)
+        return _to_rgb(ImageOps.exif_transpose(image), white, name)
 
 
 def _require_pixels(size: tuple[int, int], most: int, expected: str) -> None:
@@ -175,17 +187,42 @@ def _require_pixels(size: tuple[int, int], most: int, expected: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        # Pillow would clip 16 bits at 255.
-        values = np.asarray(image)
-        factor = 255.0 / (65535.0 if values.max(initial=0) > 255 else 255.0)
-        shades = np.empty(values.shape, dtype=np.uint8)
-        for top in range(0, len(values), _ROWS):  # in float64 the whole would be eight times larger
-            rows = values[top : top + _ROWS].astype(np.float64)
-            shades[top : top + _ROWS] = np.clip(rows * factor, 0, 255).astype(np.uint8)
-        image = Image.fromarray(shades)
-    return image.convert("RGB")
+def _white(image: Image.Image, name: str) -> float | None:
+    """The number that is white in a grey image of more than 8 bits; None for any other image.
+
+    By its mode, never by its brightest pixel, so that a dark image stays dark.
+    """
+    if image.mode.startswith("I;16"):
+        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0]
+        return 2.0**bits - 1
+    if image.mode == "F":
+        return 1.0
+    if image.mode != "I":
+        return None
+    if image.format not in ("PNG", "PPM"):  # Pillow reads their 16 bits so
+        raise ImageError(
+            f"{name}: expected numbers of 8 or 16 bits, or floats from 0 to 1, got integers of 32 "
+            "bits, which do not say what is white. Save it with 8 or 16 bits."
+        )
+    return 65535.0
+
+
+def _to_rgb(image: Image.Image, white: float | None, name: str) -> Image.Image:
+    """An 8-bit RGB image; Pillow would clip grey of more bits at 255."""
+    if white is None:
+        return image.convert("RGB")
+    values = np.asarray(image)
+    least, most = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (least >= 0 and most <= white):
+        raise ImageError(
+            f"{name}: expected numbers from 0 to {white:g} in an image of mode {image.mode}, got "
+            f"{least:g} to {most:g}. Scale them, or save it with 8 or 16 bits."
+        )
+    shades = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), _ROWS):  # in float64 the whole would be eight times larger
+        rows = values[top : top + _ROWS].astype(np.float64)
+        shades[top : top + _ROWS] = np.rint(rows * (255.0 / white)).astype(np.uint8)
+    return Image.fromarray(shades).convert("RGB")
 
 
 def make_view(image: Image.Image, preprocessing: Preprocessing) -> View:

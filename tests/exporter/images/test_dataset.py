@@ -64,6 +64,8 @@ def test_a_shared_label_without_a_folder_does_no_harm(tmp_path):
         ({}, 2, None, "found no folder"),
         ({"a": 0, "b": 0}, 2, None, "found none"),
         ({"a": 1}, 2, None, "Give `labels`"),
+        ({"1": 1, "2": 1}, 3, ["a", "b", "c"], "a label of the model"),
+        ({"1": 1, "3": 1}, 3, None, "all numbers from 1 to 3"),
         ({"0": 1, "7": 1}, 2, None, "different class indices from 0 to 1"),
         ({"1": 1, "01": 1}, 2, None, "different class indices"),
         ({"a": 1}, 2, ["a"], "expected 2 labels, one for each logit, got 1"),
@@ -157,6 +159,92 @@ def test_linked_folders_are_followed_once_and_hidden_images_are_counted(tmp_path
     (data / "linked").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(data)  # a circle
     (data / "gone.png").symlink_to(tmp_path / "nothing")
-    found = [path.relative_to(data).as_posix() for path in find_images(data)]
+    found = [path.relative_to(data).as_posix() for path in find_images(data).paths]
     assert found == ["1.png", "b/2.png", "gone.png", "linked/3.png"]
     assert f"{data}: 3 hidden images are left out" in caplog.text
+
+
+def told(caplog):
+    return " ".join(record.getMessage() for record in caplog.records)
+
+
+def test_folders_go_as_people_count_and_the_order_is_said(tmp_path, caplog):
+    classes = read(make(tmp_path, {"class10": 3, "class2": 2, "class1": 1}), 3)
+    assert [c.label for c in classes] == ["class1", "class2", "class10"]
+    assert [len(c.paths) for c in classes] == [1, 2, 3]
+    assert "class1 = 0, class2 = 1, class10 = 2" in told(caplog)
+    assert "'class10' would come earlier" in told(caplog)
+
+
+def test_an_order_on_which_all_agree_is_not_doubted(tmp_path, caplog):
+    read(make(tmp_path, {"a": 1, "b": 1}), 2)
+    assert "a = 0, b = 1" in told(caplog)
+    assert "earlier" not in told(caplog)
+
+
+def test_an_order_of_many_is_said_in_short(tmp_path, caplog):
+    read(make(tmp_path, {f"c{n:03d}": 1 for n in range(40)}), 40)
+    assert "c010 = 10, …, c039 = 39" in told(caplog)
+
+
+def test_labels_leave_nothing_to_say(tmp_path, caplog):
+    read(make(tmp_path, {"a": 1, "b": 1}), 2, ["b", "a"])
+    assert told(caplog) == ""
+
+
+def test_folders_from_one_to_the_number_of_classes_count_from_one(tmp_path, caplog):
+    classes = read(make(tmp_path, {"1": 1, "2": 2, "3": 3}), 3)
+    assert [(c.label, len(c.paths)) for c in classes] == [("1", 1), ("2", 2), ("3", 3)]
+    assert "count from 1" in told(caplog)
+
+
+def test_numbers_say_that_they_go_by_number(tmp_path, caplog):
+    read(make(tmp_path, {str(n): 1 for n in range(12)}), 12)
+    assert "by number" in told(caplog)
+    assert "'10' would come earlier" in told(caplog)
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels", "label", "images"),
+    [
+        ({"cat": 3}, None, "cat", 3),
+        ({"1": 3}, None, "1", 3),
+        ({"cat": 2, "dog": 3}, None, "dog", 3),
+        ({"0": 2, "1": 3}, None, "1", 3),
+        ({"cat": 2, "dog": 3}, ["cat"], "cat", 2),
+        ({"cat": 2, "dog": 3}, ["dog", "cat"], "cat", 2),
+        ({"cat": 2, "dog": 3}, {0: "cat", 1: "dog"}, "dog", 3),
+        ({"dog": 3}, ["cat", "dog"], "dog", 3),
+    ],
+)
+def test_one_logit_takes_the_folder_of_its_class_alone_or_beside_the_other(
+    tmp_path, caplog, folders, labels, label, images
+):
+    (found,) = read(make(tmp_path, folders), 1, labels)
+    assert (found.label, len(found.paths)) == (label, images)
+    assert ("one logit" in told(caplog)) is (len(folders) == 2)
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [
+        ({"a": 1, "b": 1, "c": 1}, None),
+        ({"a": 1, "b": 1, "c": 1}, ["a"]),
+        ({"cat": 1}, ["cat", "dog"]),
+        ({"kat": 1}, ["cat"]),
+        ({"cat": 1, "fish": 1}, ["cat", "dog"]),
+    ],
+)
+def test_one_logit_takes_no_folder_that_could_be_either(tmp_path, folders, labels):
+    with pytest.raises(DatasetError, match="label"):
+        read(make(tmp_path, folders), 1, labels)
+
+
+def test_files_that_are_no_images_are_counted_and_named_by_suffix(tmp_path, caplog):
+    root = make(tmp_path, {"a": 2})
+    for name in ("notes.txt", "more.TXT", "list.csv", "bare", ".DS_Store"):
+        (root / "a" / name).touch()
+    (found,) = read(root, 1)
+    assert (len(found.paths), found.others) == (2, 4)
+    assert "4 files are no images by their suffix" in told(caplog)
+    assert "2 .txt" in told(caplog)

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import tiny
+from PIL import Image
 from safetensors.numpy import load_file
 from trees import tree
 from waiting import PATIENCE, until
@@ -279,3 +280,47 @@ def test_a_killed_process_resumes_to_the_same_bytes(made, tmp_path, number):
     assert done.stdout.startswith(str(out))
     whole = export(changed(config, tmp_path / "b", method="paper"))
     assert tree(out) == tree(whole.folder)
+
+
+@pytest.mark.parametrize("below", [".", "artifact", "red/artifact"])
+def test_an_artifact_does_not_go_among_the_class_folders(made, below):
+    config = made[0]
+    inside = config.model_copy(update={"out": config.data / below})
+    with pytest.raises(OutputError, match="outside of the images"):
+        export(inside)
+
+
+def test_odd_images_of_a_class_are_said(tmp_path, caplog):
+    config = tiny.write(tmp_path)
+    first, *others = sorted((config.data / "red").iterdir())
+    Image.open(first).save(others[0], compress_level=0)  # another file, the same picture
+    Image.new("RGB", (tiny.SIZE, tiny.SIZE), (9, 90, 200)).save(others[1])
+    record = export(config).manifest.classes[0]
+    expected = ["1 of 8 images show what another one shows", "1 of 8 images have one colour"]
+    for number, text in enumerate(expected):
+        assert text in record.warnings[number]
+        assert text in caplog.text
+
+
+def test_files_that_are_no_images_count_as_skipped(tmp_path):
+    config = tiny.write(tmp_path)
+    (config.data / "red" / "notes.txt").write_text("red")
+    (config.data / "red" / "gone.png").symlink_to(tmp_path / "nothing.png")
+    records = export(config).manifest.classes
+    assert [record.skipped for record in records] == [2, 0, 0]
+
+
+def test_too_few_recognised_images_write_nothing(tmp_path):
+    config = tiny.write(tmp_path).model_copy(update={"min_accuracy": 0.9})
+    swapped = config.model_copy(update={"labels": ("blue", "red", "green")})
+    with pytest.raises(VerificationError, match=r"gives 0.0% of 24 images .*at least 90.0%"):
+        export(swapped)
+    assert not config.out.exists()
+    overwritten = config.model_copy(update={"overwrite": True})
+    assert export(overwritten).manifest == load_artifact(config.out).manifest
+
+
+def test_the_share_asked_for_changes_no_byte(made, tmp_path):
+    config, artifact = made
+    again = export(changed(config, tmp_path, min_accuracy=0.1))
+    assert tree(again.folder) == tree(artifact.folder)

@@ -1,4 +1,5 @@
 import io
+import struct
 import subprocess
 import sys
 
@@ -10,7 +11,15 @@ from waiting import PATIENCE
 
 from serving.artifact import Preprocessing
 from serving.errors import ImageError
-from serving.model.preprocess import decode, make_view, preprocess, to_tensor
+from serving.model.preprocess import (
+    SERVED,
+    SUFFIXES,
+    decode,
+    make_view,
+    preprocess,
+    served_format,
+    to_tensor,
+)
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -112,10 +121,53 @@ def test_sixteen_bits_are_scaled_not_clipped():
     np.testing.assert_allclose(np.asarray(image)[..., 0], values / 257, atol=1)
 
 
-def test_values_beyond_sixteen_bits_are_clipped():
-    values = np.array([[-10.0, 0.0, 257.0, 65535.0, 90000.0]], np.float32)
+@pytest.mark.parametrize("brightest", [200, 4095, 65535])
+def test_sixteen_bits_are_scaled_by_their_mode_not_by_their_brightest_pixel(brightest):
+    values = np.array([[0, 0, brightest]], np.uint16)
+    image = decode(encoded(Image.fromarray(values), "PNG"))
+    assert np.asarray(image)[0, -1, 0] == round(brightest / 257)
+
+
+def test_twelve_bits_of_a_tiff_are_twelve_bits():
+    # One row, 0 and 4095, packed into the three bytes behind the directory.
+    tags = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 1, 279: 3}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    image = decode(b"II*\0" + directory + b"\x00\x0f\xff")
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 255]
+
+
+def test_floats_are_fractions():
+    values = np.array([[0.0, 0.2, 0.8, 1.0]], np.float32)
     image = decode(encoded(Image.fromarray(values), "TIFF"))
-    assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 255, 255]
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 51, 204, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.array([[0.0, 1.5]], np.float32), "from 0 to 1 in an image of mode F, got 0 to 1.5"),
+        (np.array([[-0.5, 1.0]], np.float32), "got -0.5 to 1"),
+        (np.array([[np.nan, 1.0]], np.float32), "got nan"),
+        (np.array([[0, 7]], np.int32), "integers of 32 bits"),
+    ],
+)
+def test_numbers_that_do_not_say_what_is_white_are_refused_not_clipped(values, found):
+    with pytest.raises(ImageError, match=found):
+        decode(encoded(Image.fromarray(values), "TIFF"))
+
+
+@pytest.mark.parametrize(
+    ("format_", "suffix"),
+    [("AVIF", ".avif"), ("JPEG2000", ".jp2"), ("PPM", ".ppm"), ("TGA", ".tga"), ("QOI", ".qoi")],
+)
+def test_formats_of_training_images_are_not_for_clients(format_, suffix):
+    data = encoded(gradient(16, 12), format_)
+    assert suffix in SUFFIXES
+    assert decode(data).size == (16, 12)
+    assert served_format(data) is None
+    with pytest.raises(ImageError, match="found something else"):
+        decode(data, formats=SERVED)
 
 
 def test_the_exif_orientation_is_applied():
