@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import ShapeInferencePass
 
 from exporter.errors import HeadError
+from exporter.text import whole_cause
 
 # Deterministic, and what exporters put between a stored weight and its use.
 _ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "Reciprocal", "Sqrt"}
@@ -44,15 +45,32 @@ def with_shapes(model: ir.Model) -> ir.Model:
         The copy. A shape that cannot be inferred stays unknown.
     """
     copy = model.clone()
+    free_sizes(copy)
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(copy)
     return copy
 
 
+def free_sizes(model: ir.Model) -> None:
+    """Make every size that is written as a negative number, as Paddle writes it, a free one."""
+    graph = model.graph
+    computed = (value for node in graph.all_nodes() for value in node.outputs)
+    for value in (*graph.inputs, *graph.outputs, *computed):
+        sizes = list(value.shape or ())
+        if any(isinstance(size, int) and size < 0 for size in sizes):
+            value.shape = ir.Shape(
+                None if isinstance(size, int) and size < 0 else size for size in sizes
+            )
+
+
 def dimensions(value: ir.Value) -> tuple[int | None, ...] | None:
-    """The sizes of a value's axes, None for a size or a whole shape that is not static."""
+    """The sizes of a value's axes, None for a size or a whole shape that is not static.
+
+    Paddle writes a free size as -1.
+    """
     if value.shape is None:
         return None
-    return tuple(size if isinstance(size, int) else None for size in value.shape)
+    sizes = (size if isinstance(size, int) else -1 for size in value.shape)
+    return tuple(size if size >= 0 else None for size in sizes)
 
 
 def image_input(graph: ir.Graph) -> tuple[ir.Value, tuple[int, int]] | None:
@@ -184,6 +202,9 @@ def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
 
     Returns:
         What the value holds.
+
+    Raises:
+        HeadError: They do not fit each other.
     """
     feeds = {
         read.name or "": read.const_value.numpy()
@@ -199,7 +220,14 @@ def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
         nodes=[ir.serde.serialize_node(node) for node in nodes],
         opset_imports=[onnx.helper.make_opsetid("", opset(value.graph))],
     )
-    (result,) = ReferenceEvaluator(function).run(None, feeds, attributes={})
+    try:
+        (result,) = ReferenceEvaluator(function).run(None, feeds, attributes={})
+    except Exception as error:  # NumPy's own, and the evaluator's of many kinds
+        raise refusal(
+            nodes[-1],
+            f"cannot be computed from what the model stores: {whole_cause(error)}. No runtime can "
+            "run that; export the model again.",
+        ) from error
     return np.asarray(result)
 
 

@@ -11,6 +11,8 @@ into one matrix and one bias; whatever is not linear there is refused by name.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +21,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
+from exporter.graph.measured import measure_shapes
 from exporter.graph.read import attribute, dimensions, refusal, shown, source, with_shapes
 from exporter.head.grid import Grid, find_grid
 from exporter.head.linear import RESHAPING, step_up
-from exporter.head.obstacles import why_not
+from exporter.head.obstacles import why_no_number, why_not
 from exporter.head.pooling import Layout, is_pooling, read_pooling
 from exporter.head.tail import IDENTITY, LayerNorm, Tail
+from exporter.text import whole_cause
 
 __all__ = ["Head", "LayerNorm", "find_head"]
 
@@ -83,7 +87,18 @@ def find_head(model: ir.Model, *, output: str | None = None) -> Head:
         HeadError: No output has a head that can be decomposed, or several have different ones;
             the message names the node in the way.
     """
-    outputs = {value.name: value for value in with_shapes(model).graph.outputs}
+    copy = with_shapes(model)
+    try:
+        return _find(copy, output)
+    except HeadError:
+        if not measure_shapes(copy):
+            raise
+    return _find(copy, output)
+
+
+def _find(model: ir.Model, output: str | None) -> Head:
+    """The head of a graph whose shapes are written."""
+    outputs = {value.name: value for value in model.graph.outputs}
     if output is not None:
         if output not in outputs:
             raise HeadError(
@@ -127,7 +142,7 @@ def _trace(output: ir.Value) -> Head:
         )
     value, tail = logits, IDENTITY
     while (node := value.producer()) is not None and not is_pooling(node):
-        with np.errstate(all="ignore"):  # what is not finite is refused at the end
+        with _in_one_line(node):
             step = step_up(node, tail)
         if step is None:
             raise why_not(node, tail)
@@ -146,10 +161,26 @@ def _trace(output: ir.Value) -> Head:
     return _head(output, logits, activation, node, tail)
 
 
+@contextmanager
+def _in_one_line(node: ir.Node) -> Iterator[None]:
+    """Read a node; where its shapes and weights contradict each other, say so."""
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is refused at the end
+            yield
+    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
+        raise refusal(
+            node,
+            f"does not fit what is around it: {whole_cause(error)}. No runtime can run that; "
+            "export the model again.",
+        ) from error
+
+
 def _head(
     output: ir.Value, logits: ir.Value, activation: Activation, node: ir.Node, tail: Tail
 ) -> Head:
-    pooling = read_pooling(node)
+    with _in_one_line(node):
+        pooling = read_pooling(node)
+        grid = find_grid(pooling)
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
     _require_finite(tail)
@@ -170,7 +201,7 @@ def _head(
         layer_norm=tail.layer_norm,
         weight=tail.weight,
         bias=np.broadcast_to(tail.bias, (classes,)).copy(),
-        grid=find_grid(pooling),
+        grid=grid,
     )
 
 
@@ -207,8 +238,15 @@ def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
 
 
 def _require_float(value: ir.Value, what: str) -> None:
-    if value.dtype not in (None, ir.DataType.FLOAT):
-        raise HeadError(
-            f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
-            "contributions cannot add up to a rounded logit. Export the model in float32."
+    if value.dtype in (None, ir.DataType.FLOAT):
+        return
+    if not value.dtype.is_floating_point():
+        raise why_no_number(value) or HeadError(
+            f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32 logits, not "
+            "whole numbers. If the model is quantised, export the float model; else export it with "
+            "its logits as output."
         )
+    raise HeadError(
+        f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
+        "contributions cannot add up to a rounded logit. Export the model in float32."
+    )

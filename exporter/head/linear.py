@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
 from exporter.head.normalisation import above_layer_norm, above_spelled_out
+from exporter.head.obstacles import why_combined
 from exporter.head.tail import Tail, require_linear, vector_length
 
 Step = Callable[[ir.Node, Tail], tuple[ir.Value, Tail]]
@@ -176,12 +177,7 @@ def _operands(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
         other = constants[1 - index]
         if constants[index] is None and other is not None:
             return values[index], other, index
-    raise refusal(
-        node,
-        f"combines {values[0].name!r} and {values[1].name!r}: expected one of them to be a "
-        "constant of the graph. Attention pooling, gates, joined branches and weights that are "
-        "fed at run time are not linear in one feature map.",
-    )
+    raise why_combined(node, *values)
 
 
 def _elementwise(node: ir.Node) -> tuple[ir.Value, NDArray[np.float64], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from exporter.errors import HeadError
@@ -14,8 +16,53 @@ _GATES = {"HardSigmoid", "HardSwish", "Sigmoid", "Softmax"}
 _POINTWISE = {"Abs", "Max", "Min", "Pow"}
 _NONLINEAR = _RECTIFIERS | _SMOOTH | _GATES | _POINTWISE
 _MAXIMUM = {"GlobalMaxPool", "MaxPool", "ReduceMax", "GlobalLpPool", "LpPool"}
+_NORMALISING = {
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LpNormalization",
+    "MeanVarianceNormalization",
+    "RMSNormalization",
+    "ReduceL2",
+    "SimplifiedLayerNormalization",
+}
 _CONTROL_FLOW = {"If", "Loop", "Scan"}
 _PICKS = {"Gather", "GatherElements", "GatherND", "Slice", "Split"}
+_DECIDING = {
+    "ArgMax",
+    "ArgMin",
+    "TopK",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Round",
+}
+_CARRYING = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Not"}
+_NORMS = {"GlobalLpPool", "LpNormalization", "ReduceL1", "ReduceL2", "ReduceSumSquare", "Sqrt"}
+_NEAR = 6  # operations above a value that are looked at
+_BETWEEN = _CARRYING | {"Add", "Clip", "Div", "Expand", "Max", "Mul", "Pow", "Sub", "Transpose"}
+_NORM = (
+    "features are divided by a number that depends on the image, their norm or deviation, which "
+    "is no linear map. A model without that normalisation would do, or one with "
+    "LayerNormalization between pooling and linear layer."
+)
+_DECIDED = "class numbers are not logits. Export the model with its logits as output."
+_COMPUTED = {  # what a value is that should be a constant; the first counts
+    "quantised": "the head is quantised. Export the float model, and quantise it afterwards.",
+    "norm": _NORM[0].upper() + _NORM[1:],
+    "attention": (
+        "Weights that depend on the image (attention pooling) are not linear in one feature map. A "
+        "model that averages over all positions would do."
+    ),
+    "gate": (
+        "A gate that depends on the image is not linear in one feature map. A model without a gate "
+        "behind its pooling would do."
+    ),
+}
+_JOINED = (
+    "Joined branches and weights that are fed at run time are not linear in one feature map. A "
+    "model with one pooled feature map and stored weights would do."
+)
 _EXPECTED = (
     "Expected: feature map -> mean over all positions [-> LayerNormalization] -> linear "
     "[-> Softmax or Sigmoid]."
@@ -36,23 +83,94 @@ def why_not(node: ir.Node, tail: Tail) -> HeadError:
     return refusal(node, f"lies {place}: {_reason(node)} {_EXPECTED}")
 
 
+def why_combined(node: ir.Node, *values: ir.Value) -> HeadError:
+    """The error for a node that combines two values of which none is a constant.
+
+    What they are is read off the operations right above them, so that the advice fits.
+
+    Args:
+        node: The node, a product, a sum or a quotient.
+        values: What it combines.
+    """
+    names = " and ".join(repr(value.name) for value in values)
+    return refusal(
+        node,
+        f"combines {names}: expected one of them to be a constant of the graph. "
+        f"{_why_computed(values)}",
+    )
+
+
+def why_no_number(value: ir.Value) -> HeadError | None:
+    """The error for an output of class numbers or of decisions; None for any other."""
+    node = value.producer()
+    while node is not None and node.op_type in _CARRYING:
+        node = source(node).producer()
+    if node is None or node.op_type not in _DECIDING:
+        return None
+    return refusal(node, f"computes the output {value.name!r}: {_DECIDED}")
+
+
+def _why_computed(values: Sequence[ir.Value]) -> str:
+    """Why a value is no constant, by what is nearest above it."""
+    kinds = [_kind_above(value) for value in values]
+    return next((_COMPUTED[kind] for kind in _COMPUTED if kind in kinds), _JOINED)
+
+
+def _kind_above(value: ir.Value) -> str | None:
+    """The first operation that tells what a value is, a few steps up."""
+    level = [value]
+    for _ in range(_NEAR):
+        nodes = [node for node in (value.producer() for value in level) if node is not None]
+        for node in nodes:
+            if _is_quantised(node):
+                return "quantised"
+            if node.op_type in _NORMS:
+                return "norm"
+            if node.op_type in _GATES:
+                return "attention" if node.op_type == "Softmax" else "gate"
+        level = [
+            read
+            for node in nodes
+            if node.op_type in _BETWEEN
+            for read in node.inputs
+            if read is not None
+        ]
+    return None
+
+
+def _is_quantised(node: ir.Node) -> bool:
+    return any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer", "QGemm"))
+
+
 def _reason(node: ir.Node) -> str:
+    if _is_quantised(node):
+        return _COMPUTED["quantised"]
+    if node.domain.startswith("com.microsoft"):
+        return (
+            f"it is an operation of the runtime ({node.domain}), not of ONNX: the file was "
+            "optimised by onnxruntime. Pass the model as it was before."
+        )
     if node.domain not in ("", "ai.onnx"):
         return (
             f"it is an operation of the domain {node.domain!r}, not of ONNX. If it is a function "
             "of the model, inline it with onnx.inliner.inline_local_functions."
         )
-    if any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer")):
-        return "the head is quantised. Export the float model, and quantise it afterwards."
     if node.op_type in _PICKS:
         return _picked(node)
-    return _REASONS.get(node.op_type, "it is not linear, or not known to be.")
+    return _REASONS.get(
+        node.op_type,
+        "it is not linear, or not known to be. A model with a single linear layer behind its "
+        "pooling would do.",
+    )
 
 
 def _picked(node: ir.Node) -> str:
     rank = len(dimensions(source(node)) or ())
     if rank != 3:
-        return "it picks a part of a tensor, so the logits do not see one whole pooled vector."
+        return (
+            "it picks a part of a tensor, so the logits do not see one whole pooled vector. "
+            "A model that reads all channels of its pooling would do."
+        )
     return (
         "it picks one token (a class token) of a sequence. What that token knows of the other "
         "positions went through attention, so the logits are not linear in them. A model that "
@@ -81,8 +199,12 @@ _REASONS = {
         "log-probabilities are not logits. Export the model without it; Softmax and no activation "
         "at all are both fine."
     ),
-    "ArgMax": "class numbers are not logits. Export the model with its logits as output.",
-    "TopK": "class numbers are not logits. Export the model with its logits as output.",
-    "ReduceSum": "it sums, perhaps with weights that depend on the image (attention pooling).",
+    **dict.fromkeys(_DECIDING, _DECIDED),
+    **dict.fromkeys(_NORMALISING, _NORM),
+    "ReduceSum": (
+        "it sums. Over positions that weigh the same, a mean does with a linear layer of as many "
+        "times the weights; with weights that depend on the image (attention pooling) it is not "
+        "linear."
+    ),
     "Einsum": "write it as MatMul or Gemm.",
 }

@@ -12,6 +12,7 @@ from typing import Literal
 import onnx_ir as ir
 
 from exporter.graph.read import attribute, axes_of, dimensions, name_of, refusal, shown, source
+from exporter.head.tail import how_to_tell
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 # "NCL" is what a map becomes when it is flattened, or tokens when they are transposed, to be
@@ -134,8 +135,7 @@ def _known(value: ir.Value, node: ir.Node) -> tuple[int | None, ...]:
     if shape is None:
         raise refusal(
             node,
-            f"averages {value.name!r}, whose rank is not known. Run onnx.shape_inference on the "
-            "model, or export it with a fixed image size.",
+            f"averages {value.name!r}, whose rank is not known. {how_to_tell(value)}",
         )
     return shape
 

@@ -22,7 +22,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.graph.read import dimensions, name_of, refusal, shown
+from exporter.graph.read import dimensions, image_input, name_of, refusal, shown
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def vector_length(value: ir.Value, node: ir.Node) -> int:
         raise refusal(
             node,
             f"reads {value.name!r} of shape {shown(shape)}: expected (batch, d) with d known. "
-            "Export the model with a fixed image size.",
+            f"{how_to_tell(value)}",
         )
     sizes = [size for size in shape[1:] if size is not None and size != 1]
     if len(sizes) > 1:
@@ -105,6 +105,17 @@ def vector_length(value: ir.Value, node: ir.Node) -> int:
             "before its linear layer would do.",
         )
     return sizes[0] if sizes else 1
+
+
+def how_to_tell(value: ir.Value) -> str:
+    """What to do where neither the graph nor a run of it tells a shape."""
+    found = None if value.graph is None else image_input(value.graph)
+    if found is None or None in (dimensions(found[0]) or (None,))[1:]:
+        return "Export the model with a fixed image size."
+    return (
+        "The image size is fixed, but ONNX infers no shape for it and onnxruntime cannot run the "
+        "model to tell: export it with standard operators of ONNX."
+    )
 
 
 def require_linear(node: ir.Node, tail: Tail) -> None:

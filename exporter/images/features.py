@@ -97,7 +97,7 @@ class _Looked:
     def at(self, tensors: list[NDArray[np.float32]]) -> None:
         """Look at some of them."""
         for tensor in tensors:
-            self._seen.add(hashlib.sha256(tensor).digest())
+            self._seen.add(hashlib.sha256(tensor.tobytes()).digest())
             self._flat += bool((np.ptp(tensor, axis=self._over_pixels) == 0).all())
         self._count += len(tensors)
 

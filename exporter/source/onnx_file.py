@@ -22,6 +22,7 @@ from onnx.external_data_helper import (
 )
 
 from exporter.errors import MissingExtraError, SourceError
+from exporter.graph.read import free_sizes
 from exporter.source.graph_session import digest as digest_of
 from exporter.source.graph_session import own_arrays
 from exporter.source.own import Own, as_size
@@ -273,6 +274,7 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
             f"{where}: not a valid ONNX graph: {reason} Export the model again."
         ) from error
     own_arrays(model)
+    free_sizes(model)
     for node in model.graph:
         if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode"):
             raise SourceError(

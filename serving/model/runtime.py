@@ -79,6 +79,7 @@ def make_session(
     threads: int = 0,
     weights: Mapping[str, NDArray[Any]] | None = None,
     reorder: bool = True,
+    quiet: bool = False,
 ) -> Session:
     """Open an ONNX model.
 
@@ -91,6 +92,8 @@ def make_session(
             where they lie, without a copy of ours, and must not change while the session lives.
         reorder: Let onnxruntime reorder weights for this processor: faster runs, and the weights
             twice more in memory while it loads.
+        quiet: onnxruntime itself prints nothing of a run that fails, which is no fault where it is
+            tried.
 
     Returns:
         The session.
@@ -100,7 +103,7 @@ def make_session(
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4 if quiet else 3
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in (weights or {}).values()]
     if values:
         options.add_external_initializers(list(weights or {}), values)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
-from graphs import GEMM, POOLED, Weights, classifier, ints
+from graphs import GEMM, LINEAR, POOLED, Weights, classifier, ints
 from refusals import require_refused
 
 from exporter.errors import HeadError
@@ -82,7 +84,7 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         "wt = Transpose <perm = [0, 2, 1]> (w) [pool] p = MatMul (wt, tokens) z = Flatten (p) "
         + GEMM,
         {**TO_TOKENS, "q": (6, 1)},
-        ("MatMul ('pool')", "Attention pooling"),
+        ("MatMul ('pool')", "attention pooling", "averages over all positions"),
     ),
     "no pooling": (
         "[flat] z = Flatten (map) [linear] logits = MatMul (z, w)",
@@ -231,10 +233,34 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {},
         ("ArgMax ('best')", "class numbers are not logits"),
     ),
+    "features divided by their norm": (
+        f"{POOLED} n = ReduceL2 <axes = [1], keepdims = 1> (z) c = Clip (n, least) "
+        "e = Expand (c, wide) [unit] u = Div (z, e) " + GEMM.replace("(z", "(u"),
+        {"least": np.float32(1e-12), "wide": ints(1, 6)},
+        ("Div ('unit')", "norm or deviation", "without that normalisation would do"),
+    ),
+    "features divided by a norm that is spelled out": (
+        f"{POOLED} q = Mul (z, z) n = ReduceSum <keepdims = 1> (q, one) r = Sqrt (n) "
+        "[unit] u = Div (z, r) " + GEMM.replace("(z", "(u"),
+        {"one": ints(1)},
+        ("Div ('unit')", "norm or deviation"),
+    ),
+    "a gate that is computed from the same features": (
+        f"{POOLED} h = Gemm <transB = 1> (z, w1) g = Sigmoid (h) [gate] u = Mul (z, g) "
+        + GEMM.replace("(z", "(u"),
+        {"w1": (6, 6)},
+        ("Mul ('gate')", "A gate that depends on the image", "without a gate"),
+    ),
+    "a product of integers, as dynamic quantisation writes it": (
+        f"{POOLED} q, s, zp = DynamicQuantizeLinear (z) i = MatMulInteger (q, w8, zp) "
+        "f = Cast <to = 1> (i) [scale] y = Mul (f, s) logits = Add (y, bias)",
+        {"w8": np.ones((6, 5), np.int8)},
+        ("Mul ('scale')", "the head is quantised", "quantise it afterwards"),
+    ),
     "quantised weight": (
         f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = MatMul (z, w)",
         {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
-        ("MatMul ('linear')", "'z' and 'w'", "constant of the graph"),
+        ("MatMul ('linear')", "'z' and 'w'", "constant of the graph", "Export the float model"),
     ),
     "quantised Gemm weight": (
         f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = Gemm (z, w)",
@@ -256,7 +282,7 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
     "an unknown operator": (
         f"{POOLED} [odd] n = LpNormalization (z) " + GEMM.replace("(z", "(n"),
         {},
-        ("LpNormalization ('odd')", "not linear"),
+        ("LpNormalization ('odd')", "norm or deviation", "would do"),
     ),
     "half precision from the feature map on": (
         "h = Cast <to = 10> (map) p = GlobalAveragePool (h) z = Flatten (p) "
@@ -316,6 +342,71 @@ def test_a_function_of_another_domain_is_refused_with_how_to_inline_it() -> None
     model.graph.node("flat").domain = "my.functions"
     with pytest.raises(HeadError, match=r"'my\.functions'.*inline_local_functions"):
         find_head(model)
+
+
+@pytest.mark.parametrize(
+    ("behind", "name"),
+    [
+        ("[best] logits = ArgMax <axis = 1> (y)", "ArgMax ('best')"),
+        ("[best] i = ArgMax <axis = 1> (y) logits = Cast <to = 6> (i)", "ArgMax ('best')"),
+        ("v, logits = TopK (y, one)", "TopK"),
+        ("[sure] logits = Greater (y, bias)", "Greater ('sure')"),
+    ],
+)
+def test_class_numbers_are_no_rounded_logits(behind: str, name: str) -> None:
+    kind = "int32" if "Cast" in behind else "bool" if "Greater" in behind else "int64"
+    model = classifier(
+        f"{POOLED} {GEMM.replace('logits', 'y')} {behind}",
+        {**LINEAR, "one": ints(1)},
+        outputs=f"{kind}[b, k] logits",
+    )
+    with pytest.raises(HeadError, match=re.escape(name)) as error:
+        find_head(model)
+    assert "class numbers are not logits" in str(error.value)
+    assert "rounded" not in str(error.value)
+
+
+def test_what_a_runtime_has_fused_is_refused_with_the_model_before_it() -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    model.graph.node("linear").domain = "com.microsoft"
+    model.graph.node("linear").op_type = "FusedGemm"
+    with pytest.raises(HeadError, match=r"optimised by onnxruntime\. Pass the model as it was"):
+        find_head(model)
+
+
+@pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_head_that_is_not_finite_is_refused(name: str, damage: float) -> None:
+    model = classifier(f"{POOLED} {GEMM}")
+    value = model.graph.initializers[name]
+    array = value.const_value.numpy().copy()
+    array.flat[-1] = damage
+    value.const_value = ir.tensor(array)
+    if name == "bias" and damage == 1e30:
+        assert find_head(model).bias[-1] == np.float32(1e30)  # one masked class more
+    else:
+        with pytest.raises(HeadError, match=r"'linear' hold .* for class 4: expected finite"):
+            find_head(model)
+
+
+@pytest.mark.parametrize(
+    ("tail", "weights"),
+    [
+        (f"{POOLED} [bad] a = Mul (z, scale) " + GEMM.replace("(z", "(a"), {"scale": (3,)}),
+        (
+            f"{POOLED} [bad] n = BatchNormalization (z, g, g, g, h) " + GEMM.replace("(z", "(n"),
+            {"g": (6,), "h": np.ones(3, np.float32)},
+        ),
+        (
+            f"{POOLED} [bad] w = Reshape (weight, to) logits = MatMul (z, w)",
+            {"to": ints(6, 7)},
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_each_other_are_one_line(tail: str, weights: Weights) -> None:
+    with pytest.raises(HeadError, match=r"\('bad'\)") as error:
+        find_head(classifier(tail, {**LINEAR, **weights}))
+    assert "\n" not in str(error.value)
 
 
 def test_a_linear_layer_that_does_not_fit_the_pooled_map_is_refused() -> None:
