@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.graph.read import dimensions, image_input
+from exporter.graph.read import dimensions, image_input, with_shapes
 from serving.errors import ArtifactError
 from serving.model.runtime import make_session, run
 
@@ -56,6 +56,24 @@ def measure_shapes(model: ir.Model) -> bool:
             else None
         )
     return True
+
+
+def declare_outputs(model: ir.Model) -> None:
+    """Write the type and the shape of outputs that a file leaves out, as ONNX asks for them.
+
+    Args:
+        model: A classifier; the values of its outputs get what can be told, no node changes.
+    """
+    outputs = model.graph.outputs
+    if all(value.shape is not None and value.dtype is not None for value in outputs):
+        return
+    copy = with_shapes(model)
+    if any(value.shape is None for value in copy.graph.outputs):
+        measure_shapes(copy)
+    for value, told in zip(outputs, copy.graph.outputs, strict=True):
+        value.shape = told.shape if value.shape is None else value.shape
+        if value.dtype is None and told.dtype is not None:
+            value.dtype = told.dtype
 
 
 def _untold(value: ir.Value, *, open_size: bool) -> bool:

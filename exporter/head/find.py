@@ -180,7 +180,6 @@ def _head(
 ) -> Head:
     with _in_one_line(node):
         pooling = read_pooling(node)
-        grid = find_grid(pooling)
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
     _require_finite(tail)
@@ -190,6 +189,8 @@ def _head(
             f"averages {pooling.feature.name!r} of shape {shown(dimensions(pooling.feature))}, but "
             f"the linear layer {tail.linear!r} maps {channels} channels to {classes} classes.",
         )
+    with _in_one_line(node):
+        grid = find_grid(pooling)
     return Head(
         output=output.name or "",
         logits=logits.name or "",

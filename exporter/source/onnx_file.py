@@ -22,6 +22,7 @@ from onnx.external_data_helper import (
 )
 
 from exporter.errors import MissingExtraError, SourceError
+from exporter.graph.measured import declare_outputs
 from exporter.graph.read import free_sizes
 from exporter.source.graph_session import digest as digest_of
 from exporter.source.graph_session import own_arrays
@@ -275,6 +276,7 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
         ) from error
     own_arrays(model)
     free_sizes(model)
+    declare_outputs(model)
     for node in model.graph:
         if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode"):
             raise SourceError(
@@ -285,10 +287,12 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
 
 
 def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with large initializers as inputs: the checker would copy them twice."""
+    """What the checker is given of a model.
+
+    Large initializers are inputs there: it would copy them twice. Outputs all have a type and a
+    shape: it asks for them, no runtime does.
+    """
     large = [t for t in proto.graph.initializer if len(t.raw_data) > _CHUNK]
-    if not large:
-        return proto
     bare = onnx.ModelProto(ir_version=proto.ir_version)
     bare.opset_import.extend(proto.opset_import)
     bare.functions.extend(proto.functions)
@@ -296,7 +300,10 @@ def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph = proto.graph
     bare.graph.name = graph.name
     bare.graph.node.extend(graph.node)
-    bare.graph.output.extend(graph.output)
+    bare.graph.output.extend(
+        onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, [])
+        for value in graph.output
+    )
     bare.graph.value_info.extend(graph.value_info)
     bare.graph.input.extend(value for value in graph.input if value.name not in names)
     bare.graph.input.extend(

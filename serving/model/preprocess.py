@@ -194,7 +194,7 @@ def _white(image: Image.Image, name: str) -> float | None:
     """
     if image.mode.startswith("I;16"):
         bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0]
-        return 2.0**bits - 1
+        return float(2 ** int(bits) - 1)
     if image.mode == "F":
         return 1.0
     if image.mode != "I":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from graphs import GEMM, LINEAR, POOLED, classifier, ints
@@ -10,6 +13,7 @@ from graphs import GEMM, LINEAR, POOLED, classifier, ints
 from exporter.errors import HeadError
 from exporter.graph.read import dimensions
 from exporter.head import find_head
+from exporter.source.onnx_file import load_source
 from exporter.surgery import fix_input_size
 
 FUSED = "[fused] map2 = Relu (map)"
@@ -98,3 +102,19 @@ def test_channels_that_a_computed_shape_hides_are_seen() -> None:
     )
     constants = {"six": np.array(6), "single": ints(1), "batch": ints(-1)}
     assert find_head(classifier(tail, {**LINEAR, **constants})).weight.shape == (5, 6)
+
+
+@pytest.mark.parametrize("left_out", ["shape", "type"])
+def test_a_file_may_leave_out_what_its_output_is(tmp_path: Path, left_out: str) -> None:
+    proto = ir.to_proto(classifier(f"{POOLED} {GEMM}"))
+    (output,) = proto.graph.output
+    if left_out == "shape":
+        output.type.tensor_type.ClearField("shape")
+    else:
+        output.ClearField("type")
+    onnx.save(proto, tmp_path / "model.onnx")
+    source = load_source(tmp_path / "model.onnx")
+    (told,) = source.model.graph.outputs
+    assert dimensions(told) == (None, 5)
+    assert told.dtype == ir.DataType.FLOAT
+    assert find_head(source.model).grid == (4, 3)

@@ -156,6 +156,23 @@ def test_truncated_external_data_is_refused(model: Path, extent: dict[str, int])
         load_source(str(model))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("offset", "-5"), ("length", "many"), ("location", "a" * 300), ("location", "a\0b")],
+)
+def test_external_data_that_can_lie_nowhere_is_refused(model: Path, key: str, value: str) -> None:
+    proto = onnx.load(save_external(model), load_external_data=False)
+    (tensor,) = (t for t in proto.graph.initializer if t.external_data)
+    entry = next((e for e in tensor.external_data if e.key == key), None)
+    entry = tensor.external_data.add() if entry is None else entry
+    entry.key, entry.value = key, value
+    model.write_bytes(proto.SerializeToString())
+    model.with_name("weights.bin").write_bytes(WEIGHT.tobytes())
+    with pytest.raises(SourceError, match="external data of 'weight'") as error:
+        load_source(str(model))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 64, b"\x89PNG\r\n\x1a\n" * 9])
 def test_what_is_no_onnx_file_is_refused(model: Path, content: bytes) -> None:
     model.write_bytes(content)
