@@ -10,6 +10,8 @@ what it computes. Two runs tell what is fixed from what belongs to the batch or 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from serving.model.runtime import make_session, run
 _BATCHES = (1, 2)
 _SIDES = ((224, 224), (256, 192))  # where the graph leaves them open
 _CHANNELS = 3
+_MOST = 2**26  # numbers of a batch; a damaged file may ask for any
 
 
 def measure_shapes(model: ir.Model) -> bool:
@@ -43,7 +46,10 @@ def measure_shapes(model: ir.Model) -> bool:
     ]
     if found is None or not unknown:
         return False
-    pictures = [_picture(found[0], found[1], number) for number in range(len(_BATCHES))]
+    sizes = [_sizes(found[0], found[1], number) for number in range(len(_BATCHES))]
+    if max(math.prod(each) for each in sizes) > _MOST:
+        return False
+    pictures = [np.full(each, 0.5, np.float32) for each in sizes]
     try:
         runs = _run(model, found[0].name or "", unknown, pictures)
     except ArtifactError:  # what does not run is for whoever wants to run it to say
@@ -81,12 +87,13 @@ def _untold(value: ir.Value, *, open_size: bool) -> bool:
     return shape is None or (not open_size and None in shape[1:])
 
 
-def _picture(value: ir.Value, axes: tuple[int, int], number: int) -> NDArray[np.float32]:
-    """A batch of grey pictures that a graph takes."""
+def _sizes(value: ir.Value, axes: tuple[int, int], number: int) -> list[int]:
+    """The shape of a batch of pictures that a graph takes."""
     wanted = {0: _BATCHES[number], **dict(zip(axes, _SIDES[number], strict=True))}
-    shape = [wanted.get(i, _CHANNELS) if size is None else size
-             for i, size in enumerate(dimensions(value) or ())]  # fmt: skip
-    return np.full(shape, 0.5, np.float32)
+    return [
+        wanted.get(axis, _CHANNELS) if size is None else size
+        for axis, size in enumerate(dimensions(value) or ())
+    ]
 
 
 def _run(

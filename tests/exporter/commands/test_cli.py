@@ -208,3 +208,13 @@ def test_the_library_names_no_flag():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Raise):
                 assert not flag.search(ast.unparse(node)), f"{path}: {ast.unparse(node)}"
+
+
+def test_an_export_may_ask_for_a_share_of_recognised_images(run, files):
+    (files / "labels.json").write_text(json.dumps(["blue", "red", "green"]))
+    code, out, err = run(*export(files, "--min-accuracy", "0.5"))
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("protohead: the artifact was not put in place")
+    assert "(--min-accuracy)" in err
+    assert not (files / "artifact").exists()
+    assert run(*export(files, "--min-accuracy", "1.5"))[0] == 2

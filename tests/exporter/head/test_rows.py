@@ -70,3 +70,21 @@ def test_rounded_prototypes_sum_to_the_row_but_for_one_rounding_of_the_last() ->
     # Fifteen roundings that nothing takes up would leave more.
     loose = np.abs(prototypes.astype(np.float32).sum(axis=0, dtype=np.float64) - row)
     assert loose.mean() > 2 * left.mean()
+
+
+def alone(activation: str) -> Head:
+    """A head of one class."""
+    whole = head(activation)
+    return replace(whole, weight=whole.weight[:1], bias=whole.bias[:1])
+
+
+@pytest.mark.parametrize("activation", ["none", "sigmoid"])
+def test_one_logit_is_read_through_a_sigmoid_and_split_whole(activation: str) -> None:
+    rows = split_reference(alone(activation), None, multilabel=False)
+    assert (rows.activation, rows.name) == ("sigmoid", "none")
+    assert rows.rows.any()
+
+
+def test_a_softmax_of_one_logit_is_refused() -> None:
+    with pytest.raises(SourceError, match="expected two logits or more before a Softmax"):
+        split_reference(alone("softmax"), None, multilabel=False)

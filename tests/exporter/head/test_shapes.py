@@ -118,3 +118,10 @@ def test_a_file_may_leave_out_what_its_output_is(tmp_path: Path, left_out: str) 
     assert dimensions(told) == (None, 5)
     assert told.dtype == ir.DataType.FLOAT
     assert find_head(source.model).grid == (4, 3)
+
+
+def test_a_picture_that_no_memory_holds_is_not_tried() -> None:
+    model = fused(behind_fused(f"{POOLED} {GEMM}"))
+    model.graph.inputs[0].shape = ir.Shape(["b", 3, 2**31, 2**31])
+    with pytest.raises(HeadError, match="shape unknown"):
+        find_head(model)

@@ -107,6 +107,6 @@ def test_a_turned_picture_has_the_bits_that_pillow_gives_it(orientation):
 
 def test_sixteen_bits_are_scaled_alike_in_every_row():
     values = np.arange(600 * 50, dtype=np.uint16).reshape(600, 50) * 2
-    expected = (values * (255.0 / 65535.0)).astype(np.uint8)
+    expected = np.rint(values * (255.0 / 65535.0)).astype(np.uint8)
     found = np.asarray(decode(encoded(Image.fromarray(values), "PNG")))
     np.testing.assert_array_equal(found, np.repeat(expected[..., None], 3, axis=2))
