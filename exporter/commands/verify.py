@@ -66,7 +66,7 @@ def verify(
     if model:
         source = load_source(
             model, weights=weights, input_size=input_size, channels=channels, output=output
-        ).model
+        ).original
     images = find_images(data).paths if data else ()
     progress = ProgressLine()
     gates = run_verify(

@@ -268,7 +268,7 @@ def _verify(job: _Job, source: Source) -> None:
     images = _spread([path for entry in job.dataset.classes for path in entry.paths])
     gates = verify(
         job.staging.artifact,
-        source=source.model,
+        source=source.original,
         images=images,
         threads=1,  # what is measured goes into the manifest, whatever the number of cores
         progress=partial(job.progress, "verify"),

@@ -2,21 +2,30 @@
 
 Serialising a graph costs its weights once more as a message, once more as bytes and once more
 inside the runtime. Here the graph goes without them, and the runtime uses them where they lie.
+A graph of an old opset is held to what it was before it was converted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from serving.model.runtime import Session, make_session
+from exporter.errors import SourceError, SurgeryError
+from exporter.graph.read import dimensions, image_input, opset
+from exporter.surgery import raise_opset
+from exporter.text import as_text
+from serving.errors import ArtifactError, InferenceError
+from serving.model.runtime import Session, make_session, output_names, run
 
 _SMALL = 1024  # bytes; shapes and axes stay in the graph, where shape inference reads them
 _FILE = "weights"
+_SIDE = 224  # pixels
+_logger = logging.getLogger(__name__)
 _SHARED = {
     ir.DataType.FLOAT,
     ir.DataType.DOUBLE,
@@ -100,3 +109,75 @@ def digest(model: ir.Model) -> str:
     for array in weights.values():
         found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
+
+
+def with_new_opset(model: ir.Model, where: str) -> ir.Model:
+    """A file's graph in an opset that outputs can be added in, if that changes no bit.
+
+    Args:
+        model: The graph; it is not changed.
+        where: What an error calls it.
+
+    Returns:
+        The converted graph, which shares its weights; the graph itself where it is new enough.
+
+    Raises:
+        SourceError: It is too old, and cannot be converted or answers otherwise then.
+    """
+    old = f"opset {opset(model.graph)} of IR version {model.ir_version}"
+    advice = "Export the model again with opset 17, from where it was trained."
+    try:
+        raised = raise_opset(model)
+        same = raised is model or _same_bits(model, raised)
+    except (SurgeryError, ArtifactError) as error:
+        raise SourceError(f"{where}: {old} is too old: {as_text(str(error)).rstrip('.')}. {advice}") from error
+    new = opset(raised.graph)
+    if not same:
+        raise SourceError(
+            f"{where}: {old} is too old, and converted to opset {new} it answers noise with other "
+            f"bits. {advice}"
+        )
+    if raised is not model:
+        _logger.warning(
+            "%s: %s is read as opset %d, with the same bits on noise; verification compares with "
+            "the file itself",
+            where,
+            old,
+            new,
+        )
+    return raised
+
+
+def _same_bits(first: ir.Model, second: ir.Model) -> bool:
+    """Whether two graphs of the same names answer seeded noise with the same bits.
+
+    Args:
+        first: A classifier. Where it leaves the size of its image open, 224 x 224 are tried; if it
+            does not run at that size, nothing can be said here and verification has to.
+        second: The other one.
+
+    Raises:
+        RuntimeSetupError: onnxruntime cannot load one of them.
+        InferenceError: The first does not run at its own size, or the second where the first does.
+    """
+    sessions = [open_session(model) for model in (first, second)]
+    value, axes = image_input(first.graph) or (first.graph.inputs[0], ())
+    shape = list(dimensions(value) or ())
+    is_open = any(shape[axis] is None for axis in axes)
+    for axis in range(1, len(shape)):
+        shape[axis] = shape[axis] or (_SIDE if axis in axes else 3)
+    names = output_names(sessions[0])
+    generator = np.random.default_rng(0)
+    for count in [shape[0]] if shape[0] else [1, 3]:
+        for scale in (1, 100):  # images within a unit, and in 8-bit pixels
+            noise = generator.normal(scale=scale, size=(count, *shape[1:])).astype(np.float32)
+            try:
+                expected = run(sessions[0], names, {str(value.name): noise})
+            except InferenceError:
+                if is_open:
+                    return True
+                raise
+            found = run(sessions[1], names, {str(value.name): noise})
+            if any(expected[name].tobytes() != found[name].tobytes() for name in names):
+                return False
+    return True

@@ -25,7 +25,7 @@ from exporter.errors import MissingExtraError, SourceError
 from exporter.graph.measured import declare_outputs
 from exporter.graph.read import free_sizes
 from exporter.source.graph_session import digest as digest_of
-from exporter.source.graph_session import own_arrays
+from exporter.source.graph_session import own_arrays, with_new_opset
 from exporter.source.own import Own, as_size
 from exporter.text import as_text
 
@@ -63,6 +63,7 @@ class Source:
         input: The one image input.
         own: What the model says of its preprocessing and labels; an ONNX file says nothing.
         output: The graph output with the logits, where the file has several.
+        older: The graph as its file has it, where ``model`` is that converted to a newer opset.
     """
 
     name: str
@@ -71,6 +72,12 @@ class Source:
     input: ModelInput
     own: Own = _SILENT
     output: str | None = None
+    older: ir.Model | None = None
+
+    @property
+    def original(self) -> ir.Model:
+        """The graph that an artifact has to answer like."""
+        return self.older or self.model
 
 
 def load_source(
@@ -176,7 +183,10 @@ def _read_file(path: Path) -> Source:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     graph = _to_graph(proto, str(path))
-    return Source(as_text(path.name), graph, digest.hexdigest(), _image_input(graph, str(path)))
+    taken = _image_input(graph, str(path))
+    raised = with_new_opset(graph, str(path))
+    older = None if raised is graph else graph
+    return Source(as_text(path.name), raised, digest.hexdigest(), taken, older=older)
 
 
 def _parse(data: bytes, where: str) -> onnx.ModelProto:

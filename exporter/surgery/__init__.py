@@ -10,6 +10,7 @@ from exporter.surgery.add_steering import add_steering
 from exporter.surgery.class_notes import LABELS, SCALE, class_notes
 from exporter.surgery.fix_input import fix_input_size
 from exporter.surgery.nodes import PREFIX
+from exporter.surgery.raise_opset import raise_opset
 from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from exporter.surgery.tap_features import tap_features, tap_logits
@@ -23,6 +24,7 @@ __all__ = [
     "add_steering",
     "class_notes",
     "fix_input_size",
+    "raise_opset",
     "remove_edit",
     "remove_prototype_outputs",
     "tap_features",

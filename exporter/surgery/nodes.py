@@ -16,8 +16,8 @@ PREFIX = "protohead/"
 ADDED_OUTPUTS = "protohead/added_outputs"
 ANNOTATED = "protohead/annotated"
 EDITS = "protohead/edits"
-_MIN_OPSET = 11
-_MIN_IR = 4
+MIN_OPSET = 11
+MIN_IR = 4
 
 
 class NodeWriter:
@@ -196,15 +196,15 @@ def _graphs(model: ir.Model) -> tuple[ir.Graph, ...]:
 
 
 def _require_version(model: ir.Model, version: int) -> None:
-    if version < _MIN_OPSET:
+    if version < MIN_OPSET:
         raise SurgeryError(
-            f"expected opset {_MIN_OPSET} or newer, got {version}. Convert the model with "
+            f"expected opset {MIN_OPSET} or newer, got {version}. Convert the model with "
             "onnx.version_converter.convert_version(model, 17) and check that it still predicts "
             "the same."
         )
-    if model.ir_version < _MIN_IR:
+    if model.ir_version < MIN_IR:
         raise SurgeryError(
-            f"expected IR version {_MIN_IR} or newer, got {model.ir_version}, where every weight "
+            f"expected IR version {MIN_IR} or newer, got {model.ir_version}, where every weight "
             "is an input that a caller may override. Take the weights out of graph.input and set "
             "ir_version to 8."
         )

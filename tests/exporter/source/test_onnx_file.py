@@ -15,7 +15,10 @@ import pytest
 from onnx.external_data_helper import set_external_data
 
 from exporter.errors import ExporterError, MissingExtraError, SourceError
+from exporter.graph.read import opset
+from exporter.source import graph_session
 from exporter.source.onnx_file import load_source
+from exporter.surgery import raise_opset
 from serving.model.runtime import make_session
 
 CLASSIFIER = """
@@ -301,3 +304,61 @@ def test_a_file_name_that_is_no_text_is_told_as_far_as_it_is(tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.onnx"))
     (tmp_path / "model.onnx").rename(odd)
     assert load_source(str(odd), weights=None, input_size=None).name == r"m\xff.onnx"
+
+
+# Old opsets
+
+
+def test_an_old_opset_is_converted_and_the_graph_of_the_file_kept(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = load_source(str(save(model, CLASSIFIER.replace("17", "9"))))
+    assert (opset(source.model.graph), opset(source.original.graph)) == (11, 9)
+    assert source.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert "opset 9 of IR version 8 is read as opset 11" in caplog.text
+
+
+def test_a_new_opset_is_its_own_original(model: Path) -> None:
+    source = load_source(str(save(model)))
+    assert source.original is source.model
+
+
+@pytest.mark.parametrize("size", ["8, 8", "h, w"])
+def test_what_a_converted_graph_answers_otherwise_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    def careless(old: ir.Model) -> ir.Model:
+        """A conversion that is off by one bit of one weight."""
+        raised = raise_opset(old)
+        weight = WEIGHT.copy()
+        weight[0, 0] = np.nextafter(weight[0, 0], 2, dtype=np.float32)
+        raised.graph.initializers["weight"].const_value = ir.tensor(weight)
+        return raised
+
+    monkeypatch.setattr(graph_session, "raise_opset", careless)
+    save(model, CLASSIFIER.replace("17", "9").replace("8, 8", size))
+    with pytest.raises(SourceError, match="opset 9 .* too old, and .* other bits. Export the"):
+        load_source(str(model))
+
+
+def test_what_cannot_be_converted_is_refused_with_the_reason(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(_model: onnx.ModelProto, _version: int) -> onnx.ModelProto:
+        raise RuntimeError("ir.h:283: find: Assertion `it != end` failed: No Adapter for Scan")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", convert)
+    save(model, CLASSIFIER.replace("17", "9"))
+    with pytest.raises(SourceError, match="opset 9 cannot be .* 11: No Adapter for Scan. Export"):
+        load_source(str(model))
+
+
+def test_an_old_graph_that_does_not_run_at_a_guessed_size_is_left_to_verification(
+    model: Path,
+) -> None:
+    text = CLASSIFIER.replace("17", "9").replace("8, 8", "h, w")
+    text = text.replace("GlobalAveragePool(image)", "GlobalAveragePool(sum)").replace(
+        "pooled =", "sum = Add (image, fixed) pooled ="
+    )
+    text = text.replace("float[2] bias", "float[1, 1, 1, 3] fixed = {1, 2, 3}, float[2] bias")
+    assert opset(load_source(str(save(model, text))).model.graph) == 11
