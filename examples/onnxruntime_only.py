@@ -24,10 +24,11 @@ with np.load(folder / "golden.npz") as golden:
 names = [output.name for output in session.get_outputs()]
 outputs = dict(zip(names, session.run(names, {name: batch}), strict=True))
 logits = outputs[manifest["head"]["logits"]]
+prefix = manifest.get("prefix", "")  # where the classifier had one of these names itself
 for image in range(len(batch)):
-    best = outputs["class_ids"][image, 0]
+    best = outputs[f"{prefix}class_ids"][image, 0]
     print(f"image {image}: {labels[best]}, logit {logits[image, best]:.3f}")
-    for number, heatmap in enumerate(outputs["heatmaps"][image, 0]):
+    for number, heatmap in enumerate(outputs[f"{prefix}heatmaps"][image, 0]):
         row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
-        contribution = outputs["contributions"][image, 0, number]
+        contribution = outputs[f"{prefix}contributions"][image, 0, number]
         print(f"  prototype {number}: {contribution:+.3f}, strongest at cell ({row}, {column})")

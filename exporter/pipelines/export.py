@@ -33,7 +33,7 @@ from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
 from exporter.source.presets import fitting_preprocessing
-from exporter.surgery import fix_input_size
+from exporter.surgery import fix_input_size, require_room
 from exporter.verification.run import verify
 from exporter.writing.artifact import (
     ArtifactParts,
@@ -69,7 +69,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         HeadError: Its head cannot be decomposed.
         DecompositionError: Too many prototypes for this head or method.
         DatasetError: The image folders do not fit the model.
-        SurgeryError: The outputs cannot be added to its graph.
+        SurgeryError: The outputs cannot be added to its graph; known before the work.
         OutputError: ``config.out`` cannot be written; finished classes are kept for ``resume``.
         VerificationError: A promise is not kept, or fewer images are recognised than was asked
             for; nothing appeared at ``config.out``.
@@ -88,6 +88,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         config = config.model_copy(update={"labels": labels})
     fix_input_size(source.model, preprocessing.size)
     head = find_head(source.model, output=source.output)
+    require_room(source.model, head, config.prototypes)
     warn_of_one_cell(head.grid, source.name)
     require_feasible(config.method, config.prototypes, channels=head.weight.shape[1])
     dataset = read_dataset(

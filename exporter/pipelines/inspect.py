@@ -10,6 +10,7 @@ from exporter.config import TorchModule
 from exporter.head import find_head
 from exporter.head.grid import ONE_CELL, warn_of_one_cell
 from exporter.source.onnx_file import load_source
+from exporter.surgery import require_room
 
 
 class Inspection(BaseModel):
@@ -79,11 +80,13 @@ def inspect_model(
     Raises:
         SourceError: The model cannot be read.
         HeadError: It cannot be decomposed; the message names the node in the way.
+        SurgeryError: Prototypes cannot be added to its graph.
     """
     source = load_source(
         model, weights=weights, input_size=input_size, channels=channels, output=output
     )
     head = find_head(source.model, output=source.output)
+    require_room(source.model, head)
     warn_of_one_cell(head.grid, source.name)
     classes, channels = head.weight.shape
     return Inspection(

@@ -130,7 +130,9 @@ def with_new_opset(model: ir.Model, where: str) -> ir.Model:
         raised = raise_opset(model)
         same = raised is model or _same_bits(model, raised)
     except (SurgeryError, ArtifactError) as error:
-        raise SourceError(f"{where}: {old} is too old: {as_text(str(error)).rstrip('.')}. {advice}") from error
+        raise SourceError(
+            f"{where}: {old} is too old: {as_text(str(error)).rstrip('.')}. {advice}"
+        ) from error
     new = opset(raised.graph)
     if not same:
         raise SourceError(
@@ -162,15 +164,14 @@ def _same_bits(first: ir.Model, second: ir.Model) -> bool:
     """
     sessions = [open_session(model) for model in (first, second)]
     value, axes = image_input(first.graph) or (first.graph.inputs[0], ())
-    shape = list(dimensions(value) or ())
-    is_open = any(shape[axis] is None for axis in axes)
-    for axis in range(1, len(shape)):
-        shape[axis] = shape[axis] or (_SIDE if axis in axes else 3)
+    batch, *shape = dimensions(value) or (None,)
+    is_open = any(shape[axis - 1] is None for axis in axes)
+    sizes = [size or (_SIDE if axis in axes else 3) for axis, size in enumerate(shape, start=1)]
     names = output_names(sessions[0])
     generator = np.random.default_rng(0)
-    for count in [shape[0]] if shape[0] else [1, 3]:
+    for count in [batch] if batch else [1, 3]:
         for scale in (1, 100):  # images within a unit, and in 8-bit pixels
-            noise = generator.normal(scale=scale, size=(count, *shape[1:])).astype(np.float32)
+            noise = generator.normal(scale=scale, size=(count, *sizes)).astype(np.float32)
             try:
                 expected = run(sessions[0], names, {str(value.name): noise})
             except InferenceError:

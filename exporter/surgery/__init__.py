@@ -9,10 +9,11 @@ from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
 from exporter.surgery.class_notes import LABELS, SCALE, class_notes
 from exporter.surgery.fix_input import fix_input_size
-from exporter.surgery.nodes import PREFIX
+from exporter.surgery.nodes import PREFIX, free_prefix
 from exporter.surgery.raise_opset import raise_opset
 from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
+from exporter.surgery.room import require_room
 from exporter.surgery.tap_features import tap_features, tap_logits
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "add_steering",
     "class_notes",
     "fix_input_size",
+    "free_prefix",
     "raise_opset",
     "remove_edit",
     "remove_prototype_outputs",
+    "require_room",
     "tap_features",
     "tap_logits",
 ]

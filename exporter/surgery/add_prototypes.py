@@ -54,8 +54,8 @@ def add_prototype_outputs(
         heatmaps (b, t, k, h, w); weights are shared.
 
     Raises:
-        SurgeryError: The graph is too old or was extended before, a name is taken, or the
-            prototypes do not fit the head.
+        SurgeryError: The graph is too old or was extended before, or the prototypes do not
+            fit the head.
     """
     if top < 1:
         raise SurgeryError(f"expected at least 1 class to explain, got top={top}.")

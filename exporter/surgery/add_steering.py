@@ -60,8 +60,8 @@ def add_steering(
         c, and with the outputs of ``add_prototype_outputs``.
 
     Raises:
-        SurgeryError: The graph is too old or was extended before, a name is taken, or the
-            prototypes do not fit the head.
+        SurgeryError: The graph is too old or was extended before, or the prototypes do not
+            fit the head.
     """
     steerable = model.clone()
     write = NodeWriter(steerable)

@@ -16,6 +16,8 @@ PREFIX = "protohead/"
 ADDED_OUTPUTS = "protohead/added_outputs"
 ANNOTATED = "protohead/annotated"
 EDITS = "protohead/edits"
+_NAMES = ("contributions", "common", "class_ids", "heatmaps", "prototype_mask", "classes")
+_AHEAD = "protohead_"
 MIN_OPSET = 11
 MIN_IR = 4
 
@@ -24,7 +26,9 @@ class NodeWriter:
     """Appends nodes and constants named ``protohead/...`` to a graph, in the graph's own opset.
 
     The opset is never converted: other operator versions may run other kernels and change bits.
-    Constants become initializers that are no graph inputs, so no caller can override them.
+    Constants become initializers that are no graph inputs, so no caller can override them. Where
+    the graph has a value named as one of the inputs and outputs that are added, all of these get
+    the prefix of :func:`free_prefix`.
 
     Args:
         model: The model to extend in place.
@@ -40,9 +44,10 @@ class NodeWriter:
         self.graph = model.graph
         self._prefix = prefix
         self._opset = opset(model.graph)
-        self._taken = {value.name for graph in _graphs(model) for value in _values(graph)}
+        taken = _taken(model)
+        self._ahead = _free_prefix(taken)
         _require_version(model, self._opset)
-        names = self._taken | {node.name for graph in _graphs(model) for node in graph}
+        names = taken | {node.name for graph in _graphs(model) for node in graph}
         clash = sorted(name for name in names if name and name.startswith(prefix))
         if clash:
             raise SurgeryError(
@@ -115,34 +120,40 @@ class NodeWriter:
     def output(
         self, value: ir.Value, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]
     ) -> None:
-        """Make a value that was appended here an output of the graph.
-
-        Raises:
-            SurgeryError: The source already has a value of this name.
-        """
-        if name in self._taken:
-            raise SurgeryError(
-                f"expected no value named {name!r} in the source graph, because an output gets "
-                "that name. Rename it there and export again."
-            )
-        value.name = name
+        """Make a value that was appended here an output of the graph."""
+        value.name = self._ahead + name
         value.type, value.shape = ir.TensorType(dtype), ir.Shape(shape)
         append_output(self.model, value)
 
     def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> ir.Value:
-        """Add a required input.
-
-        Raises:
-            SurgeryError: The source already has a value of this name.
-        """
-        if name in self._taken:
-            raise SurgeryError(
-                f"expected no value named {name!r} in the source graph, because an input gets "
-                "that name. Rename it there and export again."
-            )
-        value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+        """Add a required input."""
+        kind = ir.TensorType(dtype)
+        value = ir.Value(name=self._ahead + name, type=kind, shape=ir.Shape(shape))
         self.graph.inputs.append(value)
         return value
+
+
+def free_prefix(model: ir.Model) -> str:
+    """What the names of added inputs and outputs begin with, so that a classifier has none of them.
+
+    Args:
+        model: The classifier, before anything is added.
+
+    Returns:
+        Nothing, unless a value is named as one of them; then ``protohead_``, as often as it takes.
+    """
+    return _free_prefix(_taken(model))
+
+
+def _free_prefix(taken: set[str | None]) -> str:
+    prefix = ""
+    while any(prefix + name in taken for name in _NAMES):
+        prefix += _AHEAD
+    return prefix
+
+
+def _taken(model: ir.Model) -> set[str | None]:
+    return {value.name for graph in _graphs(model) for value in _values(graph)}
 
 
 def expose(model: ir.Model, value: ir.Value, rank: int) -> None:

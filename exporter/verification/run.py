@@ -157,13 +157,7 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
         outputs = predictor.run(golden.inputs)
     except ArtifactError as error:
         return GateRecord(name="golden batch", state="failed", detail=f"{GOLDEN}: {error}")
-    found: dict[str, Array] = {
-        **outputs.source,
-        "contributions": outputs.contributions,
-        "common": outputs.common,
-        "class_ids": outputs.class_ids,
-        "heatmaps": outputs.heatmaps,
-    }
+    found = outputs.by_name(predictor.manifest)
     if {name: value.shape for name, value in found.items()} != {
         name: value.shape for name, value in golden.outputs.items()
     }:

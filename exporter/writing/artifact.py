@@ -25,7 +25,7 @@ from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
-from exporter.surgery import add_prototype_outputs, add_steering, class_notes
+from exporter.surgery import add_prototype_outputs, add_steering, class_notes, free_prefix
 from exporter.writing.atomic import replace_files
 from exporter.writing.staging import Staging
 from serving.artifact import (
@@ -121,6 +121,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
             dtype="float32",
             preprocessing=parts.preprocessing,
         ),
+        prefix=free_prefix(parts.source.model),
         activation=parts.rows.activation,
         prototypes=parts.config.prototypes,
         top=min(parts.config.top, len(classes)),

@@ -90,6 +90,10 @@ class Manifest(Record):
     format: Literal["protohead/1"] = FORMAT
     source: SourceRecord
     input: InputRecord
+    # Of the names of what is added to the graphs; left out where the source has none of them.
+    prefix: str = Field(
+        default="", pattern=r"^(protohead_)*$", exclude_if=lambda prefix: not prefix
+    )
     activation: Literal["softmax", "sigmoid"]
     prototypes: int = Field(ge=1, le=32)
     top: int = Field(ge=1)

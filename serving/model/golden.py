@@ -87,7 +87,7 @@ def _require_fitting(
             raise ValueError(f"{name} of shape {shape} were expected, found {found[name].shape}")
     if not len(inputs) or inputs.dtype != np.float32:
         raise ValueError(f"float32 inputs were expected, found {len(inputs)} of {inputs.dtype}")
-    ids = outputs["class_ids"]
+    ids = outputs[manifest.prefix + "class_ids"]
     if ids.dtype != np.int64 or ids.min() < 0 or ids.max() >= len(manifest.classes):
         raise ValueError("class_ids of other classes than the manifest's")
 
@@ -106,6 +106,7 @@ def golden_error(
     recorded: Mapping[str, NDArray[Any]],
     *,
     logits: Collection[str],
+    prefix: str = "",
 ) -> float:
     """How far outputs are from those recorded.
 
@@ -113,13 +114,14 @@ def golden_error(
         found: Outputs by name.
         recorded: Those of the golden batch, of the same names.
         logits: Those that are logits (b, c).
+        prefix: Before the names of what the explained graph adds.
 
     Returns:
         The largest difference over the largest value of its output, or of its class; NaN where a
         value is none, and infinite where a shape is another.
     """
     tiny = float(np.finfo(np.float32).tiny)
-    worst, placed = 0.0, float(np.abs(recorded.get("contributions", 0.0)).max())
+    worst, placed = 0.0, float(np.abs(recorded.get(prefix + "contributions", 0.0)).max())
     for name, expected in recorded.items():
         if found[name].shape != expected.shape:
             return float("inf")

@@ -6,6 +6,7 @@ Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from serving.artifact import MODEL, Manifest
 from serving.errors import IntegrityError
 from serving.model.runtime import Session
+
+ADDED = ("contributions", "common", "class_ids", "heatmaps")
+"""What the explained graph gives beside the source's own; the manifest may put a prefix before."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ class Outputs:
     class_ids: NDArray[np.int64]
     heatmaps: NDArray[np.float32]
 
+    def by_name(self, manifest: Manifest) -> dict[str, NDArray[Any]]:
+        """Every output under its name in the graph."""
+        added = {manifest.prefix + name: getattr(self, name) for name in ADDED}
+        return {**self.source, **added}
+
 
 def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ...]]:
     """The shapes that a manifest promises of the outputs of ``model.onnx``, by name.
@@ -47,10 +56,10 @@ def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ..
     top = min(manifest.top, count)
     return {
         manifest.head.logits: (images, count),
-        "contributions": (images, top, k),
-        "common": (images, 1),
-        "class_ids": (images, top),
-        "heatmaps": (images, top, k, *manifest.head.grid),
+        manifest.prefix + "contributions": (images, top, k),
+        manifest.prefix + "common": (images, 1),
+        manifest.prefix + "class_ids": (images, top),
+        manifest.prefix + "heatmaps": (images, top, k, *manifest.head.grid),
     }
 
 

@@ -32,13 +32,12 @@ from serving.model.explanation import (
     Explanation,
     PrototypeExplanation,
 )
-from serving.model.outputs import Outputs, activate, require_outputs
+from serving.model.outputs import ADDED, Outputs, activate, require_outputs
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
 
 ImageLike = Image.Image | Path | str | bytes
-_EXPLAINED = ("contributions", "common", "class_ids", "heatmaps")
 
 
 class Predictor:
@@ -147,21 +146,22 @@ class Predictor:
             InferenceError: The batch does not fit the graph.
         """
         feeds: dict[str, NDArray[Any]] = {self.manifest.input.name: batch}
-        session, constants = self._session, {}
+        session, constants, prefix = self._session, {}, self.manifest.prefix
         if mask is not None or classes is not None:
             session = self._steerable
-            constants["prototype_mask"] = self.mask(()) if mask is None else mask
-            feeds["classes"] = (
+            constants[prefix + "prototype_mask"] = self.mask(()) if mask is None else mask
+            feeds[prefix + "classes"] = (
                 np.full((len(batch), self._top), -1, dtype=np.int64) if classes is None else classes
             )
         values = self._run(session, output_names(session), feeds, constants)
-        missing = {*_EXPLAINED, self.manifest.head.logits} - values.keys()
+        added = {prefix + name: name for name in ADDED}
+        missing = {*added, self.manifest.head.logits} - values.keys()
         if missing:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
         return Outputs(
-            source={name: value for name, value in values.items() if name not in _EXPLAINED},
+            source={name: value for name, value in values.items() if name not in added},
             logits=values[self.manifest.head.logits],
-            **{name: values[name] for name in _EXPLAINED},
+            **{name: values[output] for output, name in added.items()},
         )
 
     def predict(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -83,21 +82,14 @@ class Served:
         Raises:
             IntegrityError: An output is not that of the golden batch.
         """
-        logits = self.predictor.manifest.head.logits
+        manifest = self.predictor.manifest
         best = self.predictor.run(golden.inputs)
-        named = self.predictor.run(golden.inputs, classes=golden.outputs["class_ids"])
-        found: dict[str, NDArray[Any]] = {
-            **best.source,
-            logits: best.logits,
-            "steerable": named.logits,
-            "contributions": named.contributions,
-            "common": named.common,
-            "class_ids": named.class_ids,
-            "heatmaps": named.heatmaps,
-        }
+        logits, prefix = manifest.head.logits, manifest.prefix
+        named = self.predictor.run(golden.inputs, classes=golden.outputs[prefix + "class_ids"])
+        found = {**named.by_name(manifest), **best.source, "steerable": named.logits}
         recorded = {**golden.outputs, "steerable": golden.outputs[logits]}
         known = {name: value for name, value in recorded.items() if name in found}
-        error = golden_error(found, known, logits={logits, "steerable"})
+        error = golden_error(found, known, logits={logits, "steerable"}, prefix=prefix)
         if not error <= GOLDEN_TOLERANCE:
             raise IntegrityError(
                 f"{self.predictor.artifact.folder}: expected the outputs of {GOLDEN} within "

@@ -102,10 +102,11 @@ def _records(
     """What the answer tells of each image: the explained classes, or else the best one."""
     manifest = served.predictor.manifest
     logits = values.get(manifest.head.logits)
+    chosen, shares = (manifest.prefix + name for name in ("class_ids", "contributions"))
     for number, tensor in enumerate(batch):
         ids: list[int] = []
-        if "class_ids" in values:
-            ids = values["class_ids"][number].tolist()
+        if chosen in values:
+            ids = values[chosen][number].tolist()
         elif logits is not None:
             ids = [int(logits[number].argmax())]
         classes: list[dict[str, Any]] = [
@@ -114,7 +115,7 @@ def _records(
         if logits is not None:
             for found in classes:
                 found["logit"] = logits.item(number, found["id"])
-        if "class_ids" in values and "contributions" in values:
+        if chosen in values and shares in values:
             for slot, found in enumerate(classes):
-                found["contributions"] = values["contributions"][number, slot].tolist()
+                found["contributions"] = values[shares][number, slot].tolist()
         yield record("infer", served.sha256, tensor, classes)

@@ -337,7 +337,7 @@ def test_what_a_converted_graph_answers_otherwise_is_refused(
 
     monkeypatch.setattr(graph_session, "raise_opset", careless)
     save(model, CLASSIFIER.replace("17", "9").replace("8, 8", size))
-    with pytest.raises(SourceError, match="opset 9 .* too old, and .* other bits. Export the"):
+    with pytest.raises(SourceError, match=r"opset 9 .* too old, and .* other bits. Export the"):
         load_source(str(model))
 
 
@@ -349,7 +349,7 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(
 
     monkeypatch.setattr(onnx.version_converter, "convert_version", convert)
     save(model, CLASSIFIER.replace("17", "9"))
-    with pytest.raises(SourceError, match="opset 9 cannot be .* 11: No Adapter for Scan. Export"):
+    with pytest.raises(SourceError, match=r"opset 9 cannot be .* 11: No Adapter for Scan. Export"):
         load_source(str(model))
 
 

@@ -253,13 +253,6 @@ def test_removing_from_a_graph_without_prototypes_changes_nothing() -> None:
 # Refusals
 
 
-@pytest.mark.parametrize("output", EXPLANATION)
-def test_a_name_that_is_taken_is_refused(output: str) -> None:
-    model = classifier(PLAIN + f" {output} = Relu (z)")
-    with pytest.raises(SurgeryError, match=f"no value named '{output}'"):
-        explain(model)
-
-
 def test_a_graph_that_was_extended_before_is_refused() -> None:
     explained, head = explain(classifier(PLAIN))
     prototypes, _ = split_head(head.weight)

@@ -22,7 +22,6 @@ from head_forms import ACTIVATIONS, FORMS
 from numpy.typing import NDArray
 from reference import by_reference
 
-from exporter.errors import SurgeryError
 from exporter.head import Head, find_head
 from exporter.surgery import add_prototype_outputs, add_steering
 
@@ -292,9 +291,3 @@ def test_the_same_inputs_give_the_same_bytes_and_the_source_is_left_alone() -> N
     first, second = (serialised(steerable(source)[0]) for _ in range(2))
     assert first == second
     assert serialised(source) == before
-
-
-@pytest.mark.parametrize("taken", ["prototype_mask", "classes", "heatmaps"])
-def test_a_name_that_is_taken_is_refused(taken: str) -> None:
-    with pytest.raises(SurgeryError, match=f"no value named '{taken}'"):
-        steerable(classifier(f"{PLAIN} {taken} = Relu (z)"))

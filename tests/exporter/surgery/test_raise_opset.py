@@ -39,7 +39,12 @@ TAILS = {
 # Upsample takes its scales as an input in opset 9 alone.
 @pytest.mark.parametrize(
     ("name", "opset"),
-    [(name, opset) for name in TAILS for opset in (7, 8, 9, 10) if name != "Upsample" or opset == 9],
+    [
+        (name, opset)
+        for name in TAILS
+        for opset in (7, 8, 9, 10)
+        if name != "Upsample" or opset == 9
+    ],
 )
 def test_the_converted_graph_has_opset_11_and_the_same_bits(name: str, opset: int) -> None:
     tail, more = TAILS[name]
@@ -87,5 +92,5 @@ def test_what_is_new_enough_is_left_as_it_is() -> None:
 
 def test_a_node_that_cannot_be_converted_is_named() -> None:
     model = classifier(f"{POOLED} {GEMM} t = Scan <num_scan_inputs = 1> (z)", opset=7, ir_version=4)
-    with pytest.raises(SurgeryError, match="opset 7 cannot be converted to opset 11: .* Scan$"):
+    with pytest.raises(SurgeryError, match=r"opset 7 cannot be converted to opset 11: .* Scan$"):
         raise_opset(model)
