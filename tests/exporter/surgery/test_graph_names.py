@@ -38,9 +38,8 @@ def taken(name: str, where: str) -> ir.Model:
     if where == "branch":
         return classifier(f"{PLAIN} {BRANCHES.replace('heatmaps', name)}")
     if where == "output":
-        return classifier(
-            f"{PLAIN} {name} = Relu (z)", outputs=f"float[b, 5] logits, float[b, 6] {name}"
-        )
+        outputs = f"float[b, 5] logits, float[b, 6] {name}"
+        return classifier(f"{PLAIN} {name} = Relu (z)", outputs=outputs)
     model = classifier(f"{PLAIN} inner = Relu (z)")
     graph = model.graph
     values = {
