@@ -31,8 +31,8 @@ def require_room(model: ir.Model, head: Head, prototypes: int = 1) -> None:
     if own + table > MOST_BYTES:
         raise SurgeryError(
             f"expected at most 2 GiB in one graph, the largest ONNX file, got {own / 2**30:.2f} "
-            f"GiB of weights and {table / 2**30:.2f} GiB for {classes} x {prototypes} prototypes of "
-            f"{channels} channels. Ask for fewer `prototypes`, or export the model with fewer "
+            f"GiB of weights and {table / 2**30:.2f} GiB for {classes} x {prototypes} prototypes "
+            f"of {channels} channels. Ask for fewer `prototypes`, or export the model with fewer "
             "classes."
         )
 
