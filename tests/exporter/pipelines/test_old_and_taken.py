@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +11,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 import tiny
+from http_server import listening
 
-from exporter import export, inspect_model
+from exporter import edit, export, inspect_model
 from exporter.config import ExportConfig
 from exporter.errors import SurgeryError
 from exporter.source.onnx_file import load_source
 from exporter.verification.run import passed, verify
 from serving import load_artifact
-from serving.artifact import Manifest
+from serving.artifact import Artifact, Manifest
 from serving.model.predictor import Predictor
-from serving.process.live import Served
 from serving.process.settings import Settings
 
 OURS = ("contributions", "common", "class_ids", "heatmaps", "prototype_mask", "classes")
@@ -109,15 +111,23 @@ def test_a_prefix_that_is_taken_too_grows(tmp_path: Path) -> None:
     assert export(write(tmp_path, model)).manifest.prefix == "protohead_protohead_"
 
 
-def test_what_reads_an_artifact_reads_the_names_that_it_records(tmp_path: Path) -> None:
-    config = write(tmp_path, renamed("logits", "heatmaps"))
+@pytest.fixture(scope="module")
+def plain_and_taken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, Artifact]:
+    """The tiny artifact, and the same of a classifier whose logits are named heatmaps."""
+    folder = tmp_path_factory.mktemp("taken")
+    config = write(folder, renamed("logits", "heatmaps"))
     taken = export(config)
     onnx.save(tiny.model(), config.model)
-    plain = export(config.model_copy(update={"out": tmp_path / "plain"}))
+    return export(config.model_copy(update={"out": folder / "plain"})), taken
+
+
+def test_what_reads_an_artifact_reads_the_names_that_it_records(
+    plain_and_taken: tuple[Artifact, Artifact],
+) -> None:
     picture = tiny.image(0, 200)
     answers = [
         Predictor(artifact).explain(picture, classes=[1, 0], mute=[(0, 1)])
-        for artifact in (plain, taken)
+        for artifact in plain_and_taken
     ]
     first, second = ([(c.logit, c.common) for c in answer.classes] for answer in answers)
     assert first == second
@@ -125,9 +135,38 @@ def test_what_reads_an_artifact_reads_the_names_that_it_records(tmp_path: Path) 
         for here, there in zip(one.prototypes, other.prototypes, strict=True):
             assert here.contribution == there.contribution
             np.testing.assert_array_equal(here.heatmap, there.heatmap)
-    source = Predictor(taken).run(np.zeros((1, 3, tiny.SIZE, tiny.SIZE), np.float32)).source
-    assert source.keys() == {"heatmaps"}
-    Served.load(taken.folder, Settings(artifact=taken.folder, provider="cpu"))
+    batch = np.zeros((1, 3, tiny.SIZE, tiny.SIZE), np.float32)
+    assert Predictor(plain_and_taken[1]).run(batch).source.keys() == {"heatmaps"}
+
+
+def test_an_artifact_with_a_prefix_can_be_edited(
+    plain_and_taken: tuple[Artifact, Artifact], tmp_path: Path
+) -> None:
+    edited = edit(plain_and_taken[1].folder, tmp_path / "edited", reason="a try", mute=[("red", 1)])
+    assert edited.manifest.prefix == "protohead_"
+    explained = Predictor(edited).explain(tiny.image(0, 200), classes=["red"]).classes[0]
+    assert explained.prototypes[1].contribution == 0
+
+
+def test_a_server_puts_contributions_with_a_prefix_on_record(
+    plain_and_taken: tuple[Artifact, Artifact], tmp_path: Path
+) -> None:
+    kept = tmp_path / "audit.jsonl"
+    folder = plain_and_taken[1].folder
+    settings = Settings(artifact=folder, provider="cpu", threads=1, audit=kept)
+    shape = [1, 3, tiny.SIZE, tiny.SIZE]
+    tensor = {"name": "image", "shape": shape, "datatype": "FP32", "data": [0.5] * math.prod(shape)}
+    with listening(settings) as address, address.client() as client:
+        name = client.get("/v1/model").json()["name"]
+        answer = client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}).json()
+    given = {output["name"]: output["data"] for output in answer["outputs"]}
+    classes = json.loads(kept.read_text())["classes"]
+    assert [found["id"] for found in classes] == given["protohead_class_ids"]
+    told = [share for found in classes for share in found["contributions"]]
+    # The answer writes the fewest digits that give the same float32.
+    np.testing.assert_array_equal(
+        np.float32(told), np.float32(given["protohead_contributions"]), strict=True
+    )
 
 
 def test_a_manifest_without_taken_names_says_nothing_of_them(tmp_path: Path) -> None:
