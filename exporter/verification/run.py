@@ -164,5 +164,6 @@ def _golden_gate(predictor: Predictor) -> GateRecord:
         detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
         return GateRecord(name="golden batch", state="failed", detail=detail)
     logits = {predictor.manifest.head.logits}
-    difference = golden_error(found, golden.outputs, logits=logits)
+    prefix = predictor.manifest.prefix
+    difference = golden_error(found, golden.outputs, logits=logits, prefix=prefix)
     return limit_gate("golden batch", difference, GOLDEN_TOLERANCE, "of the largest value")
