@@ -12,7 +12,6 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +24,7 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from exporter.decompose import Decomposition, decompose, multiplicative, nmf
+from exporter.decompose import multiplicative, nmf
 from exporter.source.presets import read_preprocessing
 from serving.artifact import Preprocessing
 from serving.model.preprocess import decode, preprocess
@@ -38,50 +37,31 @@ PAPER = "paper's updates"
 OURS = "ours"
 
 
-@dataclass(frozen=True)
-class ClassFeatures:
-    """One class: features (n, p, d), its head row less the mean row, seconds in the network."""
-
-    maps: Floats
-    row: npt.NDArray[np.float64]
-    seconds: float
-
-
 class Network:
     """A classifier whose pooled tensor can be read."""
 
     def __init__(self, path: Path) -> None:
         model = onnx.load(path)
-        nodes = list(model.graph.node)
-        pool = [n for n in nodes if n.op_type in ("GlobalAveragePool", "ReduceMean")][-1]
-        linear = [n for n in nodes if n.op_type in ("Gemm", "MatMul")][-1]
-        constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
-        weight = constants[linear.input[1]].astype(np.float64)
-        stored_by_class = any(a.name == "transB" and a.i for a in linear.attribute)
-        head = weight if stored_by_class else weight.T  # (c, d)
-        self._rows = head - head.mean(axis=0)
-        self._outputs = [pool.input[0], model.graph.output[0].name]
+        pools = [n for n in model.graph.node if n.op_type in ("GlobalAveragePool", "ReduceMean")]
+        self._output = pools[-1].input[0]
         self._input = model.graph.input[0].name
-        model.graph.output.append(onnx.ValueInfoProto(name=pool.input[0]))
+        model.graph.output.append(onnx.ValueInfoProto(name=self._output))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def read(self, folder: Path, preprocessing: Preprocessing) -> ClassFeatures:
-        """Runs the images of one class; the row is that of the class they are taken for."""
+    def read(self, folder: Path, preprocessing: Preprocessing) -> Floats:
+        """The features (n, p, d) of the images of one class."""
         paths = sorted(path for path in folder.iterdir() if path.is_file())
         images = np.stack([preprocess(decode(path), preprocessing) for path in paths])
-        seconds, (maps, logits) = timed(lambda: self._run(images))
-        count, channels = maps.shape[:2]
-        maps = np.ascontiguousarray(maps.reshape(count, channels, -1).transpose(0, 2, 1))
-        return ClassFeatures(maps, self._rows[logits.sum(axis=0).argmax()], seconds)
-
-    def _run(self, images: Floats) -> list[Floats]:
         batches = np.split(images, range(BATCH, len(images), BATCH))
-        results = [self._session.run(self._outputs, {self._input: batch}) for batch in batches]
-        return [np.concatenate(parts) for parts in zip(*results, strict=True)]
+        maps = np.concatenate(
+            [self._session.run([self._output], {self._input: batch})[0] for batch in batches]
+        )
+        count, channels = maps.shape[:2]
+        return np.ascontiguousarray(maps.reshape(count, channels, -1).transpose(0, 2, 1))
 
 
 def timed(call: Callable[[], Result]) -> tuple[float, Result]:
@@ -127,12 +107,12 @@ def compare(features: Floats, prototypes: int, rounds: int) -> dict[str, tuple[f
     }
 
 
-def print_solvers(classes: list[ClassFeatures], counts: list[int], rounds: int) -> None:
+def print_solvers(classes: list[Floats], counts: list[int], rounds: int) -> None:
     """Prints the solvers side by side."""
     print("| k | solver | relative error | worse than the paper's in | seconds | times as fast |")
     print("| --- | --- | --- | --- | --- | --- |")
     for k in counts:
-        flat = [entry.maps.reshape(-1, entry.maps.shape[2]) for entry in classes]
+        flat = [maps.reshape(-1, maps.shape[2]) for maps in classes]
         results = [compare(np.maximum(features, 0), k, rounds) for features in flat]
         for name in SOLVERS:
             error, seconds = np.median([result[name] for result in results], axis=0)
@@ -145,29 +125,8 @@ def print_solvers(classes: list[ClassFeatures], counts: list[int], rounds: int) 
             )
 
 
-def print_shares(classes: list[ClassFeatures], counts: list[int], rounds: int) -> None:
-    """Prints what decomposing a class costs beside running the network over its images."""
-    print("| k | images | network, seconds | whole decomposition, seconds | share |")
-    print("| --- | --- | --- | --- | --- |")
-    images = np.median([len(entry.maps) for entry in classes])
-    network = np.median([entry.seconds for entry in classes])
-    for k in counts:
-        taken = [median_seconds(entry, k, rounds) for entry in classes]
-        share = np.median([t / entry.seconds for t, entry in zip(taken, classes, strict=True)])
-        print(f"| {k} | {images:.0f} | {network:.3f} | {np.median(taken):.3f} | {share:.0%} |")
-
-
-def median_seconds(entry: ClassFeatures, prototypes: int, rounds: int) -> float:
-    """Returns the median seconds of decomposing one class by the default method."""
-
-    def split() -> Decomposition:
-        return decompose(entry.maps, entry.row, method="evidence", prototypes=prototypes, seed=0)
-
-    return float(np.median([timed(split)[0] for _ in range(rounds)]))
-
-
 def main() -> None:
-    """Measures and prints two Markdown tables."""
+    """Measures and prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="ONNX classifier: ..., global mean, linear")
     parser.add_argument("preprocess", type=Path, help="its preprocessing, as for export")
@@ -181,10 +140,8 @@ def main() -> None:
     network, preprocessing = Network(options.model), read_preprocessing(options.preprocess)
     with threadpool_limits(1):
         classes = [network.read(folder, preprocessing) for folder in chosen]
-        print(f"{len(classes)} classes, features {classes[0].maps.shape}\n")
+        print(f"{len(classes)} classes, features {classes[0].shape}\n")
         print_solvers(classes, options.k, options.rounds)
-        print()
-        print_shares(classes, options.k, options.rounds)
 
 
 if __name__ == "__main__":
