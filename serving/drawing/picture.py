@@ -64,7 +64,8 @@ def draw(
     Args:
         explanation: What a predictor answered for one image.
         title: A line above the picture, for example the image's file name.
-        top: Classes to draw, 1 or more; fewer where fewer are explained.
+        top: Classes to draw, 1 or more; fewer where fewer are explained. Where none of them was
+            split into prototypes, the best one that was is drawn too.
         rows: Prototypes to draw for each class, 1 or more: those that count most. The others
             are summed in one line.
         font: TrueType or OpenType file for labels beyond basic Latin; None takes the font
@@ -83,6 +84,8 @@ def draw(
     classes = explanation.classes[:top]
     if not classes:
         raise RequestError("expected at least one explained class to draw, got none.")
+    if all(explained.whole for explained in classes):
+        classes += tuple(other for other in explanation.classes[top:] if not other.whole)[:1]
     for explained in classes:
         _refuse_infinite(explained)
     sheet = _Sheet(explanation.view, classes, rows, font)

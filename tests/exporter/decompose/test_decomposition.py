@@ -22,6 +22,7 @@ from exporter.decompose.selection import APART, CANDIDATES, select
 from exporter.decompose.shares import POWER, peak_shares
 from exporter.decompose.solution import Summary
 from exporter.errors import DecompositionError
+from exporter.images.likeness import ALIKE
 from exporter.smoothing import WIDTH
 
 METHODS = ("evidence", "paper", "naive")
@@ -365,11 +366,12 @@ def test_the_documented_numbers_are_those_of_the_code():
     for written in (
         f"m_i = e_i^{POWER} / sum_j e_j^{POWER} (b)",
         f"<= {BUDGET:g} |v| (c)",
-        f"So {CANDIDATES}k candidates",
+        f"Of {CANDIDATES}k candidates k",
         f"rho = {APART:g} (d)",
         f"from {SMALLEST:g}, the mean",
         f"even lambda = {LARGEST:g} does not meet (c)",
-        f"of the candidates, within {regression.FIRST_TURNS}",
+        f"lambda = {SMALLEST:g}, within {regression.FIRST_TURNS};",
+        f"cos(a_i, a_j) >= {ALIKE:g}",
         f"deviation of {WIDTH:g} of the side",
     ):
         assert written in text

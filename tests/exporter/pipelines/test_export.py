@@ -17,6 +17,7 @@ from waiting import PATIENCE, until
 
 import exporter.pipelines.export
 from exporter import export
+from exporter.commands.summaries import export_summary
 from exporter.errors import (
     DatasetError,
     DecompositionError,
@@ -324,3 +325,26 @@ def test_the_share_asked_for_changes_no_byte(made, tmp_path):
     config, artifact = made
     again = export(changed(config, tmp_path, min_accuracy=0.1))
     assert tree(again.folder) == tree(artifact.folder)
+
+
+def test_prototypes_that_show_the_same_thing_are_recorded_and_said(tmp_path, monkeypatch):
+    def same(features, heatmaps):
+        assert features.shape[:2] == (len(heatmaps), heatmaps[0, 0].size)
+        return ((1,), (0,))
+
+    monkeypatch.setattr(exporter.pipelines.export, "alike", same)
+    config = tiny.write(tmp_path)
+    artifact = export(config)
+    for record in artifact.manifest.classes:
+        assert [prototype.alike for prototype in record.prototypes] == [(1,), (0,)]
+        assert record.distinct == 1
+    assert "3 classes with prototypes that show the same thing" in export_summary(
+        config.out, artifact
+    )
+
+
+def test_where_all_prototypes_differ_nothing_is_said_of_it(made):
+    config, artifact = made
+    different = [record for record in artifact.manifest.classes if record.distinct == 2]
+    said = "show the same thing" in export_summary(config.out, artifact)
+    assert said == (len(different) < 3)

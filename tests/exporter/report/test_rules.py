@@ -64,6 +64,16 @@ def test_prototypes_look_alike_by_cosine_or_by_heatmap(pair, found):
     assert kinds(figures=replace(FIGURES, pairs=(pair,))) == ["alike"] * found
 
 
+def test_prototypes_that_show_the_same_thing_look_alike():
+    first, second = RECORD.prototypes
+    prototypes = (
+        first.model_copy(update={"alike": (1,)}),
+        second.model_copy(update={"alike": (0,)}),
+    )
+    (finding,) = judge(RECORD.model_copy(update={"prototypes": prototypes}), FIGURES, ())
+    assert finding.text == "#0 and #1 red tail: the same thing on training images."
+
+
 def test_a_warning_names_its_prototypes():
     (finding,) = judge(RECORD, replace(FIGURES, pairs=(Pair(0, 1, 0.95, 0.9),)), ())
     assert finding.text == "#0 and #1 red tail: cosine 0.95, heatmaps correlate by 0.90."

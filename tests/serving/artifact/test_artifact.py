@@ -145,6 +145,33 @@ def test_a_class_is_decomposed_or_whole_and_its_record_holds_what_that_means(fol
         load_artifact(folder)
 
 
+@pytest.mark.parametrize(
+    ("likeness", "things"),
+    [
+        ({}, 4),
+        ({0: [2], 2: [0]}, 3),
+        ({0: [2], 2: [0, 3], 3: [2]}, 2),  # 0 is like 3 by way of 2
+        ({0: [1], 1: [0], 2: [3], 3: [2]}, 2),
+        ({n: [m for m in range(4) if m != n] for n in range(4)}, 1),
+    ],
+)
+def test_prototypes_of_one_thing_count_once(likeness, things):
+    record = decomposed(0, "crane", *"abcd").model_dump(mode="json")
+    for number, others in likeness.items():
+        record["prototypes"][number]["alike"] = others
+    assert DecomposedClass.model_validate(record).distinct == things
+
+
+@pytest.mark.parametrize("stranger", [0, 2, -1])
+def test_a_prototype_is_only_like_others_of_its_class(folder, stranger):
+    def like(content):
+        content["classes"][1]["prototypes"][0]["alike"] = [stranger]
+
+    rewrite(folder, like)
+    with pytest.raises(ManifestError, match=r"classes\.1"):
+        load_artifact(folder)
+
+
 def test_the_manifest_has_golden_bytes():
     """The format is a contract: a change of these bytes is a change of the format version."""
     golden = Path(__file__).with_name("golden_manifest.json")

@@ -201,6 +201,20 @@ def test_a_whole_class_says_so() -> None:
     assert draw(make_explanation(plain)).tobytes() != draw(make_explanation(whole)).tobytes()
 
 
+def test_where_no_class_was_split_the_best_that_was_is_drawn_too() -> None:
+    whole = make_class(1, whole=True)
+    first, second = make_class(3, class_id=1), make_class(3, class_id=2)
+    found = draw(make_explanation(whole, whole, first, second), top=2)
+    assert found.tobytes() == draw(make_explanation(whole, whole, first), top=3).tobytes()
+    # One of them is enough, and where there is none nothing is added.
+    assert draw(make_explanation(first, second), top=1).tobytes() == (
+        draw(make_explanation(first), top=1).tobytes()
+    )
+    assert draw(make_explanation(whole, whole), top=1).tobytes() == (
+        draw(make_explanation(whole), top=1).tobytes()
+    )
+
+
 def test_a_sum_that_does_not_reach_the_logit_gets_a_line_for_the_difference() -> None:
     explained = make_class()
     exact, rounded, broken = (

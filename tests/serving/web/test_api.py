@@ -382,6 +382,24 @@ def test_what_names_a_class_is_the_same_in_every_part_of_a_request(toybirds_like
         assert [c["id"] for c in found] == [2, 1, 0]
 
 
+def test_prototypes_that_show_the_same_thing_name_each_other(tiny_export, tmp_path):
+    folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for number, record in enumerate(manifest["classes"]):
+        for index, prototype in enumerate(record["prototypes"]):
+            prototype["alike"] = [1 - index] if number == 1 else []
+    write_manifest(folder, manifest)
+    with (
+        listening(Settings(artifact=folder, provider="cpu", threads=1)) as address,
+        address.client() as client,
+    ):
+        classes = client.get("/v1/classes").json()["classes"]
+        answer = client.get("/v1/classes/1/prototypes").json()
+    assert [record["distinct"] for record in classes] == [2, 1, 2]
+    assert answer["distinct"] == 1
+    assert [prototype["alike"] for prototype in answer["prototypes"]] == [[1], [0]]
+
+
 def test_a_label_with_commas_is_one_class_and_between_others_a_comma_parts(tiny_export, tmp_path):
     folder = shutil.copytree(tiny_export[1].folder, tmp_path / "artifact")
     manifest = json.loads((folder / MANIFEST).read_bytes())
