@@ -1,10 +1,11 @@
 """Which prototypes of a class show the same thing: what the network sees where they peak, compared.
 
-    a_i = mean over the class's images of x at the peak of heatmap i,  less the mean of x everywhere
-    i and j show the same thing where cos(a_i, a_j) >= 0.9
+    a_i = mean of x at the peak of heatmap i  -  sum relu(s) x / sum relu(s)
 
-Two places of one thing, say of a breast, are two peaks that a heatmap tells apart and features do
-not. docs/notebook.md has what the threshold was held against.
+over the class's images and over all their positions, s their evidence, the sum of the heatmaps:
+what is seen at the peak beyond what is seen of the class everywhere. i and j show the same thing where cos(a_i, a_j) >= 0.8. Two places
+of one thing, say of a breast, are two peaks that heatmaps tell apart and features do not.
+docs/notebook.md has what the threshold was held against.
 
 Symbols: n images, k prototypes, p = h * w positions of an image, d channels.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ALIKE = 0.9
+ALIKE = 0.8
 """The cosine from which on two prototypes show the same thing."""
 
 
@@ -28,16 +29,20 @@ def alike(
         heatmaps: (n, k, h, w), with p = h * w.
 
     Returns:
-        For each of the k prototypes the numbers of the others, rising.
+        For each of the k prototypes the numbers of the others, rising; none where no position has
+        positive evidence.
     """
     images, count = heatmaps.shape[:2]
-    peaks = heatmaps.reshape(images, count, -1).argmax(axis=2)  # (n, k)
-    seen = features[np.arange(images)[:, None], peaks].mean(axis=0)  # (k, d)
-    things = seen - features.mean(axis=(0, 1))
+    flat = heatmaps.reshape(images, count, -1)
+    seen = features[np.arange(images)[:, None], flat.argmax(axis=2)].mean(axis=0)  # (k, d)
+    evidence = np.maximum(flat.sum(axis=1), 0)  # (n, p)
+    total = float(evidence.sum(dtype=np.float64))
+    if not total > 0:
+        return ((),) * count
+    things = seen - np.tensordot(evidence, features, axes=2) / total
     sizes = np.linalg.norm(things, axis=1)
-    products = things @ things.T
-    same = products >= ALIKE * np.outer(sizes, sizes)
     # Without a direction of its own a prototype shows nothing that could be the same.
-    same &= np.outer(sizes, sizes) > 0
+    scale = np.outer(sizes, sizes)
+    same = (things @ things.T >= ALIKE * scale) & (scale > 0)
     np.fill_diagonal(same, False)
     return tuple(tuple(np.flatnonzero(row).tolist()) for row in same)
