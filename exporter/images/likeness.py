@@ -3,9 +3,9 @@
     a_i = mean of x at the peak of heatmap i  -  sum relu(s) x / sum relu(s)
 
 over the class's images and over all their positions, s their evidence, the sum of the heatmaps:
-what is seen at the peak beyond what is seen of the class everywhere. i and j show the same thing where cos(a_i, a_j) >= 0.8. Two places
-of one thing, say of a breast, are two peaks that heatmaps tell apart and features do not.
-docs/notebook.md has what the threshold was held against.
+what is seen at the peak beyond what is seen of the class everywhere. i and j show the same thing
+where cos(a_i, a_j) >= 0.8. Two places of one thing, say of a breast, are two peaks that heatmaps
+tell apart and features do not. docs/notebook.md has what the threshold was held against.
 
 Symbols: n images, k prototypes, p = h * w positions of an image, d channels.
 """
