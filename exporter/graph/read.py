@@ -1,7 +1,7 @@
 """Read an ONNX graph: shapes, constants and words for its nodes.
 
-Nothing here changes a model. Small constant subgraphs (a transposed weight, a shape that is
-assembled) are evaluated by ONNX's reference evaluator.
+Nothing here changes a model. What a graph computes from stored tensors alone (a transposed,
+normalised or dequantised weight, a shape that is assembled) is computed once, by the runtime.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import ShapeInferencePass
 
 from exporter.errors import HeadError
 from exporter.text import whole_cause
+from serving.errors import ArtifactError
+from serving.model.runtime import make_session, run
 
-# Deterministic, and what exporters put between a stored weight and its use.
-_ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "Reciprocal", "Sqrt"}
-_RESHAPING = {
-    "Concat",
-    "Expand",
-    "Flatten",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
+BRANCHING = {"If", "Loop", "Scan"}
+RANDOM = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
 }
-_FOLDABLE = _ARITHMETIC | _RESHAPING | {"Cast", "Constant", "ConstantOfShape", "Gather", "Identity"}
+_NOT_FOLDED = BRANCHING | RANDOM | {"Dropout"}
+_MOST = 2**28  # elements; no head has a larger weight
+_COMPUTED = "protohead.constant"
 
 
 def with_shapes(model: ir.Model) -> ir.Model:
@@ -152,15 +152,21 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
         value: A value of a graph; None stands for an input left out.
 
     Returns:
-        The array, or None if the value depends on a graph input or on an operation that is not
-        one of the few that are evaluated here.
+        The array, or None if the value depends on a graph input or on chance, or is larger than any
+        weight.
+
+    Raises:
+        HeadError: What computes it does not fit what is stored.
     """
     if value is None:
         return None
     if value.const_value is not None:
         return value.const_value.numpy()
-    nodes = _constant_nodes(value)
-    return None if nodes is None else evaluate(value, nodes)
+    if _COMPUTED not in value.meta:  # notes of this process, which are never saved
+        nodes = _constant_nodes(value)
+        value.meta[_COMPUTED] = None if nodes is None else _evaluated(value, nodes)
+    found: NDArray[Any] | None = value.meta[_COMPUTED]
+    return found
 
 
 def axes_of(node: ir.Node) -> tuple[int, ...] | None:
@@ -184,7 +190,7 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
         if current is None or current.const_value is not None:
             continue
         node = current.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in _FOLDABLE:
+        if node is None or not _folded(node):
             return None
         if node not in found:
             found.add(node)
@@ -193,42 +199,44 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
     return None if graph is None else [node for node in graph if node in found]
 
 
-def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
-    """Run constant nodes on the tensors they read.
+def _folded(node: ir.Node) -> bool:
+    """Whether a node computes the same of the same inputs, and nothing too large."""
+    if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_FOLDED:
+        return False
+    return all((product(dimensions(output) or ()) or 0) <= _MOST for output in node.outputs)
 
-    Args:
-        value: The value that is asked for.
-        nodes: The nodes that compute it, in order; what else they read is constant.
 
-    Returns:
-        What the value holds.
-
-    Raises:
-        HeadError: They do not fit each other.
-    """
-    feeds = {
-        read.name or "": read.const_value.numpy()
+def _evaluated(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
+    """Run constant nodes on the tensors they read, in the runtime that the model is served by."""
+    version = onnx.helper.make_opsetid("", opset(value.graph))
+    name = value.name or ""
+    stored = {
+        read.name or "": read.const_value
         for node in nodes
         for read in node.inputs
         if read is not None and read.const_value is not None
     }
-    function = onnx.helper.make_function(
-        "protohead",
+    tensors = [ir.serde.serialize_tensor(tensor) for tensor in stored.values()]
+    for tensor, known in zip(tensors, stored, strict=True):
+        tensor.name = known
+    graph = onnx.helper.make_graph(
+        [ir.serde.serialize_node(node) for node in nodes],
         "constant",
-        inputs=list(feeds),
-        outputs=[value.name or ""],
-        nodes=[ir.serde.serialize_node(node) for node in nodes],
-        opset_imports=[onnx.helper.make_opsetid("", opset(value.graph))],
+        inputs=[],
+        outputs=[onnx.ValueInfoProto(name=name)],
+        initializer=tensors,
     )
+    version_ir = onnx.helper.find_min_ir_version_for([version], ignore_unknown=True)
+    model = onnx.helper.make_model(graph, opset_imports=[version], ir_version=version_ir)
     try:
-        (result,) = ReferenceEvaluator(function).run(None, feeds, attributes={})
-    except Exception as error:  # NumPy's own, and the evaluator's of many kinds
+        session = make_session(model.SerializeToString(), threads=1, quiet=True)
+        return np.asarray(run(session, [name], {})[name])
+    except (ArtifactError, ValueError) as error:  # of protobuf: more than 2 GiB
         raise refusal(
             nodes[-1],
             f"cannot be computed from what the model stores: {whole_cause(error)}. No runtime can "
             "run that; export the model again.",
         ) from error
-    return np.asarray(result)
 
 
 def opset(graph: ir.Graph | None) -> int:

@@ -19,9 +19,17 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.numpy_helper import from_array
+from onnx.reference import ReferenceEvaluator
 
-from exporter.errors import HeadError
-from exporter.graph.read import attribute, dimensions, evaluate, image_input, opset, product
+from exporter.graph.read import (
+    BRANCHING,
+    RANDOM,
+    attribute,
+    dimensions,
+    image_input,
+    opset,
+    product,
+)
 
 _MOST = 4096  # elements; shapes are small, and weights are not computed with
 _NOT_UNDERSTOOD = (
@@ -29,8 +37,6 @@ _NOT_UNDERSTOOD = (
     onnx.defs.SchemaError,
     onnx.shape_inference.InferenceError,
 )
-_BRANCHING = {"If", "Loop", "Scan"}
-_RANDOM = {"Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
 
 
 def settled(graph: ir.Graph) -> ir.Graph:
@@ -55,7 +61,7 @@ def settled(graph: ir.Graph) -> ir.Graph:
 
 def _settle(node: ir.Node, version: int) -> None:
     """Write the shapes and the numbers that follow from what is known of a node's inputs."""
-    if node.domain not in ("", "ai.onnx") or not node.outputs or node.op_type in _BRANCHING:
+    if node.domain not in ("", "ai.onnx") or not node.outputs or node.op_type in BRANCHING:
         return
     if any(None in (dimensions(output) or (None,)) for output in node.outputs):
         _infer(node, version)
@@ -115,17 +121,39 @@ def _computed(node: ir.Node) -> NDArray[Any] | None:
     """The numbers that a node computes from sizes and constants alone, if they are few."""
     output = node.outputs[0]
     sizes = dimensions(output)
-    if sizes is None or (product(sizes) or 0) > _MOST or node.op_type in _RANDOM:
+    if sizes is None or (product(sizes) or 0) > _MOST or node.op_type in RANDOM:
         return None
     if node.op_type == "Shape":
         return _shape_read(node)
     reads = [read for read in node.inputs if read is not None]
     if any(_small(read) is None for read in reads) or not (reads or node.op_type == "Constant"):
         return None
+    return _evaluated(node)
+
+
+def _evaluated(node: ir.Node) -> NDArray[Any] | None:
+    """What a node computes of the tensors it reads; None of an operator that the reference lacks.
+
+    The reference evaluator, because it needs no session for each of the many nodes.
+    """
+    reads = {
+        read.name or "": read.const_value.numpy()
+        for read in node.inputs
+        if read is not None and read.const_value is not None
+    }
+    function = onnx.helper.make_function(
+        "protohead",
+        "constant",
+        inputs=list(reads),
+        outputs=[node.outputs[0].name or ""],
+        nodes=[ir.serde.serialize_node(node)],
+        opset_imports=[onnx.helper.make_opsetid("", opset(node.graph))],
+    )
     try:
-        return evaluate(output, [node])
-    except HeadError:  # of an operator that the reference lacks; its numbers stay open
+        (result,) = ReferenceEvaluator(function).run(None, reads, attributes={})
+    except Exception:  # NumPy's own, and the evaluator's of many kinds
         return None
+    return np.asarray(result)
 
 
 def _shape_read(node: ir.Node) -> NDArray[np.int64] | None:

@@ -7,7 +7,7 @@ image, one node at a time (moves.py), as digits of an index (positions.py). rows
 of the head.
 """
 
+from exporter.graph.forms import Normalisation
 from exporter.head.find import Head, find_head
-from exporter.head.tail import LayerNorm
 
-__all__ = ["Head", "LayerNorm", "find_head"]
+__all__ = ["Head", "Normalisation", "find_head"]

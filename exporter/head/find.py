@@ -2,7 +2,7 @@
 
 What can be decomposed, from the image to the output:
 
-    feature map -> mean over all positions [-> LayerNormalization] -> linear [-> Softmax or Sigmoid]
+    feature map -> mean over all positions [-> normalisation] -> linear [-> Softmax or Sigmoid]
 
 The graph is read upstream from an output. Everything between the pooling and the logits is folded
 into one matrix and one bias; whatever is not linear there is refused by name.
@@ -21,16 +21,17 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
+from exporter.graph.forms import Normalisation
 from exporter.graph.measured import measure_shapes
 from exporter.graph.read import attribute, dimensions, refusal, shown, source, with_shapes
 from exporter.head.grid import Grid, find_grid
 from exporter.head.linear import RESHAPING, step_up
 from exporter.head.obstacles import why_no_number, why_not
 from exporter.head.pooling import Layout, is_pooling, read_pooling
-from exporter.head.tail import IDENTITY, LayerNorm, Tail
+from exporter.head.tail import IDENTITY, Tail
 from exporter.text import whole_cause
 
-__all__ = ["Head", "LayerNorm", "find_head"]
+__all__ = ["Head", "Normalisation", "find_head"]
 
 Activation = Literal["none", "softmax", "sigmoid"]
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -40,8 +41,8 @@ _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid
 class Head:
     """Where the head of a classifier is, and the linear map it applies to the pooled features.
 
-    logits = weight @ mean(feature map) + bias, with ``layer_norm`` divided by the deviation of
-    the pooled vector before the bias is added (docs/method.md, "Exactness").
+    logits = weight @ mean(feature map) + bias, with ``normalisation`` divided by one number of the
+    pooled vector before the bias is added (docs/method.md, "Exactness").
 
     Attributes:
         output: The graph output that was traced.
@@ -52,7 +53,7 @@ class Head:
         linear: Name of the linear layer nearest to the logits.
         layout: (b, d, h, w), (b, h, w, d), or tokens (b, l, d).
         activation: What turns the logits into the output.
-        layer_norm: The LayerNormalization between pooling and linear layer, if any.
+        normalisation: The number of the image that the pooled vector is divided by, if any.
         weight: Effective rows (c, d), float64.
         bias: Effective bias (c,), float64, logit units.
         grid: (h, w) of the feature map, positions row by row; None where the graph leaves the
@@ -66,7 +67,7 @@ class Head:
     linear: str
     layout: Layout
     activation: Activation
-    layer_norm: LayerNorm | None
+    normalisation: Normalisation | None
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     grid: Grid | None
@@ -199,7 +200,7 @@ def _head(
         linear=tail.linear or "",
         layout=pooling.layout,
         activation=activation,
-        layer_norm=tail.layer_norm,
+        normalisation=tail.normalisation,
         weight=tail.weight,
         bias=np.broadcast_to(tail.bias, (classes,)).copy(),
         grid=grid,

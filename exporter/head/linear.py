@@ -14,8 +14,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
-from exporter.head.normalisation import above_layer_norm, above_spelled_out
-from exporter.head.obstacles import why_combined
+from exporter.head.normalisation import above_normalisation, is_normalisation
+from exporter.head.obstacles import require_float_product, why_combined
 from exporter.head.tail import Tail, require_linear, vector_length
 
 Step = Callable[[ir.Node, Tail], tuple[ir.Value, Tail]]
@@ -39,6 +39,9 @@ def step_up(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail] | None:
         return None
     if node.op_type in RESHAPING:
         return RESHAPING[node.op_type](node, tail)
+    if is_normalisation(node):
+        require_linear(node, tail)
+        return above_normalisation(node, tail)
     if node.op_type in _COMPUTING:
         require_linear(node, tail)
         return _COMPUTING[node.op_type](node, tail)
@@ -83,6 +86,7 @@ def _cast(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
 
 def _gemm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     """Y = alpha * A' @ B' + beta * C, the image in A'."""
+    require_float_product(node)
     value = source(node)
     if attribute(node, "transA", 0):
         value = _before_swap(value, node)
@@ -107,6 +111,7 @@ def _before_swap(value: ir.Value, node: ir.Node) -> ir.Value:
 
 
 def _matmul(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    require_float_product(node)
     value, matrix, index = _operands(node)
     if index != 0 or matrix.ndim != 2:
         raise refusal(
@@ -160,9 +165,6 @@ def _multiply(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
 
 
 def _divide(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
-    normalisation = above_spelled_out(node, tail)
-    if normalisation is not None:
-        return normalisation
     value, divisor, index = _elementwise(node)
     if index == 1:
         raise refusal(node, "divides by a value that depends on the image: not linear.")
@@ -220,5 +222,4 @@ _COMPUTING: dict[str, Step] = {
     "Sub": _subtract,
     "Mul": _multiply,
     "Div": _divide,
-    "LayerNormalization": above_layer_norm,
 }

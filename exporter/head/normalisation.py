@@ -1,126 +1,107 @@
-"""Recognise a LayerNormalization of the pooled vector, as one operation or spelled out."""
+"""Go above a normalisation of the pooled vector, as one operation or spelled out.
+
+Whatever nodes spell it, what they compute of the vector they share is written as a form
+(exporter/graph/forms.py); it can be gone above where that form is linear but for one number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import onnx_ir as ir
 
-from exporter.graph.read import (
-    attribute,
-    axes_of,
-    constant,
-    dimensions,
-    operand,
-    refusal,
-    shown,
-    source,
-    stored,
-)
+from exporter.errors import HeadError
+from exporter.graph.forms import NoForm, linear
+from exporter.graph.operations import NORMALISING, RESHAPING, computed, is_read, reads
+from exporter.graph.read import constant, refusal, source
+from exporter.head.obstacles import why_combined
 from exporter.head.tail import Tail, vector_length
 
-
-def above_layer_norm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
-    """Go above ``LayerNormalization(y, scale, shift)``.
-
-    Raises:
-        HeadError: It does not normalise the whole pooled vector before a linear layer.
-    """
-    value = source(node)
-    _require_linear_layer(node, tail)
-    _require_whole_vector(node, value, [attribute(node, "axis", -1)])
-    if operand(node, 2) is not None:
-        tail = tail.above_shift(stored(node, 2, "its shift").reshape(-1))
-    tail = tail.above_scale(stored(node, 1, "its scale").reshape(-1))
-    return value, tail.above_normalisation(attribute(node, "epsilon", 1e-5))
+_JOINING = {"Add", "Sub", "Mul", "Div"}
 
 
-def above_spelled_out(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail] | None:
-    """Go above ``(y - mean(y)) / sqrt(mean((y - mean(y))²) + epsilon)``.
+def is_normalisation(node: ir.Node) -> bool:
+    """Whether a node normalises by itself, or joins values that both depend on the image."""
+    if node.op_type in _JOINING:
+        return all(constant(source(node, index)) is None for index in (0, 1))
+    return node.op_type in NORMALISING
 
-    Exporters wrote this before opset 17. The scale and the shift that may follow it are ordinary
-    linear steps.
+
+def above_normalisation(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    """Go above a node that normalises a vector, or that joins what was computed of one.
 
     Args:
-        node: A Div.
+        node: A node that :func:`is_normalisation`.
         tail: What lies downstream of it.
 
     Returns:
-        y and the tail above the normalisation, or None if the node is another division.
+        The vector and the tail above it.
 
     Raises:
-        HeadError: It does not normalise the whole pooled vector before a linear layer.
+        HeadError: What it computes is not linear but for one positive number of the whole pooled
+            vector, or no linear layer lies behind it.
     """
-    centred, root = source(node, 0).producer(), source(node, 1).producer()
-    if centred is None or root is None or (centred.op_type, root.op_type) != ("Sub", "Sqrt"):
-        return None
-    value = source(centred)
-    found = _variance(source(root).producer())
-    if found is None or _averaged(source(centred, 1).producer(), node) is not value:
-        return None
-    square, epsilon = found
-    if not _is_square(_averaged(square, node), centred):
-        return None
-    _require_linear_layer(node, tail)
-    return value, tail.above_normalisation(epsilon)
-
-
-def _require_linear_layer(node: ir.Node, tail: Tail) -> None:
+    base, nodes = _shared(node)
+    length = vector_length(base, node)
+    try:
+        found = linear(computed(node, base, nodes, length))
+    except NoForm:
+        raise _why(node) from None
     if tail.linear is None:
         raise refusal(
             node,
             "normalises the logits themselves: expected a linear layer behind it. Only a "
-            "LayerNormalization between pooling and linear layer can be decomposed.",
+            "normalisation between pooling and linear layer can be decomposed.",
         )
+    return base, tail.above_form(found, length)
 
 
-def _variance(shifted: ir.Node | None) -> tuple[ir.Node | None, float] | None:
-    """The node that computes v, and epsilon, of ``v + epsilon``."""
-    if shifted is None or shifted.op_type != "Add":
-        return None
-    for index in (0, 1):
-        epsilon = constant(source(shifted, 1 - index))
-        if epsilon is not None and epsilon.size == 1:
-            return source(shifted, index).producer(), float(epsilon.reshape(()))
-    return None
+def _shared(node: ir.Node) -> tuple[ir.Value, list[ir.Node]]:
+    """The one value that a node computes its output from, and the nodes from there on.
+
+    Where that value was itself joined from several, as z - mean(z) is, it is the one above.
+    """
+    order: dict[ir.Node | None, int] = {
+        other: index for index, other in enumerate(node.graph or ())
+    }
+    between: list[ir.Node] = []
+    join: ir.Node | None = node
+    while join is not None:
+        base, nodes = _nearest(join, order)
+        between = [*nodes, *between]
+        reshaping: list[ir.Node] = []
+        join = base.producer()
+        while join is not None and join.op_type in RESHAPING:
+            reshaping.insert(0, join)
+            join = source(join).producer()
+        if join is None or join.op_type not in _JOINING or not is_normalisation(join):
+            break
+        between = [*reshaping, *between]
+    return base, between
 
 
-def _averaged(mean: ir.Node | None, node: ir.Node) -> ir.Value | None:
-    """What a ReduceMean over the whole vector reads, None for any other node."""
-    axes = axes_of(mean) if mean is not None and mean.op_type == "ReduceMean" else None
-    if mean is None or axes is None:
-        return None
-    _require_whole_vector(node, source(mean), axes)
-    return source(mean)
+def _nearest(node: ir.Node, order: dict[ir.Node | None, int]) -> tuple[ir.Value, list[ir.Node]]:
+    """The nearest value that all a node reads is computed from, and the nodes from there on.
+
+    The value that is computed last is replaced by what it was computed from, until one is left.
+    """
+    waiting, between = reads(node), [node]
+    while len(waiting) > 1:
+        last = max(waiting, key=lambda value: order.get(value.producer(), -1))
+        producer = last.producer()
+        if producer is None or not is_read(producer):
+            raise _why(node)
+        waiting.remove(last)
+        waiting |= reads(producer)
+        between.insert(0, producer)
+    if not waiting:
+        raise _why(node)
+    return waiting.pop(), between
 
 
-def _is_square(value: ir.Value | None, centred: ir.Node) -> bool:
-    """Whether a value is the square of what ``centred`` computes, perhaps once more."""
-    square = None if value is None else value.producer()
-    if square is None or square.op_type not in ("Pow", "Mul"):
-        return False
-    base, factor = source(square, 0), source(square, 1)
-    producer, exponent = base.producer(), constant(factor)
-    if producer is None or producer.op_type != "Sub":
-        return False
-    if list(producer.inputs) != list(centred.inputs):
-        return False
-    if square.op_type == "Mul":
-        return factor is base
-    return exponent is not None and bool(np.all(exponent == 2))
-
-
-def _require_whole_vector(node: ir.Node, value: ir.Value, axes: Sequence[int]) -> None:
-    length = vector_length(value, node)
-    shape = dimensions(value) or ()
-    normalised = 1
-    first = min(axis % len(shape) for axis in axes)
-    for size in shape[max(first, 1) :]:
-        normalised *= size or 1
-    if first == 0 or normalised != length:
-        raise refusal(
-            node,
-            f"normalises axes {tuple(axes)} of {value.name!r} of shape {shown(shape)}: expected "
-            "all channels of the pooled vector.",
-        )
+def _why(node: ir.Node) -> HeadError:
+    if node.op_type in _JOINING:
+        return why_combined(node, source(node, 0), source(node, 1))
+    return refusal(
+        node,
+        "divides by another number than a deviation, an L2 norm or a root mean square of the whole "
+        "pooled vector. A model that divides by one of these, or by none, would do.",
+    )

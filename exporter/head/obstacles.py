@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from exporter.errors import HeadError
-from exporter.graph.read import dimensions, refusal, source
+from exporter.graph.read import attribute, dimensions, refusal, source
 from exporter.head.tail import Tail
 
 _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}
@@ -16,15 +16,7 @@ _GATES = {"HardSigmoid", "HardSwish", "Sigmoid", "Softmax"}
 _POINTWISE = {"Abs", "Max", "Min", "Pow"}
 _NONLINEAR = _RECTIFIERS | _SMOOTH | _GATES | _POINTWISE
 _MAXIMUM = {"GlobalMaxPool", "MaxPool", "ReduceMax", "GlobalLpPool", "LpPool"}
-_NORMALISING = {
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LpNormalization",
-    "MeanVarianceNormalization",
-    "RMSNormalization",
-    "ReduceL2",
-    "SimplifiedLayerNormalization",
-}
+_NORMALISING = {"MeanVarianceNormalization", "ReduceL1", "ReduceL2"}
 _CONTROL_FLOW = {"If", "Loop", "Scan"}
 _PICKS = {"Gather", "GatherElements", "GatherND", "Slice", "Split"}
 _DECIDING = {
@@ -39,12 +31,13 @@ _DECIDING = {
 }
 _CARRYING = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Not"}
 _NORMS = {"GlobalLpPool", "LpNormalization", "ReduceL1", "ReduceL2", "ReduceSumSquare", "Sqrt"}
+_MOVING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _NEAR = 6  # operations above a value that are looked at
 _BETWEEN = _CARRYING | {"Add", "Clip", "Div", "Expand", "Max", "Mul", "Pow", "Sub", "Transpose"}
 _NORM = (
-    "features are divided by a number that depends on the image, their norm or deviation, which "
-    "is no linear map. A model without that normalisation would do, or one with "
-    "LayerNormalization between pooling and linear layer."
+    "features are divided by a number of the image that is no deviation, L2 norm or root mean "
+    "square of the whole pooled vector. A model that divides by one of these, or by none, would "
+    "do."
 )
 _DECIDED = "class numbers are not logits. Export the model with its logits as output."
 _COMPUTED = {  # what a value is that should be a constant; the first counts
@@ -64,7 +57,7 @@ _JOINED = (
     "model with one pooled feature map and stored weights would do."
 )
 _EXPECTED = (
-    "Expected: feature map -> mean over all positions [-> LayerNormalization] -> linear "
+    "Expected: feature map -> mean over all positions [-> normalisation] -> linear "
     "[-> Softmax or Sigmoid]."
 )
 
@@ -98,6 +91,28 @@ def why_combined(node: ir.Node, *values: ir.Value) -> HeadError:
         f"combines {names}: expected one of them to be a constant of the graph. "
         f"{_why_computed(values)}",
     )
+
+
+def require_float_product(node: ir.Node) -> None:
+    """Refuse a product with a dequantised weight that onnxruntime computes in 8 bits.
+
+    It fuses DequantizeLinear and a product into one that rounds the features to 8 bits too, by
+    its own choice. It leaves a Gemm with transB alone.
+
+    Raises:
+        HeadError: It is such a product.
+    """
+    value, moved = source(node, 1), False
+    while (above := value.producer()) is not None and above.op_type in _MOVING:
+        moved = moved or above.op_type != "Identity"
+        value = source(above)
+    exact = not moved and node.op_type == "Gemm" and attribute(node, "transB", 0)
+    if above is not None and above.op_type == "DequantizeLinear" and not exact:
+        raise refusal(
+            node,
+            f"multiplies by {value.name!r}, which is dequantised: onnxruntime computes that in 8 "
+            f"bits, so a logit is no sum over positions; {_COMPUTED['quantised']}",
+        )
 
 
 def why_no_number(value: ir.Value) -> HeadError | None:

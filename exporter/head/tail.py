@@ -3,12 +3,12 @@
     logits = weight @ z + bias,        z the value reached so far, one vector an image.
 
 Going above z = A @ y + t turns (weight, bias) into (weight @ A, weight @ t + bias).
-LayerNormalization is the one exception to linearity that can be carried along (docs/method.md,
-"Exactness"): with scale gamma and shift beta
+One positive number N of the image is the one exception to linearity that can be carried along
+(docs/method.md, "Exactness"), for instance the deviation of a LayerNormalization or an L2 norm:
 
-    z = gamma * (y - mean(y)) / sigma(y) + beta,    sigma(y) = sqrt(var(y) + epsilon)
-    weight @ z + bias = (g @ y) / sigma(y) + (weight @ beta + bias),
-    g = gamma * weight - mean(gamma * weight) in each row,
+    z = (a * y + u * mean(y)) / N(y) + t
+    weight @ z + bias = (g @ y) / N(y) + (weight @ t + bias),
+    g = a * weight + mean(u * weight) in each row,
 
 so above it nothing but reshaping may follow. Symbols: c classes, d channels.
 """
@@ -22,35 +22,25 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.graph.forms import Linear, Normalisation
 from exporter.graph.read import dimensions, image_input, name_of, refusal, shown
 
 
 @dataclass(frozen=True)
-class LayerNorm:
-    """A LayerNormalization between pooling and linear layer; its scale and shift are folded.
-
-    Attributes:
-        epsilon: Added to the variance of the pooled vector, above 0.
-    """
-
-    epsilon: float
-
-
-@dataclass(frozen=True)
 class Tail:
-    """logits = weight @ z + bias, or with ``layer_norm`` weight @ z / sigma(z) + bias.
+    """logits = weight @ z + bias, or with ``normalisation`` weight @ z / N(z) + bias.
 
     Attributes:
         weight: (c, d); while no matrix has been met a diagonal, (c,) or (1,).
         bias: (c,) or (1,).
         linear: Name of the linear layer nearest to the logits, None while there is none.
-        layer_norm: The normalisation that has been met, if any.
+        normalisation: The number N that has been met, if any.
     """
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     linear: str | None = None
-    layer_norm: LayerNorm | None = None
+    normalisation: Normalisation | None = None
 
     def above_matrix(self, matrix: NDArray[Any], node: ir.Node) -> Tail:
         """The tail above z = matrix @ y, matrix (m, d)."""
@@ -70,10 +60,16 @@ class Tail:
         shift = np.broadcast_to(shift, self.weight.shape[1:])
         return replace(self, bias=self.bias + self.weight @ shift)
 
-    def above_normalisation(self, epsilon: float) -> Tail:
-        """The tail above z = (y - mean(y)) / sigma(y)."""
-        centred = self.weight - self.weight.mean(axis=1, keepdims=True)
-        return replace(self, weight=centred, layer_norm=LayerNorm(epsilon))
+    def above_form(self, form: Linear, length: int) -> Tail:
+        """The tail above z = (own * y + shared * mean(y)) / N(y) + shift, behind a matrix.
+
+        Args:
+            form: What z is of y.
+            length: d of y.
+        """
+        shared = (self.weight * form.shared).sum(axis=1, keepdims=True) / length
+        weight = np.broadcast_to(self.weight * form.own + shared, (len(self.weight), length))
+        return replace(self.above_shift(form.shift), weight=weight, normalisation=form.number)
 
 
 IDENTITY = Tail(weight=np.ones(1), bias=np.zeros(1))
@@ -119,14 +115,15 @@ def how_to_tell(value: ir.Value) -> str:
 
 
 def require_linear(node: ir.Node, tail: Tail) -> None:
-    """Refuse a computation between the pooling and a LayerNormalization.
+    """Refuse a computation between the pooling and a normalisation.
 
     Raises:
-        HeadError: The tail already holds a LayerNormalization.
+        HeadError: The tail already holds a normalisation.
     """
-    if tail.layer_norm is not None:
+    if tail.normalisation is not None:
+        what = tail.normalisation.words
         raise refusal(
             node,
-            "lies between the pooling and a LayerNormalization: expected nothing but reshaping "
-            "there. Pooling, LayerNormalization, linear in this order can be decomposed.",
+            f"lies between the pooling and a {what}: expected nothing but reshaping there. "
+            f"Pooling, {what}, linear in this order can be decomposed.",
         )

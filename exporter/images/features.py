@@ -43,8 +43,8 @@ class ClassFeatures:
     """The feature maps of the usable images of one class.
 
     Attributes:
-        maps: (n, p, d) float32. Behind a pooled LayerNormalization each image is divided by its
-            own sigma, so that the mean over p times a head row plus bias is the logit.
+        maps: (n, p, d) float32. Where the pooled vector is normalised each image is divided by
+            its own number, so that the mean over p times a head row plus bias is the logit.
         logits: (n, c) float32, the source model's own.
         grid: (h, w) of the feature map.
         paths: The n images.
@@ -288,10 +288,9 @@ def feature_rows(
         n, *sizes, d = features.shape
         rows = features.reshape(n, -1, d)
     grid = _agreed(head, tuple(sizes))
-    if head.layer_norm is not None:
-        variance = rows.mean(axis=1, dtype=np.float64).var(axis=1)
-        sigma = np.sqrt(variance + head.layer_norm.epsilon)
-        rows = (rows / sigma[:, None, None]).astype(np.float32)
+    if head.normalisation is not None:
+        numbers = head.normalisation.of(rows.mean(axis=1, dtype=np.float64))
+        rows = (rows / numbers[:, None, None]).astype(np.float32)
     return rows, grid
 
 

@@ -17,7 +17,8 @@ class Inspection(BaseModel):
     """The parts of a model's head.
 
     ``shape`` is that of the input, None for any size; ``grid`` is (h, w) of the feature map where
-    the graph fixes it; ``channels`` is d and ``classes`` is c.
+    the graph fixes it; ``normalisation`` says in words what the pooled vector is divided by;
+    ``channels`` is d and ``classes`` is c.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,7 +34,7 @@ class Inspection(BaseModel):
     layout: str
     grid: tuple[int, int] | None
     pooling: str
-    layer_norm: bool
+    normalisation: str | None
     linear: str
     channels: int
     classes: int
@@ -43,7 +44,7 @@ class Inspection(BaseModel):
         shape = " x ".join("any" if size is None else str(size) for size in self.shape)
         grid = f"{self.grid[0]} x {self.grid[1]}" if self.grid else "any size"
         behind = "" if self.activation == "none" else f", then {self.activation}"
-        normalised = ", then LayerNormalization" if self.layer_norm else ""
+        normalised = f", then {self.normalisation}" if self.normalisation else ""
         return [
             ("model", self.model),
             ("input", f"{self.input} ({shape})"),
@@ -101,7 +102,7 @@ def inspect_model(
         layout=head.layout,
         grid=head.grid,
         pooling=head.pooling,
-        layer_norm=head.layer_norm is not None,
+        normalisation=head.normalisation.words if head.normalisation else None,
         linear=head.linear,
         channels=channels,
         classes=classes,

@@ -3,8 +3,8 @@
 Symbols: b images, c classes, t explained classes, k prototypes, d channels, h×w grid, l = h·w.
 
 Contributions are prototypes @ pooled features, one matrix product for each image, which gives the
-same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. Behind a
-LayerNormalization both are divided by the deviation sigma of the pooled vector (docs/method.md,
+same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. Where
+the head normalises, both are divided by sigma, one number of the pooled vector (docs/method.md,
 "Exactness").
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from exporter.errors import SurgeryError
 from exporter.graph.read import dimensions
-from exporter.head import Head
+from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
 from exporter.surgery.nodes import NodeWriter, find_value
 
@@ -34,7 +34,7 @@ class Explanation:
         pooled: (b, d, 1), divided by sigma if the head normalises.
         features: (b, d, l) or, channels last, (b, l, d).
         channels_first: Which of the two.
-        sigma: (b, 1, 1), None without LayerNormalization.
+        sigma: (b, 1, 1), None without a normalisation.
         table: Prototypes (c, k * d), a row a class.
         shape: c, k, d.
         grid: h, w.
@@ -83,8 +83,8 @@ def write_explanation(
         pooled = _write_mean(write, features, positions, "mean")
     pooled = write.reshape(pooled, [0, channels, 1], "pooled")
     sigma = None
-    if head.layer_norm is not None:
-        sigma = _write_deviation(write, pooled, channels, head.layer_norm.epsilon)
+    if head.normalisation is not None:
+        sigma = _write_number(write, pooled, channels, head.normalisation)
         pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
     table = write.constant("prototypes", prototypes.reshape(count, k * channels))
     shape = (count, k, channels)
@@ -192,24 +192,43 @@ def _write_smoothing(write: NodeWriter, parts: Explanation, maps: ir.Value) -> i
 
 
 def _write_mean(write: NodeWriter, rows: ir.Value, count: int, name: str) -> ir.Value:
-    """Write the mean over axis 1 of (b, count, m), (b, 1, m).
+    """Write the mean over axis 1 of (b, count, m), (b, 1, m)."""
+    return _write_weighted(write, rows, count, 1 / count, name)
+
+
+def _write_weighted(
+    write: NodeWriter, rows: ir.Value, count: int, weight: float, name: str
+) -> ir.Value:
+    """Write the sum over axis 1 of (b, count, m), times a weight, (b, 1, m).
 
     A matrix product for each image: a ReduceMean may add up in another order for another batch.
     """
-    weights = write.constant(f"{name}.weights", np.full((1, count), 1 / count, np.float32))
+    weights = write.constant(f"{name}.weights", np.full((1, count), weight, np.float32))
     return write.node("MatMul", [weights, rows], name)
 
 
-def _write_deviation(
-    write: NodeWriter, pooled: ir.Value, channels: int, epsilon: float
+def _write_number(
+    write: NodeWriter, pooled: ir.Value, channels: int, normalisation: Normalisation
 ) -> ir.Value:
-    """Write the deviation sqrt(mean((z - mean(z))²) + epsilon) of the pooled vector, (b, 1, 1)."""
-    mean = _write_mean(write, pooled, channels, "pooled_mean")
-    centred = write.node("Sub", [pooled, mean], "centred")
-    square = write.node("Mul", [centred, centred], "square")
-    variance = _write_mean(write, square, channels, "variance")
-    shift = write.constant("epsilon", np.array(epsilon, np.float32))
-    return write.node("Sqrt", [write.node("Add", [variance, shift], "shifted")], "sigma")
+    """Write the number that the pooled vector (b, d, 1) is divided by, (b, 1, 1)."""
+    if normalisation.centred:
+        mean = _write_mean(write, pooled, channels, "pooled_mean")
+        pooled = write.node("Sub", [pooled, mean], "centred")
+    square = write.node("Mul", [pooled, pooled], "square")
+    weight = 1 / channels if normalisation.reduction == "mean" else 1.0
+    variance = _write_weighted(write, square, channels, weight, "variance")
+    shifted = write.node("Add", [variance, _number(write, "epsilon", normalisation)], "shifted")
+    sigma = write.node("Sqrt", [shifted], "sigma")
+    if normalisation.floor:
+        sigma = write.node("Max", [sigma, _number(write, "floor", normalisation)], "sigma_floored")
+    if normalisation.offset:
+        sigma = write.node("Add", [sigma, _number(write, "offset", normalisation)], "sigma_shifted")
+    return sigma
+
+
+def _number(write: NodeWriter, name: str, normalisation: Normalisation) -> ir.Value:
+    """Store one of the constants of a normalisation."""
+    return write.constant(name, np.array(getattr(normalisation, name), np.float32))
 
 
 def _require_fit(

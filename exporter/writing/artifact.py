@@ -7,7 +7,7 @@ Symbols: c classes, k prototypes, d channels, b images of the golden batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ from serving.artifact import (
     InputRecord,
     Manifest,
     MethodRecord,
+    NormalisationRecord,
     Preprocessing,
     PrototypeRecord,
     SolveRecord,
@@ -191,7 +192,8 @@ def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
 
 
 def _head_record(parts: ArtifactParts) -> HeadRecord:
-    head = parts.head
+    head, number = parts.head, parts.head.normalisation
+    layer_norm = number is not None and number.is_layer_norm
     return HeadRecord(
         output=head.output,
         logits=head.logits,
@@ -201,7 +203,8 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         layout=head.layout,
         grid=parts.grid,
         channels=head.weight.shape[1],
-        layer_norm_epsilon=head.layer_norm.epsilon if head.layer_norm else None,
+        layer_norm_epsilon=number.epsilon if number and layer_norm else None,
+        normalisation=NormalisationRecord(**asdict(number)) if number and not layer_norm else None,
     )
 
 

@@ -53,6 +53,7 @@ from serving.artifact.manifest import (
     InputRecord,
     Manifest,
     MethodRecord,
+    NormalisationRecord,
     SourceRecord,
 )
 from serving.artifact.preprocessing import (
@@ -79,6 +80,7 @@ __all__ = [
     "InputRecord",
     "Manifest",
     "MethodRecord",
+    "NormalisationRecord",
     "Preprocessing",
     "PrototypeRecord",
     "SolveRecord",

@@ -45,6 +45,19 @@ class InputRecord(Record):
     preprocessing: Preprocessing
 
 
+class NormalisationRecord(Record):
+    """The number that the pooled vector is divided by: max(sqrt(q + epsilon), floor) + offset.
+
+    q is the mean or the sum of its squares, ``centred`` about its mean.
+    """
+
+    reduction: Literal["mean", "sum"]
+    centred: bool
+    epsilon: float = Field(ge=0)
+    floor: float = Field(ge=0)
+    offset: float = Field(ge=0)
+
+
 class HeadRecord(Record):
     """Where the head was found in the source graph."""
 
@@ -57,6 +70,10 @@ class HeadRecord(Record):
     grid: tuple[int, int]
     channels: int = Field(ge=1)
     layer_norm_epsilon: float | None = None
+    # Of any other normalisation than that of a LayerNormalization.
+    normalisation: NormalisationRecord | None = Field(
+        default=None, exclude_if=lambda normalisation: normalisation is None
+    )
 
 
 class MethodRecord(Record):

@@ -74,8 +74,8 @@ def test_the_head_on_the_pooled_feature_map_gives_the_torch_models_logits(
     images = torch.randn(3, 3, architecture.size, architecture.size)
     (features,) = session.run([head.feature], {"image": images.numpy()})
     z = mean_over_positions(features, head.layout)
-    if head.layer_norm is not None:
-        z = z / np.sqrt(z.var(axis=1, keepdims=True) + head.layer_norm.epsilon)
+    if head.normalisation is not None:
+        z = z / head.normalisation.of(z)[:, None]
     expected = torch_logits(architecture, images)
     assert (expected.std(axis=0) > 1e-3).all()  # the images matter
     # two runtimes' float32 rounding through the whole network: 2e-5 of the largest logit seen

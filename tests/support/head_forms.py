@@ -226,7 +226,171 @@ NORMALISED = {
     ),
 }
 
+_UNIT = GEMM.replace("(z", "(u")
+_SCALED = GEMM.replace("(z", "(n")
+_SMALL = {"least": np.float32(1e-12), "one": ints(1), "half": np.float32(0.5)}
+_LIFTED = {"epsilon": np.float32(2.0), "floor": np.float32(1.5)}  # large enough to be seen
+
+NORMALISED |= {
+    "LayerNormalization as Keras and tf2onnx write it": _linear(
+        "mu = ReduceMean <axes = [1]> (z) nm = Neg (mu) c = Sub (z, mu) q = Mul (c, c) "
+        "v = ReduceMean <axes = [1]> (q) e = Add (v, epsilon) sd = Sqrt (e) r = Reciprocal (sd) "
+        "s = Mul (r, gamma) a = Mul (z, s) o = Mul (nm, s) n = Add (a, o) " + _SCALED,
+        weights={**_NORMS, "epsilon": np.float32(0.5)},
+    ),
+    "LayerNormalization as a batch normalisation with shift": _linear(
+        "mu = ReduceMean <axes = [1]> (z) c = Sub (z, mu) q = Mul (c, c) "
+        "v = ReduceMean <axes = [1]> (q) e = Add (v, epsilon) sd = Sqrt (e) r = Reciprocal (sd) "
+        "s = Mul (r, gamma) m = Mul (mu, s) o = Sub (beta, m) a = Mul (z, s) n = Add (a, o) "
+        + _SCALED,
+        weights={**_NORMS, "epsilon": np.float32(0.5)},
+    ),
+    "LayerNormalization by the mean of squares less the squared mean, as Flax has it": _linear(
+        "mu = ReduceMean <axes = [-1]> (z) q = Mul (z, z) m2 = ReduceMean <axes = [-1]> (q) "
+        "mm = Mul (mu, mu) d = Sub (m2, mm) v = Max (d, nought) e = Add (v, epsilon) "
+        "sd = Sqrt (e) r = Reciprocal (sd) w = Mul (r, gamma) c = Sub (z, mu) a = Mul (c, w) "
+        "n = Add (a, beta) " + _SCALED,
+        weights={**_NORMS, "epsilon": np.float32(0.5), "nought": np.float32(0)},
+    ),
+    "LayerNormalization without kept axes, by sums": _linear(
+        "t = ReduceSum <keepdims = 0> (z, one) mu = Div (t, six) mk = Unsqueeze (mu, one) "
+        "c = Sub (z, mk) t2 = ReduceSumSquare <axes = [1], keepdims = 0> (c) v = Div (t2, six) "
+        "e = Add (v, epsilon) sd = Sqrt (e) sk = Unsqueeze (sd, one) n = Div (c, sk) " + _SCALED,
+        weights={"one": ints(1), "six": np.float32(6), "epsilon": np.float32(0.5)},
+    ),
+    "LayerNormalization by the covariance with itself": _linear(
+        "m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Mul (c, z) "
+        "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) n = Div (c, s) "
+        + _SCALED,
+        weights={"epsilon": np.float32(0.5)},
+    ),
+    "LayerNormalization with the power -0.5": _linear(
+        "mu = ReduceMean <axes = [1]> (z) c = Sub (z, mu) q = Pow (c, two) "
+        "v = ReduceMean <axes = [1]> (q) e = Add (v, epsilon) r = Pow (e, root) n = Mul (r, c) "
+        + _SCALED,
+        weights={"two": np.float32(2), "root": np.float32(-0.5), "epsilon": np.float32(0.5)},
+    ),
+    "GroupNormalization with one group": _linear(
+        "g = GroupNormalization <num_groups = 1, epsilon = 0.5> (p, gamma, beta) n = Flatten (g) "
+        + _SCALED,
+        weights=_NORMS,
+        options={"opset": 21, "ir_version": 10},
+    ),
+    "GroupNormalization of one group, as InstanceNormalization": _linear(
+        "r = Reshape (p, flat3) i = InstanceNormalization <epsilon = 0.5> (r, unit, nil) "
+        "k = Reshape (i, flat4) s = Mul (k, column) a = Add (s, column) n = Flatten (a) " + _SCALED,
+        weights={
+            "flat3": ints(0, 1, -1),
+            "flat4": ints(0, 6, 1, 1),
+            "unit": np.ones(1, np.float32),
+            "nil": np.zeros(1, np.float32),
+            "column": (6, 1, 1),
+        },
+    ),
+}
+
+DIVIDED = {
+    "LpNormalization": _linear("u = LpNormalization <axis = 1> (z) " + _UNIT),
+    "LpNormalization of the pooled map": _linear(
+        "l = LpNormalization <axis = 1, p = 2> (p) u = Flatten (l) " + _UNIT
+    ),
+    "an L2 norm as torch writes it": _linear(
+        "n = ReduceL2 <axes = [1], keepdims = 1> (z) c = Clip (n, floor) sh = Shape (z) "
+        "e = Expand (c, sh) u = Div (z, e) " + _UNIT,
+        weights=_LIFTED,
+    ),
+    "an L2 norm of opset 18": _linear(
+        "n = ReduceL2 <keepdims = 1> (z, one) c = Max (n, floor) u = Div (z, c) " + _UNIT,
+        weights={**_SMALL, **_LIFTED},
+        options=_OPSET_18,
+    ),
+    "an L2 norm as TensorFlow writes it": _linear(
+        "q = Mul (z, z) s = ReduceSum (q, one) m = Max (s, floor) r = Sqrt (m) "
+        "i = Reciprocal (r) u = Mul (z, i) " + _UNIT,
+        weights={**_SMALL, **_LIFTED},
+    ),
+    "an L2 norm of squares by Pow, without kept axes": _linear(
+        "q = Pow (z, two) s = ReduceSum <keepdims = 0> (q, one) r = Pow (s, half) "
+        "k = Unsqueeze (r, one) u = Div (z, k) " + _UNIT,
+        weights={**_SMALL, "two": np.float32(2)},
+    ),
+    "an L2 norm by ReduceSumSquare, of opset 11": _linear(
+        "s = ReduceSumSquare <axes = [1], keepdims = 1> (z) r = Sqrt (s) u = Div (z, r) " + _UNIT,
+        options={"opset": 11, "ir_version": 6},
+    ),
+    "an L2 norm with a number added to it": _linear(
+        "n = ReduceL2 <axes = [1], keepdims = 1> (z) c = Add (n, floor) u = Div (z, c) " + _UNIT,
+        weights=_LIFTED,
+    ),
+    "an L2 norm with a number under its root": _linear(
+        "q = Mul (z, z) s = ReduceSum (q, one) m = Add (epsilon, s) r = Sqrt (m) u = Div (z, r) "
+        + _UNIT,
+        weights={**_SMALL, **_LIFTED},
+    ),
+    "a clipped sum of squares with a number added under the root": _linear(
+        "q = Mul (z, z) s = ReduceSum (q, one) m = Clip (s, floor) e = Add (m, epsilon) "
+        "r = Sqrt (e) u = Div (z, r) " + _UNIT,
+        weights={**_SMALL, "epsilon": np.float32(2), "floor": np.float32(40)},
+    ),
+    "a cosine with a temperature": _linear(
+        "n = ReduceL2 <axes = [1], keepdims = 1> (z) c = Clip (n, least) u = Div (z, c) "
+        "wq = Mul (weight, weight) ws = ReduceSum (wq, one) wr = Sqrt (ws) wn = Div (weight, wr) "
+        "wt = Transpose <perm = [1, 0]> (wn) [linear] y = MatMul (u, wt) t = Exp (half) "
+        "logits = Mul (t, y)",
+        weights=_SMALL,
+    ),
+    "RMSNormalization": _linear(
+        "n = RMSNormalization <epsilon = 0.5> (z, gamma) " + _SCALED,
+        weights=_NORMS,
+        options={"opset": 23, "ir_version": 11},
+    ),
+    "an RMSNorm spelled out": _linear(
+        "q = Pow (z, two) v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
+        "i = Div (one, s) x = Mul (z, i) n = Mul (gamma, x) " + _SCALED,
+        weights={**_NORMS, **_LIFTED, "two": np.float32(2), "one": np.float32(1)},
+    ),
+    "an RMSNorm whose scale comes before its number": _linear(
+        "g = Mul (z, gamma) q = Mul (z, z) v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) "
+        "s = Sqrt (e) n = Div (g, s) " + _SCALED,
+        weights={**_NORMS, **_LIFTED},
+    ),
+    "a deviation with a number added, from d - 1 channels": _linear(
+        "m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Mul (c, c) s = ReduceSum (q, one) "
+        "v = Div (s, five) r = Sqrt (v) e = Add (r, floor) n = Div (c, e) " + _SCALED,
+        weights={**_SMALL, **_LIFTED, "five": np.float32(5)},
+    ),
+}
+
 CONSTANTS = {
+    "weight norm in the graph": _linear(
+        "n = ReduceL2 <axes = [1], keepdims = 1> (weight) v = Div (weight, n) w = Mul (v, g) "
+        "[linear] logits = Gemm <transB = 1> (z, w, bias)",
+        weights={"g": (5, 1)},
+    ),
+    "weight standardised in the graph": _linear(
+        "m = ReduceMean <axes = [1]> (weight) c = Sub (weight, m) q = Pow (c, two) "
+        "v = ReduceMean <axes = [1]> (q) e = Max (v, small) s = Sqrt (e) w = Div (c, s) "
+        "[linear] logits = Gemm <transB = 1> (z, w, bias)",
+        weights={"two": np.float32(2), "small": np.float32(1e-6)},
+    ),
+    "weight of a 1x1 Conv stored in 8 bits": _linear(
+        "w = DequantizeLinear (w8, scale) [linear] c = Conv (p, w, bias) logits = Flatten (c)",
+        weights={
+            "w8": np.random.default_rng(2).integers(-128, 128, (5, 6, 1, 1)).astype(np.int8),
+            "scale": np.float32(0.02),
+        },
+        options={"opset": 19, "ir_version": 9},
+    ),
+    "weight stored in 8 bits, a scale a class": _linear(
+        "w = DequantizeLinear <axis = 0> (w8, scale, zero) "
+        "[linear] logits = Gemm <transB = 1> (z, w, bias)",
+        weights={
+            "w8": np.random.default_rng(2).integers(-128, 128, (5, 6)).astype(np.int8),
+            "scale": np.linspace(0.01, 0.05, 5, dtype=np.float32),
+            "zero": np.arange(5, dtype=np.int8),
+        },
+        options={"opset": 19, "ir_version": 9},
+    ),
     "weight behind Transpose, Identity and Cast": _linear(
         "a = Cast <to = 1> (w64) t = Transpose <perm = [1, 0]> (a) i = Identity (t) "
         "[linear] logits = MatMul (z, i)",
@@ -272,4 +436,4 @@ ACTIVATIONS = {
     ),
 }
 
-FORMS = {**POOLINGS, **LAYERS, **NORMALISED, **CONSTANTS, **ACTIVATIONS}
+FORMS = {**POOLINGS, **LAYERS, **NORMALISED, **DIVIDED, **CONSTANTS, **ACTIVATIONS}

@@ -14,7 +14,7 @@ from graphs import (
     run,
     serialised,
 )
-from head_forms import ACTIVATIONS, FORMS, NORMALISED
+from head_forms import ACTIVATIONS, DIVIDED, FORMS, NORMALISED
 
 from exporter.errors import HeadError
 from exporter.head import Head, find_head
@@ -26,9 +26,18 @@ def linear_map(head: Head, features: np.ndarray) -> np.ndarray:
     axes = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}[head.layout]
     z = features.astype(np.float64).mean(axis=axes)  # (b, d)
     products = z @ head.weight.T
-    if head.layer_norm is not None:
-        products /= np.sqrt(z.var(axis=1, keepdims=True) + head.layer_norm.epsilon)
-    return products + head.bias
+    return products / number(head, z) + head.bias
+
+
+def number(head: Head, z: np.ndarray) -> np.ndarray:
+    """What a head divides the pooled vectors (b, d) by, (b, 1)."""
+    found = head.normalisation
+    if found is None:
+        return np.ones((len(z), 1))
+    moment = z.var(axis=1) if found.centred else (z * z).mean(axis=1)
+    squares = moment * (z.shape[1] if found.reduction == "sum" else 1)
+    root = np.sqrt(squares + found.epsilon)
+    return (np.maximum(root, found.floor) + found.offset)[:, None]
 
 
 def assert_head_computes_the_logits(model: ir.Model, head: Head) -> None:
@@ -69,9 +78,12 @@ def test_finding_the_head_changes_no_byte_of_the_model(name: str) -> None:
     assert serialised(model) == before
 
 
-def test_only_a_layer_normalization_behind_the_pooling_is_reported() -> None:
-    normalised = {name for name, form in FORMS.items() if find_head(form.model()).layer_norm}
-    assert normalised == set(NORMALISED)
+def test_only_a_normalisation_behind_the_pooling_is_reported() -> None:
+    found = {name: find_head(form.model()).normalisation for name, form in FORMS.items()}
+    assert {name for name, number in found.items() if number} == {*NORMALISED, *DIVIDED}
+    assert {name for name, number in found.items() if number and number.is_layer_norm} == set(
+        NORMALISED
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +97,7 @@ def test_only_a_layer_normalization_behind_the_pooling_is_reported() -> None:
 def test_epsilon_is_the_one_that_the_graph_adds(name: str, epsilon: float) -> None:
     form = NORMALISED[name]
     model = classifier(form.tail, {**LINEAR, **form.weights, "epsilon": np.float32(0.5)})
-    found = find_head(model).layer_norm
+    found = find_head(model).normalisation
     assert found is not None
     assert found.epsilon == pytest.approx(epsilon)
 

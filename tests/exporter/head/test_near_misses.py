@@ -81,10 +81,11 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         ("Div ('div')", "'c' and 's'"),
     ),
     "a LayerNormalization by the covariance with something else": (
-        f"{POOLED} m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Mul (c, z) "
+        f"{POOLED} o = Mul (z, beta) m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) "
+        "q = Mul (c, o) "
         "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
         f"[div] n = Div (c, s) {DIVIDED}",
-        EPSILON,
+        {**EPSILON, "beta": (6,)},
         ("Div ('div')", "'c' and 's'"),
     ),
 }

@@ -233,17 +233,34 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {},
         ("ArgMax ('best')", "class numbers are not logits"),
     ),
-    "features divided by their norm": (
-        f"{POOLED} n = ReduceL2 <axes = [1], keepdims = 1> (z) c = Clip (n, least) "
+    "features divided by their L1 norm": (
+        f"{POOLED} n = ReduceL1 <axes = [1], keepdims = 1> (z) c = Clip (n, least) "
         "e = Expand (c, wide) [unit] u = Div (z, e) " + GEMM.replace("(z", "(u"),
         {"least": np.float32(1e-12), "wide": ints(1, 6)},
-        ("Div ('unit')", "norm or deviation", "without that normalisation would do"),
+        ("Div ('unit')", "no deviation, L2 norm", "by one of these, or by none, would do"),
     ),
-    "features divided by a norm that is spelled out": (
-        f"{POOLED} q = Mul (z, z) n = ReduceSum <keepdims = 1> (q, one) r = Sqrt (n) "
-        "[unit] u = Div (z, r) " + GEMM.replace("(z", "(u"),
-        {"one": ints(1)},
-        ("Div ('unit')", "norm or deviation"),
+    "features divided by the norm of others": (
+        f"{POOLED} o = Mul (z, beta) q = Mul (o, o) n = ReduceSum <keepdims = 1> (q, one) "
+        "r = Sqrt (n) [unit] u = Div (z, r) " + GEMM.replace("(z", "(u"),
+        {"one": ints(1), "beta": (6,)},
+        ("Div ('unit')", "of the whole pooled vector"),
+    ),
+    "LpNormalization of another p": (
+        f"{POOLED} [odd] n = LpNormalization <p = 1> (z) " + GEMM.replace("(z", "(n"),
+        {},
+        ("LpNormalization ('odd')", "L2 norm", "would do"),
+    ),
+    "channels that are normalised one by one": (
+        f"{POOLED} [odd] g = InstanceNormalization (p, unit, unit) n = Flatten (g) "
+        + GEMM.replace("(z", "(n"),
+        {"unit": (6,)},
+        ("InstanceNormalization ('odd')", "axes (2, 3)", "expected all channels"),
+    ),
+    "a norm behind a BatchNormalization": (
+        f"{POOLED} [norm] o = BatchNormalization (z, beta, beta, beta, one) "
+        "u = LpNormalization (o) " + GEMM.replace("(z", "(u"),
+        {"beta": (6,), "one": np.ones(6, np.float32)},
+        ("BatchNormalization ('norm')", "nothing but reshaping"),
     ),
     "a gate that is computed from the same features": (
         f"{POOLED} h = Gemm <transB = 1> (z, w1) g = Sigmoid (h) [gate] u = Mul (z, g) "
@@ -260,12 +277,18 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
     "quantised weight": (
         f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = MatMul (z, w)",
         {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
-        ("MatMul ('linear')", "'z' and 'w'", "constant of the graph", "Export the float model"),
+        ("MatMul ('linear')", "'w'", "in 8 bits", "Export the float model"),
+    ),
+    "quantised weight, transposed": (
+        f"{POOLED} w = DequantizeLinear (q, scale) t = Transpose (w) [linear] m = MatMul (z, t) "
+        "logits = Add (m, bias)",
+        {"q": np.ones((5, 6), np.int8), "scale": np.float32(0.1)},
+        ("MatMul ('linear')", "'w'", "in 8 bits"),
     ),
     "quantised Gemm weight": (
         f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = Gemm (z, w)",
         {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
-        ("Gemm ('linear')", "'w'", "dequantise"),
+        ("Gemm ('linear')", "'w'", "in 8 bits"),
     ),
     "quantised features": (
         f"{POOLED} q = QuantizeLinear (z, scale, zero) [deq] x = DequantizeLinear (q, scale, zero) "
@@ -280,9 +303,9 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         ("Cast", "FLOAT16", "Export the model in float32"),
     ),
     "an unknown operator": (
-        f"{POOLED} [odd] n = LpNormalization (z) " + GEMM.replace("(z", "(n"),
+        f"{POOLED} [odd] n = Hardmax (z) " + GEMM.replace("(z", "(n"),
         {},
-        ("LpNormalization ('odd')", "norm or deviation", "would do"),
+        ("Hardmax ('odd')", "not linear, or not known to be", "would do"),
     ),
     "half precision from the feature map on": (
         "h = Cast <to = 10> (map) p = GlobalAveragePool (h) z = Flatten (p) "
@@ -306,6 +329,18 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_a_head_is_refused_by_name_and_with_advice(name: str) -> None:
     require_refused(*REFUSED[name])
+
+
+def test_groups_of_channels_that_are_normalised_apart_are_refused() -> None:
+    model = classifier(
+        f"{POOLED} [odd] g = GroupNormalization <num_groups = 2> (p, gamma, gamma) n = Flatten (g) "
+        + GEMM.replace("(z", "(n"),
+        {**LINEAR, "gamma": (6,)},
+        opset=21,
+        ir_version=10,
+    )
+    with pytest.raises(HeadError, match=r"GroupNormalization \('odd'\).*2 groups.*one group"):
+        find_head(model)
 
 
 def test_half_precision_logits_are_refused() -> None:

@@ -110,7 +110,7 @@ def test_the_mean_of_the_rows_times_the_head_plus_bias_is_the_logit_in_every_for
     # float32 rounding through the graph, and once more of rows over sigma.
     np.testing.assert_allclose(means, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
     assert rows.shape == (3, h * w, head.weight.shape[1])
-    if head.layer_norm is None and features.ndim == 4:
+    if head.normalisation is None and features.ndim == 4:
         there = features[:, :, 2, 1] if head.layout == "NCHW" else features[:, 2, 1]
         np.testing.assert_array_equal(rows[:, 2 * w + 1], there)
 

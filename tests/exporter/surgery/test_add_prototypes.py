@@ -165,8 +165,8 @@ def test_only_operators_that_load_everywhere_are_added(name: str) -> None:
     source = FORMS[name].model()
     explained, _ = explain(source)
     plain = {"GlobalAveragePool", "Reshape", "TopK", "Gather", "MatMul", "Transpose"}
-    normalised = {"Sub", "Mul", "Add", "Sqrt", "Div"}
-    allowed = plain | normalised if find_head(source).layer_norm else plain
+    normalised = {"Sub", "Mul", "Add", "Sqrt", "Max", "Div"}
+    allowed = plain | normalised if find_head(source).normalisation else plain
     assert {node.op_type for node in added_nodes(source, explained)} <= allowed
 
 
