@@ -42,12 +42,28 @@ def with_shapes(model: ir.Model) -> ir.Model:
         model: Any model; it is not changed.
 
     Returns:
-        The copy. A shape that cannot be inferred stays unknown.
+        The copy, where a size that the graph picks from a shape is a constant if it is known. A
+        shape that cannot be inferred stays unknown.
     """
     copy = model.clone()
     free_sizes(copy)
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(copy)
+    for node in copy.graph:
+        if node.op_type == "Gather" and source(node).producer() is not None:
+            _write_size(node)
     return copy
+
+
+def _write_size(pick: ir.Node) -> None:
+    """Store the sizes that a node picks from the Shape of a value, as torch counts channels."""
+    shape, indices = source(pick).producer(), constant(operand(pick, 1))
+    if shape is None or shape.op_type != "Shape" or shape.attributes or indices is None:
+        return
+    sizes = dict(enumerate(dimensions(source(shape)) or ()))
+    picked = [sizes.get(int(index) % max(len(sizes), 1)) for index in indices.ravel()]
+    if None not in picked:
+        array = np.array(picked, np.int64).reshape(indices.shape)
+        pick.outputs[0].const_value = ir.tensor(array)
 
 
 def free_sizes(model: ir.Model) -> None:

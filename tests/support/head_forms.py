@@ -270,6 +270,13 @@ NORMALISED |= {
         + _SCALED,
         weights={"two": np.float32(2), "root": np.float32(-0.5), "epsilon": np.float32(0.5)},
     ),
+    "LayerNormalization by the variance of d - 1 channels, as TorchScript counts them": _linear(
+        "m = ReduceMean <axes = [1]> (z) c = Sub (z, m) q = Mul (c, c) "
+        "a = ReduceMean <axes = [1]> (q) sh = Shape (z) d = Gather (sh, one) "
+        "df = Cast <to = 1> (d) l = Sub (df, unit) t = Mul (a, df) v = Div (t, l) e = Add (v, epsilon) s = Sqrt (e) "
+        "n = Div (c, s) " + _SCALED,
+        weights={"one": np.array(1), "unit": np.float32(1), "epsilon": np.float32(0.5)},
+    ),
     "GroupNormalization with one group": _linear(
         "g = GroupNormalization <num_groups = 1, epsilon = 0.5> (p, gamma, beta) n = Flatten (g) "
         + _SCALED,
