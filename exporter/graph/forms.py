@@ -258,6 +258,24 @@ def linear(form: Form) -> Linear:
     return Linear(parts[0], parts[1], parts[2], form.number)
 
 
+class Factor(NamedTuple):
+    """factor / number, factor (1,) or one for each class."""
+
+    factor: Floats
+    number: Normalisation
+
+
+def over_number(form: Form) -> Factor:
+    """Read a form as a constant over a number.
+
+    Raises:
+        NoForm: It is none.
+    """
+    if form.number is None or set(form.terms) != {Powers(inverse=1)}:
+        raise NoForm
+    return Factor(form.terms[Powers(inverse=1)], form.number)
+
+
 def _form(terms: Mapping[Powers, Floats], length: int, number: Normalisation | None) -> Form:
     """A form without what is zero, and without a number that it does not have."""
     left = {powers: factor for powers, factor in terms.items() if factor.any()}

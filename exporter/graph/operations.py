@@ -34,7 +34,7 @@ def is_read(node: ir.Node) -> bool:
     if node.op_type not in OPERATIONS:
         return False
     try:
-        return all(_length(value) for value in reads(node))
+        return all(vector_size(value) for value in reads(node))
     except NoForm:
         return False
 
@@ -55,20 +55,18 @@ def computed(node: ir.Node, base: ir.Value, nodes: Iterable[ir.Node], length: in
         length: d.
 
     Raises:
-        NoForm: It is no form, or another number of numbers than d or one.
+        NoForm: It is no form.
     """
     forms = {base: variable(length)}
     for between in nodes:
         if between.domain not in ("", "ai.onnx"):
             raise NoForm
         forms[between.outputs[0]] = OPERATIONS[between.op_type](between, _Inputs(between, forms))
-        _length(between.outputs[0])
-    if _length(node.outputs[0]) not in (1, length):
-        raise NoForm
+        vector_size(between.outputs[0])
     return forms[node.outputs[0]]
 
 
-def _length(value: ir.Value) -> int:
+def vector_size(value: ir.Value) -> int:
     """The length of one vector an image, 1 for one number."""
     shape = dimensions(value)
     sizes = [size for size in (shape or ())[1:] if size != 1]
@@ -93,7 +91,9 @@ class _Inputs:
             raise NoForm
         rank = len(dimensions(self._node.outputs[0]) or ())
         over_batch = array.ndim >= rank and array.ndim and array.shape[0] != 1
-        if array.size not in (1, self._d) or (over_batch and array.size != 1):
+        if array.size not in (1, vector_size(self._node.outputs[0])) or (
+            over_batch and array.size != 1
+        ):
             raise NoForm
         return fixed(array, self._d)
 
@@ -185,7 +185,7 @@ def _reduced(node: ir.Node, read: _Inputs) -> Form:
         form = form * form
     form = form.mean()
     if node.op_type != "ReduceMean":
-        form = form.times(_length(value))
+        form = form.times(vector_size(value))
     return power(form, 0.5) if node.op_type == "ReduceL2" else form
 
 
@@ -194,7 +194,7 @@ def _is_whole(value: ir.Value, axes: Iterable[int]) -> bool:
     sizes = dimensions(value) or ()
     reduced = {axis % len(sizes) for axis in axes} if sizes else set()
     held = math.prod(sizes[axis] or 0 for axis in reduced)
-    return bool(reduced) and 0 not in reduced and held == _length(value)
+    return bool(reduced) and 0 not in reduced and held == vector_size(value)
 
 
 def _require_whole(node: ir.Node, axes: tuple[int, ...], written: tuple[int, ...]) -> None:

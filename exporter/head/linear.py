@@ -41,7 +41,7 @@ def step_up(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail] | None:
         return RESHAPING[node.op_type](node, tail)
     if is_normalisation(node):
         require_linear(node, tail)
-        return above_normalisation(node, tail)
+        return above_normalisation(node, tail, step_up)
     if node.op_type in _COMPUTING:
         require_linear(node, tail)
         return _COMPUTING[node.op_type](node, tail)

@@ -273,7 +273,8 @@ NORMALISED |= {
     "LayerNormalization by the variance of d - 1 channels, as TorchScript counts them": _linear(
         "m = ReduceMean <axes = [1]> (z) c = Sub (z, m) q = Mul (c, c) "
         "a = ReduceMean <axes = [1]> (q) sh = Shape (z) d = Gather (sh, one) "
-        "df = Cast <to = 1> (d) l = Sub (df, unit) t = Mul (a, df) v = Div (t, l) e = Add (v, epsilon) s = Sqrt (e) "
+        "df = Cast <to = 1> (d) l = Sub (df, unit) t = Mul (a, df) v = Div (t, l) "
+        "e = Add (v, epsilon) s = Sqrt (e) "
         "n = Div (c, s) " + _SCALED,
         weights={"one": np.array(1), "unit": np.float32(1), "epsilon": np.float32(0.5)},
     ),
@@ -345,6 +346,17 @@ DIVIDED = {
         "wt = Transpose <perm = [1, 0]> (wn) [linear] y = MatMul (u, wt) t = Exp (half) "
         "logits = Mul (t, y)",
         weights=_SMALL,
+    ),
+    "a cosine that is divided by both norms at last": _linear(
+        "[linear] y = MatMul (z, weight) n = ReduceL2 <axes = [1], keepdims = 1> (z) "
+        "wn = ReduceL2 <axes = [0], keepdims = 1> (weight) d = Mul (n, wn) c = Div (y, d) "
+        "logits = Div (c, half)",
+        weights={**_SMALL, "weight": (6, 5)},
+    ),
+    "logits times the inverse of a norm": _linear(
+        "[linear] y = Gemm <transB = 1> (z, weight) q = Mul (z, z) s = ReduceSum (q, one) "
+        "m = Max (s, floor) r = Sqrt (m) i = Reciprocal (r) l = Mul (i, y) logits = Add (l, bias)",
+        weights={**_SMALL, **_LIFTED},
     ),
     "RMSNormalization": _linear(
         "n = RMSNormalization <epsilon = 0.5> (z, gamma) " + _SCALED,

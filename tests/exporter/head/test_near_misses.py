@@ -66,6 +66,16 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"one": (1,)},
         ("LayerNormalization ('norm')", "axes (0,)", "expected all channels"),
     ),
+    "logits with a bias over the norm of the features": (
+        f"{POOLED} {BEHIND} n = ReduceL2 <axes = [1], keepdims = 1> (z) [div] logits = Div (y, n)",
+        {},
+        ("Div ('div')", "divides a bias", "A bias behind the division would do"),
+    ),
+    "logits over their own norm": (
+        f"{POOLED} {BEHIND} n = ReduceL2 <axes = [1], keepdims = 1> (y) [div] logits = Div (y, n)",
+        {},
+        ("Div ('div')", "normalises the logits"),
+    ),
     "a LayerNormalization of the logits, spelled out": (
         f"{POOLED} {BEHIND} m = ReduceMean <axes = [-1]> (y) c = Sub (y, m) q = Mul (c, c) "
         "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) "
