@@ -274,6 +274,17 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"w8": np.ones((6, 5), np.int8)},
         ("Mul ('scale')", "the head is quantised", "quantise it afterwards"),
     ),
+    "a weight that is drawn at random": (
+        f"{POOLED} w = RandomNormal <shape = [6, 5]> () [linear] logits = MatMul (z, w)",
+        {},
+        ("MatMul ('linear')", "'z' and 'w'", "expected one of them to be a constant"),
+    ),
+    "a bias that takes more memory than any weight to compute": (
+        f"{POOLED} e = ConstantOfShape (wide) g = ReduceMean <axes = [0, 1], keepdims = 0> (e) "
+        "[linear] logits = Gemm <transB = 1> (z, weight, g)",
+        {"wide": ints(10**6, 10**4, 5)},
+        ("Gemm ('linear')", "its bias from 'g'"),
+    ),
     "quantised weight": (
         f"{POOLED} w = DequantizeLinear (q, scale) [linear] logits = MatMul (z, w)",
         {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},

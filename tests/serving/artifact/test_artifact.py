@@ -179,6 +179,15 @@ def test_the_manifest_has_golden_bytes():
     assert found == golden.read_bytes()
 
 
+def test_a_normalisation_is_written_where_there_is_one():
+    number = {"reduction": "sum", "centred": False, "epsilon": 0.0, "floor": 1e-12, "offset": 0.0}
+    plain = manifest(dict.fromkeys(FILES, "0" * 64))
+    head = HeadRecord(**plain.head.model_dump(), normalisation=number)
+    written = json.loads(dump_manifest(plain.model_copy(update={"head": head})))
+    assert written["head"]["normalisation"] == number
+    assert "normalisation" not in json.loads(dump_manifest(plain))["head"]
+
+
 def test_edits_have_golden_bytes():
     """The records of edits are part of the same contract."""
     golden = Path(__file__).with_name("golden_edits.json")
