@@ -45,4 +45,4 @@ def alike(
     scale = np.outer(sizes, sizes)
     same = (things @ things.T >= ALIKE * scale) & (scale > 0)
     np.fill_diagonal(same, False)
-    return tuple(tuple(np.flatnonzero(row).tolist()) for row in same)
+    return tuple(tuple(int(other) for other in np.flatnonzero(row)) for row in same)
