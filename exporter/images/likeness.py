@@ -38,7 +38,7 @@ def alike(
     evidence = np.maximum(flat.sum(axis=1), 0)  # (n, p)
     total = float(evidence.sum(dtype=np.float64))
     if not total > 0:
-        return ((),) * count
+        return tuple(() for _ in range(count))
     things = seen - np.tensordot(evidence, features, axes=2) / total
     sizes = np.linalg.norm(things, axis=1)
     # Without a direction of its own a prototype shows nothing that could be the same.
