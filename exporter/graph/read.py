@@ -7,7 +7,7 @@ assembled) are evaluated by ONNX's reference evaluator.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -194,11 +194,19 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
 
 
 def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
-    """Run constant nodes on the tensors they read.
+    """Run constant nodes on the tensors they read; see :func:`computed`."""
+    return computed(value, nodes, {})
+
+
+def computed(
+    value: ir.Value, nodes: list[ir.Node], given: Mapping[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Run nodes on the tensors they read.
 
     Args:
         value: The value that is asked for.
-        nodes: The nodes that compute it, in order; what else they read is constant.
+        nodes: The nodes that compute it, in order.
+        given: What other values that they read hold, by name; the rest is constant.
 
     Returns:
         What the value holds.
@@ -206,12 +214,10 @@ def evaluate(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
     Raises:
         HeadError: They do not fit each other.
     """
-    feeds = {
-        read.name or "": read.const_value.numpy()
-        for node in nodes
-        for read in node.inputs
-        if read is not None and read.const_value is not None
-    }
+    own = {output for node in nodes for output in node.outputs}
+    reads = [read for node in nodes for read in node.inputs if read is not None]
+    constants = {read.name or "": constant(read) for read in reads if read not in own}
+    feeds = {name: array for name, array in constants.items() if array is not None} | dict(given)
     function = onnx.helper.make_function(
         "protohead",
         "constant",

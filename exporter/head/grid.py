@@ -22,8 +22,8 @@ from exporter.errors import HeadError
 from exporter.graph.read import dimensions
 from exporter.graph.sizes import settled
 from exporter.head.order.follow import Evidence, Grid, Order, Reading, follow
-from exporter.head.pooling import Pooling
 from exporter.head.order.positions import all_along
+from exporter.head.pooling import Pooling
 
 __all__ = ["ONE_CELL", "Grid", "find_grid", "warn_of_one_cell"]
 

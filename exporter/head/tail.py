@@ -41,7 +41,7 @@ class Tail:
     """logits = weight @ z + bias, or with ``layer_norm`` weight @ z / sigma(z) + bias.
 
     Attributes:
-        weight: (c, d); while no matrix has been met a diagonal, (c,) or (1,).
+        weight: (c, d); while nothing has been met but factors a diagonal, (c,) or (1,).
         bias: (c,) or (1,).
         linear: Name of the linear layer nearest to the logits, None while there is none.
         layer_norm: The normalisation that has been met, if any.
@@ -70,10 +70,40 @@ class Tail:
         shift = np.broadcast_to(shift, self.weight.shape[1:])
         return replace(self, bias=self.bias + self.weight @ shift)
 
+    def above_pick(self, picked: NDArray[np.int64], length: int) -> Tail:
+        """The tail above z = y[picked], y of this length; a number that is none of y gives 0."""
+        weight = _dense(self.weight, len(picked))
+        inside = (picked >= 0) & (picked < length)
+        found = np.zeros((length, len(weight)))
+        np.add.at(found, picked[inside], weight.T[inside])
+        return replace(self, weight=found.T)
+
+    def without_bias(self) -> Tail:
+        """The same tail, for a value beside one that the bias is counted with."""
+        return replace(self, bias=np.zeros(1))
+
+    def plus(self, other: Tail, node: ir.Node) -> Tail:
+        """The sum of two tails of one value; ``node`` is the one that reads it."""
+        require_linear(node, self)
+        require_linear(node, other)
+        first, second = self.weight, other.weight
+        if first.ndim != second.ndim:  # one is a diagonal
+            first, second = (_dense(each, max(len(first), len(second))) for each in (first, second))
+        return replace(
+            self,
+            weight=first + second,
+            bias=self.bias + other.bias,
+            linear=self.linear or other.linear,
+        )
+
     def above_normalisation(self, epsilon: float) -> Tail:
         """The tail above z = (y - mean(y)) / sigma(y)."""
         centred = self.weight - self.weight.mean(axis=1, keepdims=True)
         return replace(self, weight=centred, layer_norm=LayerNorm(epsilon))
+
+
+def _dense(weight: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    return weight if weight.ndim == 2 else np.diag(np.broadcast_to(weight, (size,)))
 
 
 IDENTITY = Tail(weight=np.ones(1), bias=np.zeros(1))

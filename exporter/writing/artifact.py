@@ -202,6 +202,7 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         grid=parts.grid,
         channels=head.weight.shape[1],
         layer_norm_epsilon=head.layer_norm.epsilon if head.layer_norm else None,
+        logits_shape=None if len(head.logits_shape) == 1 else head.logits_shape,
     )
 
 

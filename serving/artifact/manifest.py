@@ -5,6 +5,7 @@ docs/format.md is the specification.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import (
@@ -57,6 +58,10 @@ class HeadRecord(Record):
     grid: tuple[int, int]
     channels: int = Field(ge=1)
     layer_norm_epsilon: float | None = None
+    # Of one image, where it is not (classes,): (5, 1, 1).
+    logits_shape: tuple[int, ...] | None = Field(
+        default=None, exclude_if=lambda shape: shape is None
+    )
 
 
 class MethodRecord(Record):
@@ -113,6 +118,10 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
+        if math.prod(self.logits_shape) != len(self.classes):
+            raise ValueError(
+                f"expected logits of {len(self.classes)} classes, got {self.logits_shape}"
+            )
         if [record.index for record in self.classes] != list(range(len(self.classes))):
             raise ValueError("expected classes numbered 0, 1, 2, ... in order")
         for record in self.classes:
@@ -157,6 +166,12 @@ class Manifest(Record):
     def all_files(self) -> frozenset[str]:
         """Every file of the artifact, the manifest and its hash among them."""
         return frozenset([MANIFEST, MANIFEST_HASH, *self.files])
+
+    @property
+    def logits_shape(self) -> tuple[int, ...]:
+        """The shape of one image's logits as the graphs give them."""
+        shape = self.head.logits_shape
+        return (len(self.classes),) if shape is None else shape
 
     @property
     def labels(self) -> tuple[str, ...]:
