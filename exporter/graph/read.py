@@ -32,7 +32,7 @@ _RESHAPING = {
     "Transpose",
     "Unsqueeze",
 }
-_FOLDABLE = _ARITHMETIC | _RESHAPING | {"Cast", "Constant", "ConstantOfShape", "Gather", "Identity"}
+FOLDABLE = _ARITHMETIC | _RESHAPING | {"Cast", "Constant", "ConstantOfShape", "Gather", "Identity"}
 
 
 def with_shapes(model: ir.Model) -> ir.Model:
@@ -184,7 +184,7 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
         if current is None or current.const_value is not None:
             continue
         node = current.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in _FOLDABLE:
+        if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in FOLDABLE:
             return None
         if node not in found:
             found.add(node)

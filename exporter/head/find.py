@@ -179,6 +179,8 @@ def _read_end(end: End) -> tuple[Pooling, Tail]:
     with in_one_line(end.node):
         pooling = read_pooling(end.node)
         tail = end.tail
+        if pooling.matrix is not None:
+            tail = tail.above_matrix(pooling.matrix, end.node)
         if pooling.scale != 1:
             tail = tail.above_scale(np.array([pooling.scale]))
         return above_class_map(pooling, tail)

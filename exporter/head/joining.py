@@ -14,6 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph.read import (
+    FOLDABLE,
     attribute,
     axes_of,
     computed,
@@ -150,33 +151,82 @@ def _concat(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
 
 
 def _pick(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
-    """Which numbers are picked is seen where the node is run on the numbers 1, 2, 3, ..."""
+    """Which numbers are picked, and which are put in, is seen by running the nodes on two vectors.
+
+    What differs between the two runs is picked, what does not is a constant. Exporters move the
+    batch away to pick, and compute places from sizes, so it may take several nodes.
+    """
     read = source(node)
-    length, shape = _vector(read), dimensions(read)
-    others = {part: constant(part) for part in node.inputs[1:] if part is not None}
-    if length is None or shape is None or any(array is None for array in others.values()):
+    while _vector(read) is None and _moves(read.producer()):
+        read = source(read.producer() or node)
+    length, nodes, shape = _vector(read), _between(value, read), dimensions(read)
+    if length is None or nodes is None or shape is None:
         return None
-    numbers = np.arange(1, 2 * length + 1, dtype=np.int64).reshape(2, *shape[1:])
-    filling = operand(node, 2) if node.op_type == "Pad" else None
-    given = {read.name or "": numbers}
-    if filling is not None:
-        given[filling.name or ""] = np.zeros_like(others[filling], np.int64)
-    picked = computed(value, [node], given)
-    if len(picked) != 2:
+    images = shape[0] or 2
+    numbers = np.arange(images * length, dtype=np.float32).reshape(images, *shape[1:])
+    runs = [computed(value, nodes, {read.name or "": each}) for each in (numbers, numbers + 0.5)]
+    if any(len(run) != images for run in runs):
         return None  # it picks images
-    one, two = (rows.reshape(-1) - 1 for rows in picked)
-    if not np.array_equal(np.where(one < 0, one, one + length), two):
-        return None
-    if filling is not None:
-        fixed = require_finite(node, np.float64(others[filling]).reshape(1))
-        tail = tail.above_shift(np.where(one < 0, fixed, 0.0))
-    return [(read, tail.above_pick(one, length))]
+    one, two = (run.reshape(images, -1).astype(np.float64) for run in runs)
+    picked = np.where(one == two, -1, one - length * np.arange(images)[:, None])
+    inside = (picked < length) & (picked == np.floor(picked)) & (picked >= -1)
+    if not inside.all() or (picked != picked[0]).any() or ((one == two) & (one != one[0])).any():
+        return None  # of other images, or computed
+    fixed = np.where(picked[0] < 0, require_finite(node, one[0]), 0.0)
+    return [(read, tail.above_shift(fixed).above_pick(picked[0].astype(np.int64), length))]
 
 
+def _from_behind(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
+    """A Transpose that brings the batch back to the front after something was picked."""
+    moved = tuple(attribute(node, "perm", ()))[:1] != (0,)
+    above = source(node).producer()
+    picks = above is not None and above.op_type in _PICKING
+    return _pick(value, node, tail) if moved and picks else None
+
+
+def _moves(node: ir.Node | None) -> bool:
+    return node is not None and node.domain in ("", "ai.onnx") and node.op_type in _MOVING
+
+
+def _between(value: ir.Value, read: ir.Value) -> list[ir.Node] | None:
+    """The nodes that compute a value from another and from constants, in order; None if others."""
+    found: set[ir.Node] = set()
+    waiting: list[ir.Value] = [value]
+    while waiting:
+        current = waiting.pop()
+        node = current.producer()
+        if current is read or current.const_value is not None or node in found:
+            continue
+        if node is None or not (_moves(node) or node.op_type in FOLDABLE | _SIZES):
+            return None
+        found.add(node)
+        waiting.extend(each for each in node.inputs if each is not None)
+    return None if value.graph is None else [node for node in value.graph if node in found]
+
+
+_MOVING = {
+    "Expand",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Pad",
+    "Reshape",
+    "ScatterElements",
+    "ScatterND",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+}
+_SIZES = {"Equal", "Range", "Shape", "Where"}
+_PICKING = _MOVING - {"Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _REDUCED = {"ReduceMean", "ReduceSum"}
 _RULES: dict[str, Callable[[ir.Value, ir.Node, Tail], Branches | None]] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean"), _sum),
-    **dict.fromkeys(("Gather", "Pad", "Slice", "Split"), _pick),
+    **dict.fromkeys(_PICKING, _pick),
+    "Transpose": _from_behind,
     **dict.fromkeys(_REDUCED, _unstack),
     "Concat": _concat,
     "Where": _where,

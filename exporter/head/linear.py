@@ -124,6 +124,8 @@ def _matmul(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
             f"has a constant of shape {matrix.shape} as operand {1 - index}: expected "
             "pooled (b, d) @ weight (d, c).",
         )
+    if dimensions(value) is not None:
+        vector_length(value, node)
     return value, tail.above_matrix(matrix.T, node)
 
 

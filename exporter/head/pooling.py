@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from exporter.errors import HeadError
 from exporter.graph.read import (
@@ -62,6 +63,7 @@ class Pooling:
         layout: Where the channels are: (b, d, h, w), (b, h, w, d) or (b, l, d); (b, d, l) on the
             way to one of these.
         scale: What the mean is multiplied by: 1, or the number of positions of a sum.
+        matrix: (m, d) that it is multiplied by in the same node, if any.
     """
 
     feature: ir.Value
@@ -69,6 +71,7 @@ class Pooling:
     last: ir.Node
     layout: Order
     scale: float
+    matrix: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class _Mean:
     axes: frozenset[int]
     keepdims: bool
     scale: float = 1.0
+    matrix: NDArray[np.float64] | None = None
 
 
 def is_pooling(node: ir.Node) -> bool:
@@ -111,7 +115,7 @@ def read_pooling(node: ir.Node) -> Pooling:
         raise _not_all(node, value, axes)
     value, layout = above_rearrangement(value, found)
     scale = math.prod(mean.scale for mean in means)
-    return Pooling(value, name_of(first), node, layout, scale)
+    return Pooling(value, name_of(first), node, layout, scale, means[-1].matrix)
 
 
 def map_layout(pooling: Pooling) -> Layout:
@@ -194,8 +198,8 @@ def _read_mean(node: ir.Node) -> _Mean:
     if node.op_type == "GlobalAveragePool":
         return _Mean(node, frozenset(range(2, len(shape))), True)
     if node.op_type == "Einsum":
-        axes, scale = _summed(node) or (frozenset[int](), 1.0)
-        return _Mean(node, axes, False, scale * _count(node, shape, axes))
+        axes, scale, matrix = _summed(node) or (frozenset[int](), 1.0, None)
+        return _Mean(node, axes, False, scale * _count(node, shape, axes), matrix)
     found = axes_of(node)
     if not found or not shape:
         raise refusal(
@@ -225,27 +229,37 @@ def _count(node: ir.Node, shape: tuple[int | None, ...], axes: frozenset[int]) -
     return float(count)
 
 
-def _summed(node: ir.Node) -> tuple[frozenset[int], float] | None:
-    """The axes that an Einsum sums, and the weight of each number, the same for all; else None."""
+def _summed(node: ir.Node) -> tuple[frozenset[int], float, NDArray[np.float64] | None] | None:
+    """The axes that an Einsum sums, the weight of each number there, and a matrix (m, d) if any.
+
+    None where it is something else: bchw->bc, bchw,hw->bc with equal weights, bchw,kc->bk.
+    """
     equation = str(attribute(node, "equation", "")).replace(" ", "")
     terms, arrow, result = equation.partition("->")
-    values = [source(node, index) for index in range(len(node.inputs))]
-    arrays = [constant(value) for value in values]
+    arrays = [constant(source(node, index)) for index in range(len(node.inputs))]
     images = [index for index, array in enumerate(arrays) if array is None]
-    if not arrow or "." in equation or len(images) != 1 or len(values) > 2:
+    if not arrow or "." in equation or len(images) != 1 or len(arrays) > 2:
         return None
-    index = images[0]
-    term = terms.split(",")[index]
+    term, scale, matrix = terms.split(",")[images[0]], 1.0, None
     gone = [letter for letter in term if letter not in result]
+    if len(arrays) == 2:
+        own, weights = (
+            terms.split(",")[1 - images[0]],
+            np.asarray(arrays[1 - images[0]], np.float64),
+        )
+        new = [letter for letter in own if letter not in term and letter in result]
+        if len(own) == 2 and len(new) == 1 and gone:
+            summed = own.replace(new[0], "")
+            matrix = weights if own[0] == new[0] else weights.T
+            result = result.replace(new[0], summed)
+            gone = [letter for letter in gone if letter != summed]
+        elif set(own) <= set(gone) and np.ptp(weights) == 0:
+            scale = float(weights.flat[0])
+        else:
+            return None
     if not gone or result != "".join(letter for letter in term if letter in result):
         return None
-    scale = 1.0
-    if len(values) == 2:
-        weights = np.asarray(arrays[1 - index], np.float64)
-        if not set(terms.split(",")[1 - index]) <= set(gone) or np.ptp(weights) != 0:
-            return None
-        scale = float(weights.flat[0])
-    return frozenset(term.index(letter) for letter in gone), scale
+    return frozenset(term.index(letter) for letter in gone), scale, matrix
 
 
 def _image_operand(node: ir.Node) -> int:

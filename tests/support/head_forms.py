@@ -20,6 +20,7 @@ class Form(NamedTuple):
     feature: str = "map"
     layout: str = "NCHW"
     activation: str = "none"
+    linear: str = "linear"
 
     def model(self) -> ir.Model:
         """The classifier."""
@@ -256,6 +257,9 @@ SUMS = {
         '[pool] z = Einsum <equation = "hw, bchw -> bc"> (even, map)',
         weights={"even": np.full((4, 3), 1 / 12, np.float32)},
     ),
+    "Einsum over positions and channels": Form(
+        '[pool] logits = Einsum <equation = "bchw,kc->bk"> (map, weight)', linear="pool"
+    ),
     "AveragePool with padding that does not count": _pool(
         "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1]> (map) z = Flatten (p)"
     ),
@@ -417,6 +421,32 @@ JOINED = {
     ),
     "a mask that is added": _linear(
         f"{_Y} logits = Add (y, mask)", weights={"mask": np.float32([0, 0, -20, 0, 0])}
+    ),
+    "classes picked with the batch behind, as torch exports a list of them": _linear(
+        f"{_Y} t = Transpose <perm = [1, 0]> (y) g = Gather <axis = 0> (t, wanted) "
+        "logits = Transpose <perm = [1, 0]> (g)",
+        weights={**_SIX, "wanted": ints(0, 2, 3, 4, 5)},
+    ),
+    "a class overwritten, as torch exports an assignment": _linear(
+        f"{_Y} s = Shape (y) n = Slice (s, zero, one) u = Concat <axis = 0> (n, one) "
+        "i = Expand (place, u) f = Expand (low, u) logits = ScatterElements <axis = 1> (y, i, f)",
+        weights={
+            "zero": ints(0),
+            "one": ints(1),
+            "place": np.array([[3]], np.int64),
+            "low": np.float32([[-20]]),
+        },
+    ),
+    "a Slice whose ends are computed from the shape": _linear(
+        f"{_Y} s = Shape (y) n = Gather (s, axis) half = Div (n, two) "
+        "logits = Slice (y, zero, half, axis)",
+        weights={
+            "weight": (10, 6),
+            "bias": (10,),
+            "axis": ints(1),
+            "two": ints(2),
+            "zero": ints(0),
+        },
     ),
     "Neg": _linear(f"{_Y} logits = Neg (y)"),
     "Einsum": _linear(
