@@ -38,11 +38,11 @@ class SourceRecord(Record):
 
 
 class InputRecord(Record):
-    """The one input of ``model.onnx``; None in the shape is any size."""
+    """The one input of ``model.onnx``; None in the shape is any size, uint8 pixels as they are."""
 
     name: str
     shape: tuple[int | None, ...]
-    dtype: Literal["float32"]
+    dtype: Literal["float32", "uint8"]
     preprocessing: Preprocessing
 
 
