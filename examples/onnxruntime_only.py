@@ -23,7 +23,7 @@ with np.load(folder / "golden.npz") as golden:
 
 names = [output.name for output in session.get_outputs()]
 outputs = dict(zip(names, session.run(names, {name: batch}), strict=True))
-logits = outputs[manifest["head"]["logits"]]
+logits = outputs[manifest["head"]["logits"]].reshape(1, -1)  # (1, c), whatever its axes
 prefix = manifest.get("prefix", "")  # where the classifier had one of these names itself
 for image in range(len(batch)):
     best = outputs[f"{prefix}class_ids"][image, 0]

@@ -153,7 +153,13 @@ def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
     shape = len(manifest.classes), manifest.prototypes, manifest.head.channels
     muted = [(key.class_index, key.prototype) for key in decision.muted]
     for name in _GRAPHS:
-        edited = add_edit(read_graph(parent.path(name)), manifest.head.logits, muted, shape=shape)
+        edited = add_edit(
+            read_graph(parent.path(name)),
+            manifest.head.logits,
+            muted,
+            shape=shape,
+            logits_shape=manifest.logits_shape,
+        )
         ir.save(edited, folder / name)
 
 

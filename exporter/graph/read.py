@@ -7,7 +7,7 @@ normalised or dequantised weight, a shape that is assembled) is computed once, b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -180,7 +180,7 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
         return value.const_value.numpy()
     if _COMPUTED not in value.meta:  # notes of this process, which are never saved
         nodes = _constant_nodes(value)
-        value.meta[_COMPUTED] = None if nodes is None else _evaluated(value, nodes)
+        value.meta[_COMPUTED] = None if nodes is None else computed(value, nodes, {})
     found: NDArray[Any] | None = value.meta[_COMPUTED]
     return found
 
@@ -222,19 +222,34 @@ def _folded(node: ir.Node) -> bool:
     return all((product(dimensions(output) or ()) or 0) <= _MOST for output in node.outputs)
 
 
-def _evaluated(value: ir.Value, nodes: list[ir.Node]) -> NDArray[Any]:
-    """Run constant nodes on the tensors they read, in the runtime that the model is served by."""
+def computed(
+    value: ir.Value, nodes: list[ir.Node], given: Mapping[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Run nodes on the tensors they read, in the runtime that the model is served by.
+
+    Args:
+        value: The value that is asked for.
+        nodes: The nodes that compute it, in order.
+        given: What other values that they read hold, by name; the rest is constant.
+
+    Returns:
+        What the value holds.
+
+    Raises:
+        HeadError: They do not fit each other.
+    """
     version = onnx.helper.make_opsetid("", opset(value.graph))
     name = value.name or ""
-    stored = {
-        read.name or "": read.const_value
-        for node in nodes
-        for read in node.inputs
-        if read is not None and read.const_value is not None
-    }
-    tensors = [ir.serde.serialize_tensor(tensor) for tensor in stored.values()]
-    for tensor, known in zip(tensors, stored, strict=True):
-        tensor.name = known
+    own = {output for node in nodes for output in node.outputs}
+    reads = {read for node in nodes for read in node.inputs if read is not None} - own
+    tensors = []
+    for read in sorted(reads, key=lambda read: read.name or ""):
+        array = given.get(read.name or "")
+        array = constant(read) if array is None else array
+        if array is None:
+            raise refusal(nodes[-1], f"reads {read.name!r}, which is no constant of the graph.")
+        tensors.append(ir.serde.serialize_tensor(ir.tensor(array)))
+        tensors[-1].name = read.name or ""
     graph = onnx.helper.make_graph(
         [ir.serde.serialize_node(node) for node in nodes],
         "constant",

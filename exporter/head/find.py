@@ -3,16 +3,15 @@
 What can be decomposed, from the image to the output:
 
     feature map -> mean over all positions [-> normalisation] -> linear [-> Softmax or Sigmoid]
+    feature map -> 1x1 linear -> mean over all positions [-> Softmax or Sigmoid]
 
-The graph is read upstream from an output. Everything between the pooling and the logits is folded
-into one matrix and one bias; whatever is not linear there is refused by name.
+The graph is read upstream from an output (walk.py). Everything between the pooling and the logits
+is folded into one matrix and one bias; whatever is not linear there is refused by name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,18 +22,40 @@ from numpy.typing import NDArray
 from exporter.errors import HeadError
 from exporter.graph.forms import Normalisation
 from exporter.graph.measured import measure_shapes
-from exporter.graph.read import attribute, dimensions, refusal, shown, source, with_shapes
+from exporter.graph.read import (
+    attribute,
+    dimensions,
+    opset,
+    refusal,
+    shown,
+    source,
+    with_shapes,
+)
+from exporter.head.class_map import above_class_map
 from exporter.head.grid import Grid, find_grid
-from exporter.head.linear import RESHAPING, step_up
-from exporter.head.obstacles import why_no_number, why_not
-from exporter.head.pooling import Layout, is_pooling, read_pooling
-from exporter.head.tail import IDENTITY, Tail
-from exporter.text import whole_cause
+from exporter.head.linear import RESHAPING
+from exporter.head.obstacles import why_no_number
+from exporter.head.pooling import CHANNEL_AXIS, Layout, Pooling, map_layout, read_pooling
+from exporter.head.tail import Tail
+from exporter.head.walk import End, in_one_line, walk_up
 
 __all__ = ["Head", "Normalisation", "find_head"]
 
 Activation = Literal["none", "softmax", "sigmoid"]
-_ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+_ACTIVATIONS: dict[str, Activation] = {
+    "LogSoftmax": "softmax",
+    "Softmax": "softmax",
+    "Sigmoid": "sigmoid",
+}
+
+
+_ADVICE = {
+    False: (
+        "The weights are damaged, or their training diverged: export a model whose weights are "
+        "finite."
+    ),
+    True: "Where a class is masked by it, mask it by -1e9: no sum of contributions is infinite.",
+}
 
 
 @dataclass(frozen=True)
@@ -47,12 +68,14 @@ class Head:
     Attributes:
         output: The graph output that was traced.
         logits: Name of the logits (b, c); the output itself unless an activation lies behind it.
+        logits_shape: Shape of one image's logits: (c,), or with axes of size 1, (c, 1, 1).
         feature: Name of the value that is averaged; the one to read features from, because a
             runtime that fuses operations keeps it.
         pooling: Name of the node that averages, the first of several in a row.
         linear: Name of the linear layer nearest to the logits.
         layout: (b, d, h, w), (b, h, w, d), or tokens (b, l, d).
-        activation: What turns the logits into the output.
+        activation: What turns the logits into the output; softmax also where that are the
+            logarithms of the probabilities.
         normalisation: The number of the image that the pooled vector is divided by, if any.
         weight: Effective rows (c, d), float64.
         bias: Effective bias (c,), float64, logit units.
@@ -62,6 +85,7 @@ class Head:
 
     output: str
     logits: str
+    logits_shape: tuple[int, ...]
     feature: str
     pooling: str
     linear: str
@@ -135,70 +159,81 @@ def _trace(output: ir.Value) -> Head:
     """Walk from an output up to its pooling."""
     logits, activation = _before_activation(output)
     _require_float(logits, "the logits")
+    shape = _logits_shape(logits)
+    ends = walk_up(logits)
+    poolings, tails = zip(*(_read_end(end) for end in ends), strict=True)
+    pooling, tail = poolings[0], tails[0]
+    for end, other, part in zip(ends[1:], poolings[1:], tails[1:], strict=True):
+        if (other.feature, other.layout) != (pooling.feature, pooling.layout):
+            raise refusal(
+                end.node,
+                f"averages {other.feature.name!r}, and {pooling.node!r} averages "
+                f"{pooling.feature.name!r}: the logits must come from one pooled feature map. A "
+                "model that reads one of them would do.",
+            )
+        tail = tail.plus(part, end.node)
+    return _head(output, logits, activation, pooling, tail, shape)
+
+
+def _read_end(end: End) -> tuple[Pooling, Tail]:
+    """The pooling at the end of a branch, and what lies behind the mean of its feature map."""
+    with in_one_line(end.node):
+        pooling = read_pooling(end.node)
+        tail = end.tail
+        if pooling.matrix is not None:
+            tail = tail.above_matrix(pooling.matrix, end.node)
+        if pooling.scale != 1:
+            tail = tail.above_scale(np.array([pooling.scale]))
+        return above_class_map(pooling, tail)
+
+
+def _logits_shape(logits: ir.Value) -> tuple[int, ...] | None:
+    """The shape of one image's logits where it is another than (c,).
+
+    Raises:
+        HeadError: They are not one number a class.
+    """
     shape = dimensions(logits)
-    if shape is not None and len(shape) != 2:
+    if shape is None or len(shape) == 2:
+        return None
+    sizes = [size for size in shape[1:] if size is not None]
+    if not shape or len(sizes) < len(shape) - 1 or sum(size != 1 for size in sizes) > 1:
         raise HeadError(
             f"the logits, {logits.name!r}, have the shape {shown(shape)}: expected (batch, "
-            "classes). Flatten them in the model."
+            "classes), perhaps with axes of size 1. Export a model that answers with one number a "
+            "class."
         )
-    value, tail = logits, IDENTITY
-    while (node := value.producer()) is not None and not is_pooling(node):
-        with _in_one_line(node):
-            step = step_up(node, tail)
-        if step is None:
-            raise why_not(node, tail)
-        value, tail = step
-    if node is None:
-        raise HeadError(
-            f"output {output.name!r} reaches {value.name!r} without a pooling on the way: expected "
-            "a mean over all positions of a feature map before the linear layer."
-        )
-    if tail.linear is None:
-        raise refusal(
-            node,
-            "computes the output without a linear layer behind it: expected Gemm, MatMul or a "
-            "1x1 Conv behind the pooling.",
-        )
-    return _head(output, logits, activation, node, tail)
-
-
-@contextmanager
-def _in_one_line(node: ir.Node) -> Iterator[None]:
-    """Read a node; where its shapes and weights contradict each other, say so."""
-    try:
-        with np.errstate(all="ignore"):  # what is not finite is refused at the end
-            yield
-    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
-        raise refusal(
-            node,
-            f"does not fit what is around it: {whole_cause(error)}. No runtime can run that; "
-            "export the model again.",
-        ) from error
+    return tuple(sizes)
 
 
 def _head(
-    output: ir.Value, logits: ir.Value, activation: Activation, node: ir.Node, tail: Tail
+    output: ir.Value,
+    logits: ir.Value,
+    activation: Activation,
+    pooling: Pooling,
+    tail: Tail,
+    shape: tuple[int, ...] | None,
 ) -> Head:
-    with _in_one_line(node):
-        pooling = read_pooling(node)
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
     _require_finite(tail)
-    if pooling.channels not in (None, channels):
+    layout, sizes = map_layout(pooling), dimensions(pooling.feature)
+    if sizes is not None and sizes[CHANNEL_AXIS[layout]] not in (None, channels):
         raise refusal(
-            node,
-            f"averages {pooling.feature.name!r} of shape {shown(dimensions(pooling.feature))}, but "
-            f"the linear layer {tail.linear!r} maps {channels} channels to {classes} classes.",
+            pooling.last,
+            f"averages {pooling.feature.name!r} of shape {shown(sizes)}, but the linear layer "
+            f"{tail.linear!r} maps {channels} channels to {classes} classes.",
         )
-    with _in_one_line(node):
+    with in_one_line(pooling.last):
         grid = find_grid(pooling)
     return Head(
         output=output.name or "",
         logits=logits.name or "",
+        logits_shape=(classes,) if shape is None else shape,
         feature=pooling.feature.name or "",
         pooling=pooling.node,
         linear=tail.linear or "",
-        layout=pooling.layout,
+        layout=layout,
         activation=activation,
         normalisation=tail.normalisation,
         weight=tail.weight,
@@ -219,24 +254,47 @@ def _require_finite(tail: Tail) -> None:
             raise HeadError(
                 f"the {what} of {tail.linear!r} hold {values[tuple(index)]:.3g} for class "
                 f"{index[0] if len(values) > 1 else 'any'}: expected finite numbers of at most "
-                f"{limit:.2g}. The weights are damaged, or their training diverged: export a "
-                "model whose weights are finite."
+                f"{limit:.2g}. {_ADVICE[bool(np.isneginf(values[tuple(index)]))]}"
             )
 
 
 def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
     """The logits, and what makes the output of them."""
-    node = output.producer()
-    while node is not None and node.op_type in RESHAPING:
-        node = source(node).producer()
+    node = _above_reshaping(output)
+    if node is not None and node.op_type == "Log":  # as LogSoftmax is spelled out
+        node = _above_reshaping(source(node))
+        node = node if node is not None and node.op_type == "Softmax" else None
     if node is None or node.op_type not in _ACTIVATIONS:
         return output, "none"
     logits = source(node)
     shape = dimensions(logits)
-    axis = attribute(node, "axis", -1)
-    if node.op_type == "Softmax" and shape is not None and axis not in (1, -1, len(shape) - 1):
-        raise refusal(node, f"has axis {axis}: expected the classes, axis 1 or -1.")
+    if _ACTIVATIONS[node.op_type] == "softmax" and shape is not None:
+        _require_over_classes(node, shape)
     return logits, _ACTIVATIONS[node.op_type]
+
+
+def _above_reshaping(value: ir.Value) -> ir.Node | None:
+    """The node that computes what a value is a reshaped copy of."""
+    node = value.producer()
+    while node is not None and node.op_type in RESHAPING:
+        node = source(node).producer()
+    return node
+
+
+def _require_over_classes(node: ir.Node, shape: tuple[int | None, ...]) -> None:
+    """Refuse a Softmax over anything but the classes.
+
+    Before opset 13 it is over all axes from its own on, since then over one.
+    """
+    rank, flat = len(shape), opset(node.graph) < 13
+    written = attribute(node, "axis", 1 if flat else -1)
+    axis = written % rank
+    over = shape[axis:] if flat else (shape[axis],)
+    others = shape[1:axis] if flat else shape[1:axis] + shape[axis + 1 :]
+    if axis == 0 or (rank > 2 and (any(size != 1 for size in others) or None in over)):
+        classes = next((n for n, size in enumerate(shape) if n and size != 1), 1)
+        names = "axis 1 or -1" if rank == 2 else f"axis {classes} of {shown(shape)}"
+        raise refusal(node, f"has axis {written}: expected the classes, {names}.")
 
 
 def _require_float(value: ir.Value, what: str) -> None:

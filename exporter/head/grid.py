@@ -1,7 +1,7 @@
 """The grid that the positions of a feature map lie on, row by row.
 
 A map (b, d, h, w) or (b, h, w, d) shows its grid. For tokens (b, l, d) the graph has to say it:
-order.py follows them upwards, to the image if it gets there. A number of tokens alone says
+order/ follows them upwards, to the image if it gets there. A number of tokens alone says
 nothing: 64 may be 8 x 8 or 16 x 4, and the image's sides do not tell, because a network may shrink
 one of them more than the other.
 
@@ -21,9 +21,9 @@ import onnx_ir as ir
 from exporter.errors import HeadError
 from exporter.graph.read import dimensions
 from exporter.graph.sizes import settled
-from exporter.head.order import Evidence, Grid, Order, Reading, follow
+from exporter.head.order.follow import Evidence, Grid, Order, Reading, follow
+from exporter.head.order.positions import all_along
 from exporter.head.pooling import Pooling
-from exporter.head.positions import all_along
 
 __all__ = ["ONE_CELL", "Grid", "find_grid", "warn_of_one_cell"]
 

@@ -61,6 +61,12 @@ def _transpose(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
 
 
 def _dropout(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    require_inference(node)
+    return _reshape(node, tail)
+
+
+def require_inference(node: ir.Node) -> None:
+    """Refuse a Dropout that drops anything."""
     training = operand(node, 2)
     if training is not None:
         mode = constant(training)
@@ -70,10 +76,15 @@ def _dropout(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
                 "runs in training mode, so the logits are random. Export the model in "
                 "evaluation mode (model.eval() in torch).",
             )
-    return _reshape(node, tail)
 
 
 def _cast(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    require_single(node)
+    return _reshape(node, tail)
+
+
+def require_single(node: ir.Node) -> None:
+    """Refuse a Cast that rounds."""
     target = ir.DataType(attribute(node, "to", 0))
     if target not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
         raise refusal(
@@ -81,7 +92,6 @@ def _cast(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
             f"casts to {target.name}: expected float32 from the pooling to the logits, because "
             "contributions cannot add up to a rounded logit. Export the model in float32.",
         )
-    return _reshape(node, tail)
 
 
 def _gemm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
@@ -94,7 +104,7 @@ def _gemm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     if not attribute(node, "transB", 0):
         matrix = matrix.T
     if operand(node, 2) is not None:
-        shift = _along_channels(node, stored(node, 2, "its bias"), len(matrix), rank=2)
+        shift = along_channels(node, stored(node, 2, "its bias"), len(matrix), rank=2)
         tail = tail.above_shift(attribute(node, "beta", 1.0) * shift)
     return value, tail.above_matrix(attribute(node, "alpha", 1.0) * matrix, node)
 
@@ -112,13 +122,15 @@ def _before_swap(value: ir.Value, node: ir.Node) -> ir.Value:
 
 def _matmul(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     require_float_product(node)
-    value, matrix, index = _operands(node)
+    value, matrix, index = operands(node)
     if index != 0 or matrix.ndim != 2:
         raise refusal(
             node,
             f"has a constant of shape {matrix.shape} as operand {1 - index}: expected "
             "pooled (b, d) @ weight (d, c).",
         )
+    if dimensions(value) is not None:
+        vector_length(value, node)
     return value, tail.above_matrix(matrix.T, node)
 
 
@@ -138,25 +150,67 @@ def _conv(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     return value, tail.above_matrix(kernel.reshape(len(kernel), length), node)
 
 
+def _einsum(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    value, matrix, _ = matrix_of_einsum(node)
+    vector_length(value, node)
+    return value, tail.above_matrix(matrix, node)
+
+
+def matrix_of_einsum(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
+    """Read an Einsum that is a product with a matrix along one axis.
+
+    Returns:
+        The value that it reads, the matrix (m, d), and the axis of d.
+
+    Raises:
+        HeadError: It is another.
+    """
+    value, matrix, index = operands(node)
+    equation = str(attribute(node, "equation", "")).replace(" ", "")
+    terms, _, result = equation.partition("->")
+    term, own = terms.split(",")[index], terms.split(",")[1 - index]
+    summed = [letter for letter in own if letter in term and letter not in result]
+    kept = [letter for letter in own if letter not in term and letter in result]
+    if len(own) != 2 or len(summed) != 1 or len(kept) != 1 or "." in equation:
+        reason = "a product with one matrix along one axis"
+    elif result != term.replace(summed[0], kept[0]):
+        reason = f"{term},{own}->{term.replace(summed[0], kept[0])}, whose other axes stay"
+    else:
+        if own[0] == summed[0]:
+            matrix = matrix.T
+        return value, matrix, term.index(summed[0])
+    raise refusal(node, f"computes {equation}: expected {reason}. Write it as MatMul or Gemm.")
+
+
 def _batch_norm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    return source(node), above_batch_norm(node, tail)
+
+
+def above_batch_norm(node: ir.Node, tail: Tail) -> Tail:
+    """The tail above a BatchNormalization by stored statistics."""
     if attribute(node, "training_mode", 0):
         raise refusal(node, "runs in training mode. Export the model in evaluation mode.")
     names = ("its scale", "its shift", "its mean", "its variance")
     gamma, beta, mean, variance = (stored(node, i, name) for i, name in enumerate(names, 1))
     scale = gamma / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
-    return source(node), tail.above_shift(beta - scale * mean).above_scale(scale)
+    return tail.above_shift(beta - scale * mean).above_scale(scale)
 
 
 def _add(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     value, shift, _ = _elementwise(node)
-    return value, tail.above_shift(shift)
+    return value, tail.above_shift(require_finite(node, shift))
 
 
 def _subtract(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     value, shift, index = _elementwise(node)
+    require_finite(node, shift)
     if index == 0:
         return value, tail.above_shift(-shift)
     return value, tail.above_shift(shift).above_scale(-np.ones(1))
+
+
+def _negate(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    return source(node), tail.above_scale(-np.ones(1))
 
 
 def _multiply(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
@@ -171,7 +225,7 @@ def _divide(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
     return value, tail.above_scale(1 / divisor)
 
 
-def _operands(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
+def operands(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
     """The operand that depends on the image, the constant one, and which of the two is which."""
     values = (source(node, 0), source(node, 1))
     constants = [constant(value) for value in values]
@@ -183,12 +237,12 @@ def _operands(node: ir.Node) -> tuple[ir.Value, NDArray[Any], int]:
 
 
 def _elementwise(node: ir.Node) -> tuple[ir.Value, NDArray[np.float64], int]:
-    value, array, index = _operands(node)
+    value, array, index = operands(node)
     length, rank = vector_length(value, node), len(dimensions(value) or ())
-    return value, _along_channels(node, array, length, rank), index
+    return value, along_channels(node, array, length, rank), index
 
 
-def _along_channels(
+def along_channels(
     node: ir.Node, array: NDArray[Any], length: int, rank: int
 ) -> NDArray[np.float64]:
     """A constant operand as one vector for all images, (length,) or (1,)."""
@@ -200,6 +254,22 @@ def _along_channels(
             "channels of every image.",
         )
     return array.reshape(-1).astype(np.float64)
+
+
+def require_finite(node: ir.Node, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Refuse a mask of infinities, to which no contributions can add up.
+
+    Raises:
+        HeadError: A number of the shift is not finite.
+    """
+    bad = np.flatnonzero(~np.isfinite(shift))
+    if bad.size:
+        raise refusal(
+            node,
+            f"adds {shift[bad[0]]:g} at place {bad[0]}: expected finite numbers, because no "
+            "contributions add up to an infinite logit. Mask a class by -1e9.",
+        )
+    return shift
 
 
 RESHAPING: dict[str, Step] = {
@@ -222,4 +292,6 @@ _COMPUTING: dict[str, Step] = {
     "Sub": _subtract,
     "Mul": _multiply,
     "Div": _divide,
+    "Einsum": _einsum,
+    "Neg": _negate,
 }

@@ -183,8 +183,8 @@ def _picked(node: ir.Node) -> str:
     rank = len(dimensions(source(node)) or ())
     if rank != 3:
         return (
-            "it picks a part of a tensor, so the logits do not see one whole pooled vector. "
-            "A model that reads all channels of its pooling would do."
+            "it picks a part of a tensor: expected constant places along the channels or classes "
+            "of one pooled vector, the same for every image."
         )
     return (
         "it picks one token (a class token) of a sequence. What that token knows of the other "
@@ -208,18 +208,15 @@ _REASONS = {
         _CONTROL_FLOW,
         "it is control flow. Export the model with a fixed path (torch.export does).",
     ),
-    "Concat": "it joins several branches: the logits must come from one pooled feature map.",
-    "Sum": "it joins several branches: the logits must come from one pooled feature map.",
+    **dict.fromkeys(
+        ("Concat", "Mean", "Sum", "Where"),
+        "it joins several branches in a way that does not keep one vector an image: expected heads "
+        "of one pooled feature map, joined along the classes.",
+    ),
     "LogSoftmax": (
-        "log-probabilities are not logits. Export the model without it; Softmax and no activation "
-        "at all are both fine."
+        "log-probabilities are not logits where more is computed from them. Export the model "
+        "without it; Softmax, LogSoftmax and no activation at all are fine as its end."
     ),
     **dict.fromkeys(_DECIDING, _DECIDED),
     **dict.fromkeys(_NORMALISING, _NORM),
-    "ReduceSum": (
-        "it sums. Over positions that weigh the same, a mean does with a linear layer of as many "
-        "times the weights; with weights that depend on the image (attention pooling) it is not "
-        "linear."
-    ),
-    "Einsum": "write it as MatMul or Gemm.",
 }

@@ -1,4 +1,6 @@
-"""Recognise the average over all positions of a feature map.
+"""Recognise the average, or the sum, over all positions of a feature map.
+
+A sum over a known number of positions is as many times their mean.
 
 Symbols: b images, d channels, h×w grid, l = h·w positions.
 """
@@ -9,64 +11,85 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from exporter.graph.read import attribute, axes_of, dimensions, name_of, refusal, shown, source
+from exporter.errors import HeadError
+from exporter.graph.read import (
+    attribute,
+    axes_of,
+    constant,
+    dimensions,
+    name_of,
+    product,
+    refusal,
+    shown,
+    source,
+    words,
+)
 from exporter.head.tail import how_to_tell
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 # "NCL" is what a map becomes when it is flattened, or tokens when they are transposed, to be
 # averaged; the feature map itself lies above that.
-_Order = Literal["NCHW", "NHWC", "NLC", "NCL"]
+Order = Literal["NCHW", "NHWC", "NLC", "NCL"]
 
-_AVERAGED: dict[tuple[int, frozenset[int]], _Order] = {  # by rank and averaged axes
+_AVERAGED: dict[tuple[int, frozenset[int]], Order] = {  # by rank and averaged axes
     (4, frozenset({2, 3})): "NCHW",
     (4, frozenset({1, 2})): "NHWC",
     (3, frozenset({1})): "NLC",
     (3, frozenset({2})): "NCL",
 }
-_TRANSPOSED: dict[tuple[_Order, tuple[int, ...]], _Order] = {
+_TRANSPOSED: dict[tuple[Order, tuple[int, ...]], Order] = {
     ("NCHW", (0, 3, 1, 2)): "NHWC",
     ("NHWC", (0, 2, 3, 1)): "NCHW",
     ("NCL", (0, 2, 1)): "NLC",
 }
-_REFOLDED: dict[tuple[_Order, int], _Order] = {("NCL", 4): "NCHW", ("NCHW", 3): "NCL"}
-_CHANNEL_AXIS = {"NCHW": 1, "NHWC": 3, "NLC": 2, "NCL": 1}
-_POOLS = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
+_REFOLDED: dict[tuple[Order, int], Order] = {("NCL", 4): "NCHW", ("NCHW", 3): "NCL"}
+CHANNEL_AXIS = {"NCHW": 1, "NHWC": 3, "NLC": 2, "NCL": 1}
+_POOLS = {"GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceSum"}
 _REFOLDING = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """The mean of a feature map over all its positions.
+    """The mean of a feature map over all its positions, times a number.
 
     Attributes:
         feature: The value that is averaged.
-        node: Name of the node that averages.
-        layout: Where the channels are: (b, d, h, w), (b, h, w, d) or (b, l, d).
-        channels: d if it is static.
-        positions: Sizes of the other axes, (h, w) or (l,), None where they are not static.
+        node: Name of the node that averages, the first of several in a row.
+        last: The last of them.
+        layout: Where the channels are: (b, d, h, w), (b, h, w, d) or (b, l, d); (b, d, l) on the
+            way to one of these.
+        scale: What the mean is multiplied by: 1, or the number of positions of a sum.
+        matrix: (m, d) that it is multiplied by in the same node, if any.
     """
 
     feature: ir.Value
     node: str
-    layout: Layout
-    channels: int | None
-    positions: tuple[int | None, ...]
+    last: ir.Node
+    layout: Order
+    scale: float
+    matrix: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
 class _Mean:
-    """One averaging node: the axes it averages, and whether they stay with size 1."""
+    """One averaging node: the axes it averages, whether they stay with size 1, and the factor."""
 
     node: ir.Node
     axes: frozenset[int]
     keepdims: bool
+    scale: float = 1.0
+    matrix: NDArray[np.float64] | None = None
 
 
 def is_pooling(node: ir.Node) -> bool:
-    """Whether a node averages over axes of its input."""
-    return node.domain in ("", "ai.onnx") and node.op_type in _POOLS
+    """Whether a node averages or sums over axes of its input."""
+    if node.domain not in ("", "ai.onnx"):
+        return False
+    return node.op_type in _POOLS or (node.op_type == "Einsum" and _summed(node) is not None)
 
 
 def read_pooling(node: ir.Node) -> Pooling:
@@ -84,26 +107,44 @@ def read_pooling(node: ir.Node) -> Pooling:
     """
     means = _in_a_row(node)
     first = means[0].node
-    value = source(first)
+    value = _image(first)
     shape = _known(value, first)
     axes = _together(means, len(shape))
     found = _AVERAGED.get((len(shape), axes))
-    if found is not None:
-        value, found = _above_rearrangement(value, found)
-        shape = _known(value, first)
-    if found is None or found == "NCL":
-        raise refusal(
-            node,
-            f"averages axes {sorted(axes)} of {source(first).name!r} of shape "
-            f"{shown(dimensions(source(first)))}: expected all positions of a feature map "
-            "(b, d, h, w) or (b, h, w, d), or of tokens (b, l, d).",
-        )
-    channel = _CHANNEL_AXIS[found]
-    positions = tuple(size for axis, size in enumerate(shape) if axis not in (0, channel))
-    return Pooling(value, name_of(first), found, shape[channel], positions)
+    if found is None:
+        raise _not_all(node, value, axes)
+    value, layout = above_rearrangement(value, found)
+    scale = math.prod(mean.scale for mean in means)
+    return Pooling(value, name_of(first), node, layout, scale, means[-1].matrix)
 
 
-def _above_rearrangement(value: ir.Value, layout: _Order) -> tuple[ir.Value, _Order]:
+def map_layout(pooling: Pooling) -> Layout:
+    """The layout of a feature map that heatmaps can be read from.
+
+    Raises:
+        HeadError: It is (b, d, l), which no map was flattened to.
+    """
+    if pooling.layout == "NCL":
+        raise _not_all(pooling.last, pooling.feature, frozenset({2}))
+    return pooling.layout
+
+
+def words_of(value: ir.Value) -> str:
+    """The node that computes a value as an error names it, or the value itself."""
+    node = value.producer()
+    return repr(value.name) if node is None else words(node)
+
+
+def _not_all(node: ir.Node, value: ir.Value, axes: frozenset[int]) -> HeadError:
+    return refusal(
+        node,
+        f"averages axes {sorted(axes)} of {value.name!r} of shape {shown(dimensions(value))}: "
+        "expected all positions of a feature map (b, d, h, w) or (b, h, w, d), or of tokens "
+        "(b, l, d).",
+    )
+
+
+def above_rearrangement(value: ir.Value, layout: Order) -> tuple[ir.Value, Order]:
     """The feature map before it was transposed or flattened just to be averaged.
 
     A runtime pulls a Transpose through the mean if nothing else reads it. Reading the features
@@ -122,10 +163,10 @@ def _above_rearrangement(value: ir.Value, layout: _Order) -> tuple[ir.Value, _Or
     return value, layout
 
 
-def _keeps_channels(node: ir.Node, layout: _Order) -> bool:
+def _keeps_channels(node: ir.Node, layout: Order) -> bool:
     """Whether a node folds only the positions of a value with the channels in axis 1."""
     before, after = dimensions(source(node)), dimensions(node.outputs[0])
-    if before is None or after is None or _CHANNEL_AXIS[layout] != 1:
+    if before is None or after is None or CHANNEL_AXIS[layout] != 1:
         return False
     return len(before) > 2 and before[1] is not None and before[1] == after[1]
 
@@ -143,7 +184,7 @@ def _known(value: ir.Value, node: ir.Node) -> tuple[int | None, ...]:
 def _in_a_row(node: ir.Node) -> list[_Mean]:
     """The averaging nodes that end in ``node``, the first one first."""
     means = [_read_mean(node)]
-    while (above := source(means[0].node).producer()) is not None and is_pooling(above):
+    while (above := _image(means[0].node).producer()) is not None and is_pooling(above):
         if above.op_type == "AveragePool" and _uncovered(above) is not None:
             break  # it only makes the map smaller
         means.insert(0, _read_mean(above))
@@ -151,40 +192,130 @@ def _in_a_row(node: ir.Node) -> list[_Mean]:
 
 
 def _read_mean(node: ir.Node) -> _Mean:
-    rank = len(_known(source(node), node))
-    if node.op_type != "ReduceMean":
-        reason = _uncovered(node) if node.op_type == "AveragePool" else None
-        if reason is not None:
-            raise refusal(node, reason)
-        return _Mean(node, frozenset(range(2, rank)), keepdims=True)
-    axes = axes_of(node)
-    if not axes or not rank:
+    shape = _known(_image(node), node)
+    if node.op_type == "AveragePool":
+        return _Mean(node, frozenset(range(2, len(shape))), True, _window(node))
+    if node.op_type == "GlobalAveragePool":
+        return _Mean(node, frozenset(range(2, len(shape))), True)
+    if node.op_type == "Einsum":
+        axes, scale, matrix = _summed(node) or (frozenset[int](), 1.0, None)
+        return _Mean(node, axes, False, scale * _count(node, shape, axes), matrix)
+    found = axes_of(node)
+    if not found or not shape:
         raise refusal(
             node,
             "averages over every axis, or over axes that are not constant: expected the "
             "positions of a feature map.",
         )
-    kept = bool(attribute(node, "keepdims", 1))
-    return _Mean(node, frozenset(axis % rank for axis in axes), kept)
+    axes = frozenset(axis % len(shape) for axis in found)
+    scale = _count(node, shape, axes) if node.op_type == "ReduceSum" else 1.0
+    return _Mean(node, axes, bool(attribute(node, "keepdims", 1)), scale)
+
+
+def _count(node: ir.Node, shape: tuple[int | None, ...], axes: frozenset[int]) -> float:
+    """How many numbers a node sums.
+
+    Raises:
+        HeadError: The graph leaves it open.
+    """
+    count = product([shape[axis] for axis in axes])
+    if count is None:
+        raise refusal(
+            node,
+            f"sums over axes {sorted(axes)} of shape {shown(shape)}, whose sizes are open: "
+            "expected a known number of positions, of which the sum is so many times the mean. "
+            "Export the model with a fixed image size, or with a mean.",
+        )
+    return float(count)
+
+
+def _summed(node: ir.Node) -> tuple[frozenset[int], float, NDArray[np.float64] | None] | None:
+    """The axes that an Einsum sums, the weight of each number there, and a matrix (m, d) if any.
+
+    None where it is something else: bchw->bc, bchw,hw->bc with equal weights, bchw,kc->bk.
+    """
+    equation = str(attribute(node, "equation", "")).replace(" ", "")
+    terms, arrow, result = equation.partition("->")
+    arrays = [constant(source(node, index)) for index in range(len(node.inputs))]
+    images = [index for index, array in enumerate(arrays) if array is None]
+    if not arrow or "." in equation or len(images) != 1 or len(arrays) > 2:
+        return None
+    term, scale, matrix = terms.split(",")[images[0]], 1.0, None
+    gone = [letter for letter in term if letter not in result]
+    if len(arrays) == 2:
+        own, weights = (
+            terms.split(",")[1 - images[0]],
+            np.asarray(arrays[1 - images[0]], np.float64),
+        )
+        new = [letter for letter in own if letter not in term and letter in result]
+        if len(own) == 2 and len(new) == 1 and gone:
+            summed = own.replace(new[0], "")
+            matrix = weights if own[0] == new[0] else weights.T
+            result = result.replace(new[0], summed)
+            gone = [letter for letter in gone if letter != summed]
+        elif set(own) <= set(gone) and np.ptp(weights) == 0:
+            scale = float(weights.flat[0])
+        else:
+            return None
+    if not gone or result != "".join(letter for letter in term if letter in result):
+        return None
+    return frozenset(term.index(letter) for letter in gone), scale, matrix
+
+
+def _image_operand(node: ir.Node) -> int:
+    """Which of a pooling's operands depends on the image."""
+    return 1 if node.op_type == "Einsum" and constant(source(node)) is not None else 0
+
+
+def _image(node: ir.Node) -> ir.Value:
+    return source(node, _image_operand(node))
+
+
+def _window(node: ir.Node) -> float:
+    """What an AveragePool that covers the whole map multiplies its mean by.
+
+    One window has to cover the map. A window larger than the map, as in transformers'
+    EfficientNet, averages what it covers in onnxruntime and torch; padding counts if asked for.
+
+    Raises:
+        HeadError: The window does not cover the map, or there are several.
+    """
+    reason = _uncovered(node)
+    if reason is not None:
+        raise refusal(node, reason)
+    if not any(attribute(node, "pads", ())) or not attribute(node, "count_include_pad", 0):
+        return 1.0
+    sizes = [size or 0 for size in _known(source(node), node)[2:]]
+    return float(math.prod(sizes) / math.prod(attribute(node, "kernel_shape", ())))
 
 
 def _uncovered(node: ir.Node) -> str | None:
-    """Why an AveragePool is no mean over the whole map, None if it is one.
-
-    One window without padding has to cover the map. A window larger than the map, as in
-    transformers' EfficientNet, averages what it covers in onnxruntime and torch.
-    """
+    """Why an AveragePool is no mean over the whole map, None if it is one."""
     shape = _known(source(node), node)
     kernel = tuple(attribute(node, "kernel_shape", ()))
-    covers = all(
-        window >= (size or math.inf) for window, size in zip(kernel, shape[2:], strict=True)
-    )
-    padding = attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
-    if covers and not padding and not any(attribute(node, "pads", ())):
+    sizes = shape[2:]
+    pads = tuple(attribute(node, "pads", ())) or (0,) * (2 * len(sizes))
+    automatic = attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    dilated = any(step != 1 for step in attribute(node, "dilations", ()))
+    if any(pads) and not automatic:
+        strides = attribute(node, "strides", ()) or (1,) * len(sizes)
+        covers = all(
+            size is not None
+            and ahead + size <= window <= ahead + size + behind
+            and (ahead + size + behind - window < stride)
+            for window, size, ahead, behind, stride in zip(
+                kernel, sizes, pads[: len(sizes)], pads[len(sizes) :], strides, strict=True
+            )
+        )
+    else:
+        covers = all(
+            window >= (size or math.inf) for window, size in zip(kernel, sizes, strict=True)
+        )
+    if covers and not automatic and not dilated:
         return None
     return (
-        f"has a window of {kernel} on a map of shape {shown(shape)}: expected one window, without "
-        "padding, over the whole map. GlobalAveragePool would do."
+        f"has a window of {kernel} on a map of shape {shown(shape)}: expected one window over the "
+        "whole map, without padding beyond it. GlobalAveragePool would do."
     )
 
 

@@ -31,7 +31,7 @@ class Tail:
     """logits = weight @ z + bias, or with ``normalisation`` weight @ z / N(z) + bias.
 
     Attributes:
-        weight: (c, d); while no matrix has been met a diagonal, (c,) or (1,).
+        weight: (c, d); while nothing has been met but factors a diagonal, (c,) or (1,).
         bias: (c,) or (1,).
         linear: Name of the linear layer nearest to the logits, None while there is none.
         normalisation: The number N that has been met, if any.
@@ -70,6 +70,36 @@ class Tail:
         shared = (self.weight * form.shared).sum(axis=1, keepdims=True) / length
         weight = np.broadcast_to(self.weight * form.own + shared, (len(self.weight), length))
         return replace(self.above_shift(form.shift), weight=weight, normalisation=form.number)
+
+    def above_pick(self, picked: NDArray[np.int64], length: int) -> Tail:
+        """The tail above z = y[picked], y of this length; a number that is none of y gives 0."""
+        weight = _dense(self.weight, len(picked))
+        inside = (picked >= 0) & (picked < length)
+        found = np.zeros((length, len(weight)))
+        np.add.at(found, picked[inside], weight.T[inside])
+        return replace(self, weight=found.T)
+
+    def without_bias(self) -> Tail:
+        """The same tail, for a value beside one that the bias is counted with."""
+        return replace(self, bias=np.zeros(1))
+
+    def plus(self, other: Tail, node: ir.Node) -> Tail:
+        """The sum of two tails of one value; ``node`` is the one that reads it."""
+        require_linear(node, self)
+        require_linear(node, other)
+        first, second = self.weight, other.weight
+        if first.ndim != second.ndim:  # one is a diagonal
+            first, second = (_dense(each, max(len(first), len(second))) for each in (first, second))
+        return replace(
+            self,
+            weight=first + second,
+            bias=self.bias + other.bias,
+            linear=self.linear or other.linear,
+        )
+
+
+def _dense(weight: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    return weight if weight.ndim == 2 else np.diag(np.broadcast_to(weight, (size,)))
 
 
 IDENTITY = Tail(weight=np.ones(1), bias=np.zeros(1))

@@ -262,7 +262,7 @@ class FeatureReader:
                 "the preprocessing: a wrong scale makes activations overflow."
             )
         rows, grid = feature_rows(features, self._head)
-        return rows, logits, grid
+        return rows, logits.reshape(len(batch), -1), grid
 
 
 def feature_rows(

@@ -32,7 +32,7 @@ from exporter.images.likeness import alike
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
-from exporter.source.presets import fitting_preprocessing
+from exporter.source.presets import fitting_preprocessing, require_pixels
 from exporter.surgery import fix_input_size, require_room
 from exporter.verification.run import verify
 from exporter.writing.artifact import (
@@ -83,6 +83,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         output=config.output,
     )
     preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape, source.own)
+    require_pixels(preprocessing, source.input.dtype)
     if config.labels is None:
         labels = fitting_labels(source.own, config.data)
         config = config.model_copy(update={"labels": labels})

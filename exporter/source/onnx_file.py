@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
 
 import onnx
 import onnx_ir as ir
@@ -34,6 +35,8 @@ from exporter.text import as_text
 _MESSAGE_LIMIT = 2**31 - 1
 _CHUNK = 1 << 20
 _SILENT = Own()
+Kind = Literal["float32", "uint8"]
+_KINDS: dict[ir.DataType | None, Kind] = {ir.DataType.FLOAT: "float32", ir.DataType.UINT8: "uint8"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class ModelInput:
     Attributes:
         name: Its name.
         shape: Its four axes, (b, d, h, w) or (b, h, w, d); None where the size is free.
-        dtype: NumPy's name of its type; always ``float32``.
+        dtype: NumPy's name of its type; ``uint8`` takes pixels as they are.
     """
 
     name: str
     shape: tuple[int | None, ...]
-    dtype: str
+    dtype: Kind
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def load_source(
 
     Args:
         model: Path of an ``.onnx`` file; ``package.module:name`` or ``file.py:name``, a
-            ``torch.nn.Module`` or a callable that returns one (the current folder is
-            importable); ``timm:NAME``, which downloads nothing and therefore needs ``weights``;
-            ``hf:FOLDER``, a classifier of transformers on disk; or a ``torch.nn.Module`` itself.
+            ``torch.nn.Module`` or what returns one (the current folder is importable);
+            ``timm:NAME`` with ``weights``; ``hf:FOLDER``, a classifier of transformers on disk; or
+            a ``torch.nn.Module`` itself.
         weights: Weights for a torch model: ``.safetensors``, shards with their index, or a
             state dict or checkpoint that ``torch.save`` wrote.
         input_size: (height, width) in pixels at which a torch model is exported; by default what
@@ -108,8 +111,8 @@ def load_source(
         The classifier as an ONNX graph.
 
     Raises:
-        SourceError: The model cannot be read, is not an image classifier with one float32
-            input, or cannot become an ONNX graph that computes the same.
+        SourceError: The model cannot be read, has not one image input, or cannot become an ONNX
+            graph that computes the same.
         MissingExtraError: A torch model is given and torch is not installed.
     """
     if isinstance(model, Path):
@@ -333,12 +336,9 @@ def _image_input(model: ir.Model, where: str) -> ModelInput:
             "with the others fixed to constants."
         )
     (value,) = inputs
-    if value.dtype != ir.DataType.FLOAT:
-        raise SourceError(
-            f"{where}: expected a float32 input, found {value.dtype} ({value.name!r}). Export "
-            "the model in float32, and without the steps that turn pixels into floats: they "
-            "belong into the preprocessing (`preprocessing`)."
-        )
+    if value.dtype not in _KINDS:
+        found = f"{where}: expected a float32 or uint8 input, found {value.dtype}"
+        raise SourceError(f"{found} ({value.name!r}). Export the model in float32.")
     if value.shape is None or len(value.shape) != 4:
         raise SourceError(
             f"{where}: expected an image input (batch, channels, height, width) or (batch, "
@@ -346,4 +346,4 @@ def _image_input(model: ir.Model, where: str) -> ModelInput:
             "the model with a four-dimensional image input."
         )
     shape = tuple(axis if isinstance(axis, int) and axis > 0 else None for axis in value.shape)
-    return ModelInput(str(value.name), shape, "float32")
+    return ModelInput(str(value.name), shape, _KINDS[value.dtype])

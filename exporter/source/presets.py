@@ -133,6 +133,26 @@ def fitting_preprocessing(
     return wanted
 
 
+def require_pixels(preprocessing: Preprocessing, dtype: str) -> None:
+    """Refuse to scale what a network takes as whole numbers.
+
+    Args:
+        preprocessing: The preprocessing.
+        dtype: Of the network's input.
+
+    Raises:
+        SourceError: The network takes uint8, and the preprocessing computes something of pixels.
+    """
+    plain = (
+        preprocessing.scale == 1 and set(preprocessing.std) == {1} and not any(preprocessing.mean)
+    )
+    if dtype == "uint8" and not plain:
+        raise SourceError(
+            "preprocessing: the network takes uint8, pixels from 0 to 255, and scales them itself: "
+            "expected scale 1, mean 0 and std 1. `preset` raw would do."
+        )
+
+
 def _own_preprocessing(own: Own) -> Preprocessing:
     if own.preprocessing is None:
         reason = f" ({own.unsaid})" if own.unsaid else ""

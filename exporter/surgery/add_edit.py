@@ -8,6 +8,7 @@ Symbols: b images, c classes, k prototypes, d channels, m muted prototypes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,12 @@ _POOLED = (PREFIX + "pooled_over_sigma", PREFIX + "pooled")
 
 
 def add_edit(
-    model: ir.Model, logits: str, muted: Sequence[tuple[int, int]], *, shape: tuple[int, int, int]
+    model: ir.Model,
+    logits: str,
+    muted: Sequence[tuple[int, int]],
+    *,
+    shape: tuple[int, int, int],
+    logits_shape: tuple[int, ...],
 ) -> ir.Model:
     """Mute prototypes of an explained or steerable graph for good.
 
@@ -41,6 +47,7 @@ def add_edit(
         logits: Name of its logits.
         muted: Class and number of each prototype, at least one.
         shape: c, k, d.
+        logits_shape: Shape of one image's logits, (c,) or with axes of size 1.
 
     Returns:
         The edited copy; weights are shared.
@@ -59,7 +66,7 @@ def add_edit(
     old = {node.name or "": index for index, node in enumerate(graph) if node.name}
     size = len(graph)
     write = NodeWriter(edited, prefix)
-    after = _write(write, before, _take_rows(edited, muted, shape), muted, shape)
+    after = _write(write, before, _take_rows(edited, muted, shape), muted, logits_shape)
     _replace(edited, before, after, prefix)
     moved = _place(graph, producer, list(graph)[size:])
     note = {
@@ -96,23 +103,26 @@ def _write(
     before: ir.Value,
     rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
     muted: Sequence[tuple[int, int]],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
 ) -> ir.Value:
-    """Write the edited logits (b, c)."""
+    """Write the edited logits, of this shape for each image."""
     pooled = find_value(write.model, next(name for name in _POOLED if _has(write.model, name)))
-    spread = np.zeros((shape[0], len(muted)), np.float32)
+    count = math.prod(shape)
+    spread = np.zeros((count, len(muted)), np.float32)
     spread[[index for index, _ in muted], range(len(muted))] = 1
     stored = write.constant("rows", rows)
     products = write.node("MatMul", [stored, pooled], "contributions")  # (b, m, 1)
     spreading = write.constant("class_of_row", spread)
     column = write.node("MatMul", [spreading, products], "removed_column")  # (b, c, 1)
-    removed = write.reshape(column, [0, -1], "removed")
+    removed = write.reshape(column, [0, -1] if len(shape) == 1 else [-1, *shape], "removed")
     lowered = write.node("Sub", [before, removed], "lowered")
     # Not a difference with zero for the other classes: that would lose the sign of a zero, and an
     # infinite contribution would reach them.
-    touched = np.zeros((1, shape[0]), np.bool_)
+    touched = np.zeros((1, count), np.bool_)
     touched[0, [index for index, _ in muted]] = True
-    return write.node("Where", [write.constant("touched", touched), lowered, before], "logits")
+    return write.node(
+        "Where", [write.constant("touched", touched.reshape(1, *shape)), lowered, before], "logits"
+    )
 
 
 def _replace(model: ir.Model, before: ir.Value, after: ir.Value, prefix: str) -> None:

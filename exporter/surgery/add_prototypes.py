@@ -14,6 +14,7 @@ from exporter.surgery.explanation import (
     write_common,
     write_contributions,
     write_explanation,
+    write_flat,
     write_outputs,
 )
 from exporter.surgery.nodes import NodeWriter, expose, find_value
@@ -64,10 +65,11 @@ def add_prototype_outputs(
     parts = write_explanation(write, head, prototypes, grid, smoothing)
     logits = find_value(explained, head.logits)
     count = min(top, len(prototypes))
-    class_ids = write.top_indices(logits, count, "class_ids")
+    flat = write_flat(write, logits, head.logits_shape)
+    class_ids = write.top_indices(flat, count, "class_ids")
     contributions, heatmaps = write_contributions(write, parts, class_ids)
     common = write_common(write, parts, reference)
-    expose(explained, logits, rank=2)
+    expose(explained, logits, rank=1 + len(head.logits_shape))
     write_outputs(
         write, parts, batch_axis(logits), count, (contributions, common, class_ids, heatmaps)
     )

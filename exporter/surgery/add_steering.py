@@ -19,6 +19,7 @@ from exporter.surgery.explanation import (
     write_common,
     write_contributions,
     write_explanation,
+    write_flat,
     write_outputs,
 )
 from exporter.surgery.nodes import PREFIX, NodeWriter, expose, find_value
@@ -69,21 +70,29 @@ def add_steering(
     batch = batch_axis(find_value(steerable, head.logits))
     mask = write.input("prototype_mask", ir.DataType.FLOAT, parts.shape[:2])
     classes = write.input("classes", ir.DataType.INT64, [batch, "explained"])
-    logits = _steer(write, parts, find_value(steerable, head.logits), mask)
-    class_ids = _choose(write, parts, logits, classes)
+    source = find_value(steerable, head.logits)
+    logits = _steer(write, parts, source, mask, head.logits_shape)
+    flat = write_flat(write, logits, head.logits_shape)
+    class_ids = _choose(write, parts, flat, classes)
     contributions, heatmaps = write_contributions(write, parts, class_ids)
     chosen = write.node("Gather", [mask, class_ids], "chosen_mask", axis=0)  # (b, t, k)
     contributions = write.node("Mul", [contributions, chosen], "masked_contributions")
     spread = write.reshape(chosen, [0, -1, parts.shape[1], 1, 1], "spread_mask")
     heatmaps = write.node("Mul", [heatmaps, spread], "masked_heatmaps")
     common = write_common(write, parts, reference)
-    expose(steerable, logits, rank=2)
+    expose(steerable, logits, rank=1 + len(head.logits_shape))
     write_outputs(write, parts, batch, "explained", (contributions, common, class_ids, heatmaps))
     steerable.graph.sort()
     return steerable
 
 
-def _steer(write: NodeWriter, parts: Explanation, logits: ir.Value, mask: ir.Value) -> ir.Value:
+def _steer(
+    write: NodeWriter,
+    parts: Explanation,
+    logits: ir.Value,
+    mask: ir.Value,
+    shape: tuple[int, ...],
+) -> ir.Value:
     """Put the steered logits in the place of the source's, and return them."""
     count, k, channels = parts.shape
     rows = write.reshape(parts.table, [count * k, channels], "all_rows")
@@ -92,6 +101,8 @@ def _steer(write: NodeWriter, parts: Explanation, logits: ir.Value, mask: ir.Val
     muted = write.node("Sub", [write.constant("one", np.ones(1, np.float32)), mask], "muted")
     removed = write.node("Mul", [contributions, muted], "removed_contributions")
     removed = write.total(removed, 2, "removed")  # (b, c)
+    if len(shape) != 1:
+        removed = write.reshape(removed, [-1, *shape], "removed_shaped")
     name, readers = logits.name, list(logits.uses())
     logits.name = PREFIX + "source_logits"
     steered = write.node("Sub", [logits, removed], "steered_logits")

@@ -134,6 +134,13 @@ def write_common(
     return write.reshape(product, [0, 1], "common")
 
 
+def write_flat(write: NodeWriter, logits: ir.Value, shape: tuple[int, ...]) -> ir.Value:
+    """Write the logits as (b, c) where they have other axes; ``shape`` is that of one image's."""
+    if len(shape) == 1:
+        return logits
+    return write.reshape(logits, [-1, math.prod(shape)], "flat_logits")
+
+
 def write_outputs(
     write: NodeWriter,
     parts: Explanation,

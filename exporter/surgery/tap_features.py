@@ -26,7 +26,7 @@ def tap_features(model: ir.Model, head: Head) -> ir.Model:
     """
     tapped = model.clone()
     expose(tapped, find_value(tapped, head.feature), rank=len(head.layout))
-    expose(tapped, find_value(tapped, head.logits), rank=2)
+    expose(tapped, find_value(tapped, head.logits), rank=1 + len(head.logits_shape))
     return tapped
 
 
@@ -41,5 +41,5 @@ def tap_logits(model: ir.Model, head: Head) -> ir.Model:
         A copy with ``head.logits`` among its outputs; weights are shared.
     """
     tapped = model.clone()
-    expose(tapped, find_value(tapped, head.logits), rank=2)
+    expose(tapped, find_value(tapped, head.logits), rank=1 + len(head.logits_shape))
     return tapped

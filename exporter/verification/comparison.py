@@ -83,7 +83,7 @@ class SourceRun:
     """
 
     def __init__(self, graph: ir.Model, head: Head, declared: InputRecord, threads: int) -> None:
-        self._logits = head.logits
+        self._logits, self._classes = head.logits, len(head.weight)
         self._declared = declared
         self._plain = open_session(graph, threads=threads)
         # One that gives probabilities alone is asked for its logits too.
@@ -100,7 +100,7 @@ class SourceRun:
     def logits(self, batch: NDArray[np.float32], outputs: dict[str, Array]) -> Array:
         """The logits (b, c) of a batch and of what it answered to it."""
         found = outputs if self._tapped is None else self._run(self._tapped, batch)
-        return found[self._logits]
+        return found[self._logits].reshape(-1, self._classes)
 
     def _run(self, session: Session, batch: NDArray[np.float32]) -> dict[str, Array]:
         step = partial(run, session, output_names(session))

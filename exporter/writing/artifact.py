@@ -119,7 +119,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
         input=InputRecord(
             name=parts.source.input.name,
             shape=(parts.source.input.shape[0], *_input_shape(parts.preprocessing)),
-            dtype="float32",
+            dtype=parts.source.input.dtype,
             preprocessing=parts.preprocessing,
         ),
         prefix=free_prefix(parts.source.model),
@@ -205,12 +205,13 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         channels=head.weight.shape[1],
         layer_norm_epsilon=number.epsilon if number and layer_norm else None,
         normalisation=NormalisationRecord(**asdict(number)) if number and not layer_norm else None,
+        logits_shape=None if len(head.logits_shape) == 1 else head.logits_shape,
     )
 
 
 def _write_golden(folder: Path, parts: ArtifactParts) -> None:
     size = parts.source.input.shape[0] or _GOLDEN_IMAGES
-    inputs = np.stack(_golden_tensors(parts, size))
+    inputs = np.stack(_golden_tensors(parts, size)).astype(parts.source.input.dtype)
     session = make_session(folder / MODEL, threads=1)
     values = run(session, output_names(session), {parts.source.input.name: inputs})
     np.savez(

@@ -5,6 +5,7 @@ docs/format.md is the specification.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import (
@@ -37,11 +38,11 @@ class SourceRecord(Record):
 
 
 class InputRecord(Record):
-    """The one input of ``model.onnx``; None in the shape is any size."""
+    """The one input of ``model.onnx``; None in the shape is any size, uint8 pixels as they are."""
 
     name: str
     shape: tuple[int | None, ...]
-    dtype: Literal["float32"]
+    dtype: Literal["float32", "uint8"]
     preprocessing: Preprocessing
 
 
@@ -73,6 +74,10 @@ class HeadRecord(Record):
     # Of any other normalisation than that of a LayerNormalization.
     normalisation: NormalisationRecord | None = Field(
         default=None, exclude_if=lambda normalisation: normalisation is None
+    )
+    # Of one image, where it is not (classes,): (5, 1, 1).
+    logits_shape: tuple[int, ...] | None = Field(
+        default=None, exclude_if=lambda shape: shape is None
     )
 
 
@@ -130,6 +135,10 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
+        if math.prod(self.logits_shape) != len(self.classes):
+            raise ValueError(
+                f"expected logits of {len(self.classes)} classes, got {self.logits_shape}"
+            )
         if [record.index for record in self.classes] != list(range(len(self.classes))):
             raise ValueError("expected classes numbered 0, 1, 2, ... in order")
         for record in self.classes:
@@ -174,6 +183,12 @@ class Manifest(Record):
     def all_files(self) -> frozenset[str]:
         """Every file of the artifact, the manifest and its hash among them."""
         return frozenset([MANIFEST, MANIFEST_HASH, *self.files])
+
+    @property
+    def logits_shape(self) -> tuple[int, ...]:
+        """The shape of one image's logits as the graphs give them."""
+        shape = self.head.logits_shape
+        return (len(self.classes),) if shape is None else shape
 
     @property
     def labels(self) -> tuple[str, ...]:

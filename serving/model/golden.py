@@ -33,7 +33,7 @@ class Golden:
     """What ``golden.npz`` holds.
 
     Attributes:
-        inputs: The input tensors, (b, ...) float32.
+        inputs: The input tensors, (b, ...), of the type that the graph takes.
         outputs: Every output of ``model.onnx`` by name, as recorded.
     """
 
@@ -85,8 +85,9 @@ def _require_fitting(
             raise ValueError(f"there are no {name}")
         if found[name].shape != shape:
             raise ValueError(f"{name} of shape {shape} were expected, found {found[name].shape}")
-    if not len(inputs) or inputs.dtype != np.float32:
-        raise ValueError(f"float32 inputs were expected, found {len(inputs)} of {inputs.dtype}")
+    kind = manifest.input.dtype
+    if not len(inputs) or inputs.dtype != kind:
+        raise ValueError(f"{kind} inputs were expected, found {len(inputs)} of {inputs.dtype}")
     ids = outputs[manifest.prefix + "class_ids"]
     if ids.dtype != np.int64 or ids.min() < 0 or ids.max() >= len(manifest.classes):
         raise ValueError("class_ids of other classes than the manifest's")

@@ -55,7 +55,7 @@ def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ..
     count, k = len(manifest.classes), manifest.prototypes
     top = min(manifest.top, count)
     return {
-        manifest.head.logits: (images, count),
+        manifest.head.logits: (images, *manifest.logits_shape),
         manifest.prefix + "contributions": (images, top, k),
         manifest.prefix + "common": (images, 1),
         manifest.prefix + "class_ids": (images, top),

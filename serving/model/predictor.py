@@ -160,7 +160,7 @@ class Predictor:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
         return Outputs(
             source={name: value for name, value in values.items() if name not in added},
-            logits=values[self.manifest.head.logits],
+            logits=self._flat(values[self.manifest.head.logits]),
             **{name: values[output] for output, name in added.items()},
         )
 
@@ -192,7 +192,11 @@ class Predictor:
         """
         name = self.manifest.head.logits
         found = self._run(self._session, [name], {self.manifest.input.name: batch}, {})[name]
-        return np.asarray(found)
+        return self._flat(np.asarray(found))
+
+    def _flat(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits as (b, c), where the source gives them other axes: the same bits."""
+        return logits.reshape(-1, len(self.manifest.classes))
 
     def _run(
         self,

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import InferenceError, RuntimeSetupError
@@ -147,7 +148,7 @@ def run(
     Args:
         session: The session.
         names: Outputs to compute.
-        feeds: Every input by name.
+        feeds: Every input by name; float32 is rounded where the graph takes uint8.
 
     Returns:
         The outputs by name.
@@ -156,12 +157,24 @@ def run(
         InferenceError: An input is missing or does not fit, an output does not exist, or an
             operator fails.
     """
+    feeds = _as_declared(session, feeds)
     try:
         values = session.run(list(names), feeds)
     except Exception as error:  # onnxruntime raises its own untyped exceptions
         shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
         raise InferenceError(f"onnxruntime fails on the inputs {shapes}: {error}") from error
     return dict(zip(names, values, strict=True))
+
+
+def _as_declared(session: Session, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """Pixels as whole numbers for a graph that asks for them."""
+    whole = {value.name for value in session.get_inputs() if value.type == "tensor(uint8)"}
+    return {
+        name: np.clip(np.rint(array), 0, 255).astype(np.uint8)
+        if name in whole and array.dtype == np.float32
+        else array
+        for name, array in feeds.items()
+    }
 
 
 def output_names(session: Session) -> list[str]:

@@ -102,6 +102,8 @@ def _records(
     """What the answer tells of each image: the explained classes, or else the best one."""
     manifest = served.predictor.manifest
     logits = values.get(manifest.head.logits)
+    if logits is not None:
+        logits = logits.reshape(-1, len(manifest.classes))
     chosen, shares = (manifest.prefix + name for name in ("class_ids", "contributions"))
     for number, tensor in enumerate(batch):
         ids: list[int] = []

@@ -20,6 +20,7 @@ class Form(NamedTuple):
     feature: str = "map"
     layout: str = "NCHW"
     activation: str = "none"
+    linear: str = "linear"
 
     def model(self) -> ir.Model:
         """The classifier."""
@@ -212,6 +213,12 @@ NORMALISED = {
         "u = Transpose <perm = [0, 3, 1, 2]> (l) n = Flatten (u) " + GEMM.replace("(z", "(n"),
         weights=_NORMS,
     ),
+    "LayerNormalization before two heads": _linear(
+        "n = LayerNormalization (z, gamma, beta) "
+        "[linear] a = Gemm <transB = 1> (n, weight, bias) o = Gemm <transB = 1> (n, w2, b2) "
+        "logits = Add (a, o)",
+        weights={**_NORMS, "w2": (5, 6), "b2": (5,)},
+    ),
     "LayerNormalization spelled out": _linear(
         "m = ReduceMean <axes = [-1]> (z) c = Sub (z, m) q = Pow (c, two) "
         "v = ReduceMean <axes = [-1]> (q) e = Add (v, epsilon) s = Sqrt (e) y = Div (c, s) "
@@ -380,6 +387,230 @@ DIVIDED = {
     ),
 }
 
+SUMS = {
+    "ReduceSum, Div by the number of positions": _pool(
+        "[pool] s = ReduceSum <keepdims = 0> (map, axes) z = Div (s, twelve)",
+        weights={"axes": ints(2, 3), "twelve": np.float32(12)},
+    ),
+    "ReduceSum of one axis, ReduceMean of the other": _pool(
+        "[pool] s = ReduceSum (map, rows) p = ReduceMean <axes = [3]> (s) z = Flatten (p)",
+        weights={"rows": ints(2)},
+    ),
+    "ReduceSum of opset 11": _pool(
+        "[pool] z = ReduceSum <axes = [2, 3], keepdims = 0> (map)",
+        options={"opset": 11, "ir_version": 6},
+    ),
+    "ReduceSum of tokens": _pool(
+        f"{_TOKENS} [pool] z = ReduceSum <keepdims = 0> (r, one)",
+        weights={**_TO_TOKENS, "one": ints(1)},
+        feature="r",
+        layout="NLC",
+    ),
+    "Einsum over the positions": _pool('[pool] z = Einsum <equation = "bchw->bc"> (map)'),
+    "Einsum with the same weight for every position": _pool(
+        '[pool] z = Einsum <equation = "hw, bchw -> bc"> (even, map)',
+        weights={"even": np.full((4, 3), 1 / 12, np.float32)},
+    ),
+    "Einsum over positions and channels": Form(
+        '[pool] logits = Einsum <equation = "bchw,kc->bk"> (map, weight)', linear="pool"
+    ),
+    "AveragePool with padding that does not count": _pool(
+        "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1]> (map) z = Flatten (p)"
+    ),
+    "AveragePool with padding that counts": _pool(
+        "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1], "
+        "count_include_pad = 1> (map) z = Flatten (p)"
+    ),
+    "Slice of all positions": _pool(
+        "s = Slice (map, start, end, axes) [pool] p = GlobalAveragePool (s) z = Flatten (p)",
+        weights={"start": ints(0, 0), "end": ints(99, 99), "axes": ints(2, 3)},
+        feature="s",
+    ),
+}
+
+_KERNEL = {"weight": (5, 6, 1, 1)}
+_MATRIX = {"weight": (6, 5)}
+CLASS_MAPS = {
+    "1x1 Conv before the pooling": Form(
+        "[linear] c = Conv (map, weight, bias) [pool] p = GlobalAveragePool (c) "
+        "logits = Flatten (p)",
+        weights=_KERNEL,
+    ),
+    "1x1 Conv, BatchNormalization, scale, shift, Dropout before the pooling": Form(
+        "[linear] c = Conv (map, weight) n = BatchNormalization (c, g, h, m, v) "
+        "s = Mul (n, scale) t = Sub (shift, s) u = Div (t, half) d = Dropout (u) "
+        "[pool] q = ReduceMean <axes = [2, 3], keepdims = 0> (d) logits = Add (q, bias)",
+        weights={
+            **_KERNEL,
+            "g": (5,),
+            "h": (5,),
+            "m": (5,),
+            "v": np.linspace(0.5, 2, 5, dtype=np.float32),
+            "scale": (5, 1, 1),
+            "shift": (1, 5, 1, 1),
+            "half": np.float32(0.5),
+        },
+    ),
+    "1x1 Conv before a sum": Form(
+        "[linear] c = Conv (map, weight, bias) [pool] logits = ReduceSum <keepdims = 0> (c, axes)",
+        weights={**_KERNEL, "axes": ints(2, 3)},
+    ),
+    "1x1 Conv before the pooling, Softmax": Form(
+        "[linear] c = Conv (map, weight, bias) [pool] p = GlobalAveragePool (c) "
+        "logits = Flatten (p) probabilities = Softmax (logits)",
+        weights=_KERNEL,
+        options={"outputs": "float[b, 5] probabilities"},
+        activation="softmax",
+    ),
+    "Conv of flattened positions": Form(
+        "f = Reshape (map, to_bdl) [linear] c = Conv (f, weight, bias) "
+        "[pool] logits = ReduceMean <axes = [2], keepdims = 0> (c)",
+        weights={**_TO_TOKENS, "weight": (5, 6, 1)},
+    ),
+    "MatMul and Add of tokens": Form(
+        f"{_TOKENS} [linear] m = MatMul (r, weight) a = Add (bias, m) "
+        "[pool] logits = ReduceMean <axes = [1], keepdims = 0> (a)",
+        weights={**_TO_TOKENS, **_MATRIX},
+        feature="r",
+        layout="NLC",
+    ),
+    "MatMul of an NHWC map, transposed to be pooled": Form(
+        f"{_NHWC} [linear] m = MatMul (r, weight) a = Add (m, bias) "
+        "t2 = Transpose <perm = [0, 3, 1, 2]> (a) [pool] p = GlobalAveragePool (t2) "
+        "logits = Flatten (p)",
+        weights=_MATRIX,
+        feature="r",
+        layout="NHWC",
+    ),
+    "Einsum of the map": Form(
+        '[linear] c = Einsum <equation = "bchw,kc->bkhw"> (map, weight) '
+        "[pool] p = GlobalAveragePool (c) logits = Flatten (p)",
+    ),
+}
+
+_SIX = {"weight": (6, 6), "bias": (6,)}
+_Y = GEMM.replace("logits", "y")
+_TWO = "[linear] a = Gemm <transB = 1> (z, weight, bias) o = Gemm <transB = 1> (z, w2, b2)"
+_SECOND = {"w2": (5, 6), "b2": (5,)}
+JOINED = {
+    "Slice of the classes": _linear(
+        f"{_Y} logits = Slice (y, one, six, one)",
+        weights={**_SIX, "one": ints(1), "six": ints(6)},
+    ),
+    "Slice backwards": _linear(
+        f"{_Y} logits = Slice (y, last, before, one, back)",
+        weights={"last": ints(-1), "before": ints(-9), "one": ints(1), "back": ints(-1)},
+    ),
+    "Gather of classes": _linear(
+        f"{_Y} logits = Gather <axis = 1> (y, wanted)",
+        weights={**_SIX, "wanted": ints(5, 0, 2, 2, -2)},
+    ),
+    "Slice of the channels": _linear(
+        "s = Slice (z, one, four, one) [linear] logits = Gemm <transB = 1> (s, weight, bias)",
+        weights={"weight": (5, 3), "one": ints(1), "four": ints(4)},
+    ),
+    "a part of a Split": _linear(
+        f"{_Y} first, logits = Split <axis = 1> (y, parts)",
+        weights={"weight": (7, 6), "bias": (7,), "parts": ints(2, 5)},
+    ),
+    "both parts of a Split": _linear(
+        f"{_Y} first, second = Split <axis = 1> (y, parts) "
+        "logits = Concat <axis = 1> (second, first)",
+        weights={"parts": ints(2, 3)},
+    ),
+    "Pad": _linear(
+        f"{_Y} logits = Pad (y, pads, low)",
+        weights={
+            "weight": (3, 6),
+            "bias": (3,),
+            "pads": ints(0, 1, 0, 1),
+            "low": np.float32(-2),
+        },
+    ),
+    "Concat of two heads": _linear(
+        "[linear] a = Gemm <transB = 1> (z, weight, bias) o = Gemm <transB = 1> (z, w2, b2) "
+        "logits = Concat <axis = 1> (a, o)",
+        weights={"weight": (2, 6), "bias": (2,), "w2": (3, 6), "b2": (3,)},
+    ),
+    "two heads added": _linear(f"{_TWO} logits = Add (a, o)", weights=_SECOND),
+    "two heads subtracted": _linear(f"{_TWO} logits = Sub (a, o)", weights=_SECOND),
+    "Sum of heads and a constant": _linear(f"{_TWO} logits = Sum (a, bias, o)", weights=_SECOND),
+    "Mean of heads": _linear(f"{_TWO} logits = Mean (a, o)", weights=_SECOND),
+    "heads stacked in front of the batch, averaged": _linear(
+        f"{_TWO} ua = Unsqueeze (a, zero) uo = Unsqueeze (o, zero) "
+        "s = Concat <axis = 0> (ua, uo) logits = ReduceMean <axes = [0], keepdims = 0> (s)",
+        weights={**_SECOND, "zero": ints(0)},
+    ),
+    "heads stacked behind the batch, summed": _linear(
+        f"{_TWO} ua = Unsqueeze (a, one) uo = Unsqueeze (o, one) "
+        "s = Concat <axis = 1> (ua, uo) logits = ReduceSum <keepdims = 0> (s, one)",
+        weights={**_SECOND, "one": ints(1)},
+    ),
+    "the same head behind several Dropouts": _linear(
+        "d = Dropout (z) e = Dropout (z) [linear] a = Gemm <transB = 1> (d, weight, bias) "
+        "o = Gemm <transB = 1> (e, weight, bias) s = Add (a, o) logits = Div (s, two)",
+        weights={"two": np.float32(2)},
+    ),
+    "heads that pool for themselves": _linear(
+        "[linear] a = Gemm <transB = 1> (z, weight, bias) p2 = ReduceMean <axes = [2, 3]> (map) "
+        "z2 = Flatten (p2) o = Gemm <transB = 1> (z2, w2, b2) logits = Add (o, a)",
+        weights=_SECOND,
+    ),
+    "one value for all classes added to each": _linear(
+        "[linear] a = Gemm <transB = 1> (z, weight, bias) v = Gemm <transB = 1> (z, w2, b2) "
+        "logits = Add (v, a)",
+        weights={"w2": (1, 6), "b2": (1,)},
+    ),
+    "a residual linear layer": _linear(
+        "h = Gemm <transB = 1> (z, w1, b1) r = Add (h, z) " + GEMM.replace("(z", "(r"),
+        weights={"w1": (6, 6), "b1": (6,)},
+    ),
+    "Where that masks a class": _linear(
+        f"{_Y} logits = Where (masked, low, y)",
+        weights={"masked": np.array([[False, True, False, False, True]]), "low": np.float32(-20)},
+    ),
+    "Where between two heads": _linear(
+        f"{_TWO} logits = Where (chosen, a, o)",
+        weights={**_SECOND, "chosen": np.array([True, True, False, False, True])},
+    ),
+    "a mask that is added": _linear(
+        f"{_Y} logits = Add (y, mask)", weights={"mask": np.float32([0, 0, -20, 0, 0])}
+    ),
+    "classes picked with the batch behind, as torch exports a list of them": _linear(
+        f"{_Y} t = Transpose <perm = [1, 0]> (y) g = Gather <axis = 0> (t, wanted) "
+        "logits = Transpose <perm = [1, 0]> (g)",
+        weights={**_SIX, "wanted": ints(0, 2, 3, 4, 5)},
+    ),
+    "a class overwritten, as torch exports an assignment": _linear(
+        f"{_Y} s = Shape (y) n = Slice (s, zero, one) u = Concat <axis = 0> (n, one) "
+        "i = Expand (place, u) f = Expand (low, u) logits = ScatterElements <axis = 1> (y, i, f)",
+        weights={
+            "zero": ints(0),
+            "one": ints(1),
+            "place": np.array([[3]], np.int64),
+            "low": np.float32([[-20]]),
+        },
+    ),
+    "a Slice whose ends are computed from the shape": _linear(
+        f"{_Y} s = Shape (y) n = Gather (s, axis) half = Div (n, two) "
+        "logits = Slice (y, zero, half, axis)",
+        weights={
+            "weight": (10, 6),
+            "bias": (10,),
+            "axis": ints(1),
+            "two": ints(2),
+            "zero": ints(0),
+        },
+    ),
+    "Neg": _linear(f"{_Y} logits = Neg (y)"),
+    "Einsum": _linear(
+        '[linear] m = Einsum <equation = "bc,kc->bk"> (z, weight) logits = Add (m, bias)'
+    ),
+    "Einsum of a transposed matrix": _linear(
+        '[linear] logits = Einsum <equation = "ck, bc -> bk"> (weight, z)', weights=_MATRIX
+    ),
+}
+
 CONSTANTS = {
     "weight norm in the graph": _linear(
         "n = ReduceL2 <axes = [1], keepdims = 1> (weight) v = Div (weight, n) w = Mul (v, g) "
@@ -444,6 +675,16 @@ ACTIVATIONS = {
         options={"outputs": "float[b, 5] probabilities", "opset": 11, "ir_version": 6},
         activation="softmax",
     ),
+    "LogSoftmax": _linear(
+        GEMM + " l = LogSoftmax <axis = 1> (logits)",
+        options={"outputs": "float[b, 5] l"},
+        activation="softmax",
+    ),
+    "Log of Softmax": _linear(
+        GEMM + " s = Softmax <axis = 1> (logits) l = Log (s)",
+        options={"outputs": "float[b, 5] l"},
+        activation="softmax",
+    ),
     "Sigmoid": _linear(
         GEMM + " probabilities = Sigmoid (logits)",
         options={"outputs": "float[b, 5] probabilities"},
@@ -455,4 +696,69 @@ ACTIVATIONS = {
     ),
 }
 
-FORMS = {**POOLINGS, **LAYERS, **NORMALISED, **DIVIDED, **CONSTANTS, **ACTIVATIONS}
+FORMS = {
+    **POOLINGS,
+    **SUMS,
+    **CLASS_MAPS,
+    **LAYERS,
+    **JOINED,
+    **NORMALISED,
+    **DIVIDED,
+    **CONSTANTS,
+    **ACTIVATIONS,
+}
+
+# Logits with other axes than (b, c): output, and what flattening it takes.
+
+_UNSQUEEZED = {"ends": ints(2, 3), "one": ints(1), "last": ints(2), "ahead": ints(1, 2)}
+_CONV = "[linear] logits = Conv (p, weight, bias)"
+_ON_CONV = {"outputs": "float[b, 5, 1, 1] probabilities"}
+SHAPES = {
+    "(b, c, 1, 1)": _linear(
+        _CONV, weights=_KERNEL, options={"outputs": "float[b, 5, 1, 1] logits"}
+    ),
+    "(b, 1, 1, c)": _linear(
+        f"{_Y} logits = Unsqueeze (y, ahead)",
+        weights=_UNSQUEEZED,
+        options={"outputs": "float[b, 1, 1, 5] logits"},
+    ),
+    "(b, 1, c)": _linear(
+        "u = Unsqueeze (z, one) [linear] logits = MatMul (u, weight)",
+        weights={**_UNSQUEEZED, **_MATRIX},
+        options={"outputs": "float[b, 1, 5] logits"},
+    ),
+    "(b, c, 1)": _linear(
+        f"{_Y} logits = Unsqueeze (y, last)",
+        weights=_UNSQUEEZED,
+        options={"outputs": "float[b, 5, 1] logits"},
+    ),
+    "class map, (b, c, 1, 1)": Form(
+        "[linear] c = Conv (map, weight, bias) [pool] logits = GlobalAveragePool (c)",
+        weights=_KERNEL,
+        options={"outputs": "float[b, 5, 1, 1] logits"},
+    ),
+    "(b, c, 1, 1), Softmax": _linear(
+        f"{_CONV} probabilities = Softmax <axis = 1> (logits)",
+        weights=_KERNEL,
+        options=_ON_CONV,
+        activation="softmax",
+    ),
+    "(b, c, 1, 1), Softmax of opset 11": _linear(
+        f"{_CONV} probabilities = Softmax (logits)",
+        weights=_KERNEL,
+        options={**_ON_CONV, "opset": 11, "ir_version": 6},
+        activation="softmax",
+    ),
+    "(b, c, 1, 1), Softmax, Flatten": _linear(
+        f"{_CONV} s = Softmax <axis = -3> (logits) probabilities = Flatten (s)",
+        weights=_KERNEL,
+        options={"outputs": "float[b, 5] probabilities"},
+        activation="softmax",
+    ),
+    "(b, c, 1, 1), Sigmoid, Squeeze": _linear(
+        f"{_CONV} s = Sigmoid (logits) probabilities = Squeeze (s, ends)",
+        weights={**_KERNEL, **_UNSQUEEZED},
+        options={"outputs": "float[b, 5] probabilities"},
+        activation="sigmoid",
+    ),
+}

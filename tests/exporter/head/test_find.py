@@ -61,7 +61,7 @@ def test_feature_layout_and_activation_are_found(name: str) -> None:
     form = FORMS[name]
     head = find_head(form.model())
     assert (head.feature, head.layout) == (form.feature, form.layout)
-    assert (head.linear, head.pooling, head.activation) == ("linear", "pool", form.activation)
+    assert (head.linear, head.pooling, head.activation) == (form.linear, "pool", form.activation)
 
 
 @pytest.mark.parametrize("name", FORMS)

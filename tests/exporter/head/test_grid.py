@@ -19,8 +19,8 @@ from onnx.parser import parse_model
 from exporter import export as run_export
 from exporter.errors import HeadError, SourceError
 from exporter.head import find_head
-from exporter.head.moves import above
-from exporter.head.positions import Positions, all_along
+from exporter.head.order.moves import above
+from exporter.head.order.positions import Positions, all_along
 from exporter.images.features import FeatureReader
 from exporter.pipelines.inspect import inspect_model
 from exporter.source.onnx_file import load_source

@@ -7,8 +7,8 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 
-from exporter.head.moves import above
-from exporter.head.positions import all_along
+from exporter.head.order.moves import above
+from exporter.head.order.positions import all_along
 
 Shape = tuple[int, ...]
 

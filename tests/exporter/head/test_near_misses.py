@@ -18,16 +18,69 @@ EPSILON: Weights = {"epsilon": np.float32(1e-5)}
 # Tail, weights, what the message has to say
 
 REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
-    "a sum over all positions": (
-        f"[pool] z = ReduceSum <keepdims = 0> (map, axes) {GEMM}",
-        {"axes": ints(2, 3)},
-        ("ReduceSum ('pool')", "it sums"),
+    "an AveragePool whose padding goes beyond its window": (
+        "[pool] p = AveragePool <kernel_shape = [4, 3], strides = [9, 9], pads = [1, 0, 1, 0]> "
+        f"(map) z = Flatten (p) {GEMM}",
+        {},
+        ("AveragePool ('pool')", "padding beyond it"),
+    ),
+    "an Einsum that weighs positions": (
+        f'[pool] z = Einsum <equation = "bchw,hw->bc"> (map, uneven) {GEMM}',
+        {"uneven": (4, 3)},
+        ("Einsum ('pool')", "expected"),
+    ),
+    "a ReLU between a 1x1 Conv and the pooling, as in SqueezeNet": (
+        "c = Conv (map, w, bias) [act] r = Relu (c) [pool] p = GlobalAveragePool (r) "
+        "logits = Flatten (p)",
+        {"w": (5, 6, 1, 1)},
+        ("GlobalAveragePool ('pool')", "In front of it lies Relu ('act')"),
+    ),
+    "a shift of each position between a 1x1 Conv and the pooling": (
+        "c = Conv (map, w, bias) [shift] r = Add (c, place) [pool] p = GlobalAveragePool (r) "
+        "logits = Flatten (p)",
+        {"w": (5, 6, 1, 1), "place": (4, 3)},
+        ("GlobalAveragePool ('pool')", "In front of it lies Add ('shift')"),
+    ),
+    "a 1x1 Conv that pads": (
+        "[c] c = Conv <pads = [1, 1, 1, 1]> (map, w, bias) [pool] p = GlobalAveragePool (c) "
+        "logits = Flatten (p)",
+        {"w": (5, 6, 1, 1)},
+        ("GlobalAveragePool ('pool')", "In front of it lies Conv ('c')"),
+    ),
+    "heads on two feature maps": (
+        f"{POOLED} {GEMM.replace('logits', 'a')} q = AveragePool <kernel_shape = [1, 2]> (map) "
+        "[other] p2 = GlobalAveragePool (q) z2 = Flatten (p2) "
+        "o = Gemm <transB = 1> (z2, weight) logits = Add (a, o)",
+        {},
+        ("GlobalAveragePool ('other')", "averages 'q'", "'pool' averages 'map'"),
+    ),
+    "a Slice of the images": (
+        f"{POOLED} {BEHIND} [pick] logits = Slice (y, zero, one, zero)",
+        {"zero": ints(0), "one": ints(1)},
+        ("Slice ('pick')", "behind the linear layer", "part of a tensor"),
+    ),
+    "classes masked by infinity": (
+        f"{POOLED} {BEHIND} [mask] logits = Add (y, mask)",
+        {"mask": np.float32([0, 0, -np.inf, 0, 0])},
+        ("Add ('mask')", "-inf at place 2", "by -1e9"),
+    ),
+    "classes replaced by infinity": (
+        f"{POOLED} {BEHIND} [mask] logits = Where (masked, low, y)",
+        {"masked": np.array([[False, True, False, False, True]]), "low": np.float32(-np.inf)},
+        ("Where ('mask')", "-inf at place 1", "by -1e9"),
+    ),
+    "a LayerNormalization before one of two heads": (
+        f"{POOLED} n = LayerNormalization (z, gamma) "
+        f"{DIVIDED.replace('logits', 'a')} "
+        "o = Gemm <transB = 1> (z, weight) logits = Add (a, o)",
+        {"gamma": (6,)},
+        ("between the pooling and a LayerNormalization",),
     ),
     "an AveragePool that pads by itself": (
         '[pool] p = AveragePool <kernel_shape = [6, 6], strides = [4, 3], auto_pad = "SAME_UPPER", '
         f"count_include_pad = 1> (map) z = Flatten (p) {GEMM}",
         {},
-        ("AveragePool ('pool')", "without padding"),
+        ("AveragePool ('pool')", "without padding beyond it"),
     ),
     "a mean in double precision": (
         "h = Cast <to = 11> (map) p = GlobalAveragePool (h) z = Flatten (p) n = Cast <to = 1> (z) "

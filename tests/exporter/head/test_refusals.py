@@ -29,11 +29,6 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {**TO_TOKENS, "a": ints(0), "b": ints(1), "axis": ints(1)},
         ("Slice ('pick')", "class token"),
     ),
-    "a part of the channels": (
-        f"{POOLED} [pick] s = Slice (z, a, b, axis) [linear] logits = MatMul (s, w)",
-        {"a": ints(0), "b": ints(3), "axis": ints(1), "w": (3, 5)},
-        ("Slice ('pick')", "part of a tensor"),
-    ),
     "mean over tokens with a class token among them": (
         f"{NLC} s = Slice (tokens, a, b, axis) all = Concat <axis = 1> (s, tokens) "
         f"[pool] z = ReduceMean <axes = [1], keepdims = 0> (all) {GEMM}",
@@ -68,16 +63,16 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         ("Tanh ('act')", "behind the linear layer", "non-linearity"),
     ),
     "two pooled branches": (
-        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Concat <axis = 1> (z, mz) "
+        f"{POOLED} [max] m = GlobalMaxPool (map) mz = Flatten (m) a = Concat <axis = 1> (z, mz) "
         "[linear] logits = MatMul (a, w)",
         {"w": (12, 5)},
-        ("Concat ('join')", "several branches"),
+        ("GlobalMaxPool ('max')", "before 'linear'", "average pooling would do"),
     ),
     "two added branches": (
-        f"{POOLED} m = GlobalMaxPool (map) mz = Flatten (m) [join] a = Add (z, mz) "
+        f"{POOLED} [max] m = GlobalMaxPool (map) mz = Flatten (m) a = Add (z, mz) "
         + GEMM.replace("(z", "(a"),
         {},
-        ("Add ('join')", "'z' and 'mz'", "expected one of them to be a constant"),
+        ("GlobalMaxPool ('max')", "before 'linear'", "average pooling would do"),
     ),
     "attention pooling": (
         f"{NLC} s = MatMul (tokens, q) w = Softmax <axis = 1> (s) "
@@ -91,9 +86,10 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"w": (72, 5)},
         ("Flatten ('flat')", "(?, 6, 4, 3)", "every position has weights of its own"),
     ),
-    "linear layer before the pooling": (
-        "c = Conv (map, w, bias) [pool] p = GlobalAveragePool (c) logits = Flatten (p)",
-        {"w": (5, 6, 1, 1)},
+    "a 3x3 Conv before the pooling": (
+        "c = Conv <pads = [1, 1, 1, 1]> (map, w, bias) [pool] p = GlobalAveragePool (c) "
+        "logits = Flatten (p)",
+        {"w": (5, 6, 3, 3)},
         ("GlobalAveragePool ('pool')", "without a linear layer behind it"),
     ),
     "pooling of one axis": (
@@ -112,12 +108,6 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         f"z = Flatten (p) {GEMM}",
         {},
         ("AveragePool ('pool')", "(4, 2)", "(?, 6, 4, 3)", "GlobalAveragePool would do"),
-    ),
-    "AveragePool with padding": (
-        "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1]> (map) "
-        f"z = Flatten (p) {GEMM}",
-        {},
-        ("AveragePool ('pool')", "without padding"),
     ),
     "Dropout in training mode": (
         f"{POOLED} [drop] d = Dropout (z, ratio, training) " + GEMM.replace("(z", "(d"),
@@ -146,8 +136,8 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"per_image": (2, 1)},
         ("Gemm ('linear')", "(2, 1)", "for the channels of every image"),
     ),
-    "LogSoftmax": (
-        f"{POOLED} {GEMM.replace('logits', 'y')} [log] logits = LogSoftmax (y)",
+    "LogSoftmax before something else": (
+        f"{POOLED} {GEMM.replace('logits', 'y')} [log] l = LogSoftmax (y) logits = Neg (l)",
         {},
         ("LogSoftmax ('log')", "Export the model without it"),
     ),
@@ -365,11 +355,22 @@ def test_half_precision_logits_are_refused() -> None:
 
 def test_logits_of_another_rank_are_refused() -> None:
     model = classifier(
-        f"{POOLED} u = Unsqueeze (z, one) [linear] logits = MatMul (u, w)",
-        {"one": ints(1), "w": (6, 5)},
-        outputs="float[b, 1, 5] logits",
+        "[linear] logits = Conv (map, w)",
+        {"w": (5, 6, 1, 1)},
+        outputs="float[b, 5, 4, 3] logits",
     )
-    with pytest.raises(HeadError, match=r"\(\?, 1, 5\): expected \(batch, classes\)"):
+    with pytest.raises(HeadError, match=r"\(\?, 5, 4, 3\): expected \(batch, classes\)"):
+        find_head(model)
+
+
+@pytest.mark.parametrize("soft", ["Softmax", "Softmax <axis = 2>", "LogSoftmax <axis = 3>"])
+def test_a_softmax_over_an_axis_of_size_one_is_refused(soft: str) -> None:
+    model = classifier(
+        f"{POOLED} c = Conv (p, w) [soft] logits = {soft} (c)",
+        {"w": (5, 6, 1, 1)},
+        outputs="float[b, 5, 1, 1] logits",
+    )
+    with pytest.raises(HeadError, match=r"\('soft'\) has axis .* axis 1 of \(\?, 5, 1, 1\)"):
         find_head(model)
 
 

@@ -1,4 +1,4 @@
-"""The heads that people write in torch are read as both of its exporters write them."""
+"""Heads as people write them in torch, through both of its exporters."""
 
 from __future__ import annotations
 
@@ -12,158 +12,136 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional
+from graphs import run
+from torch import Tensor, nn
 
 from exporter.head import find_head
 from exporter.surgery import tap_features
-from serving.model.runtime import make_session, run
 
-pytestmark = pytest.mark.usefixtures("torchlib_once")
-
-CHANNELS, CLASSES = 8, 5
+CLASSES = 5
+Tail = Callable[[nn.ModuleDict, Tensor], Tensor]
 
 
 class Network(nn.Module):
-    """A backbone, the mean over its positions, and a head of the pooled map (b, d, 1, 1)."""
+    """A convolution, ReLU, and a tail of the map (b, 8, 4, 4)."""
 
-    def __init__(self, make: Callable[[], nn.Module]) -> None:
+    def __init__(self, tail: Tail, **layers: nn.Module) -> None:
         super().__init__()
-        torch.manual_seed(0)
-        self.backbone = nn.Sequential(nn.Conv2d(3, CHANNELS, 3, stride=4, padding=1), nn.ReLU())
-        self.head = make()
-        for name, parameter in self.head.named_parameters():
-            if "temperature" not in name:
-                nn.init.normal_(parameter)
+        self.conv = nn.Conv2d(3, 8, 3, stride=4, padding=1)
+        self.layers, self.tail = nn.ModuleDict(layers), tail
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        pooled = functional.adaptive_avg_pool2d(self.backbone(image), 1)
-        logits: torch.Tensor = self.head(pooled)
-        return logits
+    def forward(self, image: Tensor) -> Tensor:
+        return self.tail(self.layers, torch.relu(self.conv(image)))
 
 
-class Unit(nn.Module):
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(z)
+def pooled(feature: Tensor) -> Tensor:
+    return feature.mean((2, 3))
 
 
-class Lifted(nn.Module):
-    """A norm with a number added, by hand."""
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return z / (z.norm(dim=1, keepdim=True) + 0.5)
+def ensemble(layers: nn.ModuleDict, feature: Tensor) -> Tensor:
+    z = pooled(feature)
+    return torch.stack([layers["a"](z), layers["b"](z)]).mean(0)
 
 
-class Deviation(nn.Module):
-    """A LayerNormalization by hand, of the deviation that torch takes by default."""
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return (z - z.mean(-1, keepdim=True)) / (z.std(-1, keepdim=True) + 0.5)
+def multi_sample_dropout(layers: nn.ModuleDict, feature: Tensor) -> Tensor:
+    z = pooled(feature)
+    return torch.mean(torch.stack([layers["a"](layers["drop"](z)) for _ in range(3)]), dim=0)
 
 
-class RootMeanSquare(nn.Module):
-    """RMSNorm as the language models of transformers spell it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(CHANNELS))
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        variance = z.to(torch.float32).pow(2).mean(-1, keepdim=True)
-        return self.weight * (z * torch.rsqrt(variance + 1e-6))
+def overwritten(layers: nn.ModuleDict, feature: Tensor) -> Tensor:
+    logits = layers["a"](pooled(feature)).clone()
+    logits[:, 1] = -1e4
+    return logits
 
 
-class LayerNorm2d(nn.Module):
-    """A LayerNormalization of the channels of a map, as timm spells it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(CHANNELS))
-        self.bias = nn.Parameter(torch.ones(CHANNELS))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        variance, mean = torch.var_mean(x, dim=1, unbiased=False, keepdim=True)
-        x = (x - mean) * torch.rsqrt(variance + 1e-6)
-        return x * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+def linear(classes: int = CLASSES) -> nn.Linear:
+    return nn.Linear(8, classes)
 
 
-class Cosine(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(CLASSES, CHANNELS))
-        self.temperature = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        weight = functional.normalize(self.weight, dim=-1)
-        return self.temperature.exp() * functional.linear(functional.normalize(z), weight)
+def conv(classes: int = CLASSES) -> nn.Conv2d:
+    return nn.Conv2d(8, classes, 1)
 
 
-class Standardised(nn.Linear):
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        weight = self.weight - self.weight.mean(1, keepdim=True)
-        return functional.linear(z, weight / self.weight.std(1, keepdim=True), self.bias)
-
-
-def linear() -> nn.Linear:
-    return nn.Linear(CHANNELS, CLASSES)
-
-
-def flat(*layers: nn.Module) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), *layers)
-
-
-HEADS: dict[str, tuple[Callable[[], nn.Module], str | None]] = {
-    "F.normalize": (lambda: flat(Unit(), linear()), "sum of squares"),
-    "a norm and a number": (lambda: flat(Lifted(), linear()), "sum of squares"),
-    "a cosine with a temperature": (lambda: flat(Cosine()), "sum of squares"),
-    "nn.RMSNorm": (lambda: flat(nn.RMSNorm(CHANNELS), linear()), "mean square"),
-    "RMSNorm of transformers": (lambda: flat(RootMeanSquare(), linear()), "mean square"),
-    "nn.LayerNorm": (lambda: flat(nn.LayerNorm(CHANNELS), linear()), "LayerNormalization"),
-    "a deviation and a number": (lambda: flat(Deviation(), linear()), "about the mean"),
-    "LayerNorm2d of timm": (
-        lambda: nn.Sequential(LayerNorm2d(), nn.Flatten(), linear()),
-        "LayerNormalization",
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "Conv2d behind the pooling": lambda: Network(
+        lambda m, x: m["a"](nn.functional.adaptive_avg_pool2d(x, 1)), a=conv()
     ),
-    "GroupNorm of one group": (
-        lambda: nn.Sequential(nn.GroupNorm(1, CHANNELS), nn.Flatten(), linear()),
-        "LayerNormalization",
+    "Conv2d, Softmax over its channels": lambda: Network(
+        lambda m, x: m["a"](x.mean((2, 3), keepdim=True)).softmax(1), a=conv()
     ),
-    "weight norm": (lambda: flat(nn.utils.parametrizations.weight_norm(linear())), None),
-    "a standardised weight": (lambda: flat(Standardised(CHANNELS, CLASSES)), None),
+    "one logit, squeezed": lambda: Network(lambda m, x: m["a"](pooled(x)).squeeze(-1), a=linear(1)),
+    "log_softmax": lambda: Network(lambda m, x: m["a"](pooled(x)).log_softmax(1), a=linear()),
+    "class map": lambda: Network(
+        lambda m, x: pooled(m["norm"](m["a"](m["drop"](x)))),
+        drop=nn.Dropout(),
+        a=conv(),
+        norm=nn.BatchNorm2d(CLASSES),
+    ),
+    "Linear of each token": lambda: Network(
+        lambda m, x: m["a"](x.flatten(2).transpose(1, 2)).mean(1), a=linear()
+    ),
+    "sum": lambda: Network(lambda m, x: m["a"](x.sum((2, 3)) / 16), a=linear()),
+    "einsum": lambda: Network(
+        lambda m, x: torch.einsum("bchw,kc->bk", x, m["a"].weight), a=linear()
+    ),
+    "padded AvgPool2d": lambda: Network(
+        lambda m, x: m["a"](nn.functional.avg_pool2d(x, 6, padding=1).flatten(1)), a=linear()
+    ),
+    "background class left out": lambda: Network(
+        lambda m, x: m["a"](pooled(x))[:, 1:], a=linear(6)
+    ),
+    "a list of classes": lambda: Network(
+        lambda m, x: m["a"](pooled(x))[:, [0, 2, 4, 5, 1]], a=linear(6)
+    ),
+    "chunk": lambda: Network(lambda m, x: m["a"](pooled(x)).chunk(2, 1)[0], a=linear(10)),
+    "two heads, cat": lambda: Network(
+        lambda m, x: torch.cat([m["a"](pooled(x)), m["b"](pooled(x))], 1), a=linear(2), b=linear(3)
+    ),
+    "ensemble": lambda: Network(ensemble, a=linear(), b=linear()),
+    "multi-sample dropout": lambda: Network(multi_sample_dropout, a=linear(), drop=nn.Dropout()),
+    "masked_fill": lambda: Network(
+        lambda m, x: m["a"](pooled(x)).masked_fill(torch.arange(CLASSES) == 2, -1e4), a=linear()
+    ),
+    "a class overwritten": lambda: Network(overwritten, a=linear()),
 }
-LACKING = {("nn.RMSNorm", False)}  # the exporter of TorchScript has no such operator
 
 
-def exported(network: nn.Module, images: torch.Tensor, *, dynamo: bool) -> ir.Model:
+def exported(network: nn.Module, image: Tensor, *, dynamo: bool) -> ir.Model:
+    """The network's graph, its batch open."""
     file = io.BytesIO()
-    free = (
-        {"dynamic_shapes": ({0: torch.export.Dim("batch")},)}
-        if dynamo
-        else {"dynamic_axes": {"image": {0: "batch"}}, "opset_version": 17}
-    )
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(network, (images,), file, dynamo=dynamo, input_names=["image"], **free)
+        warnings.simplefilter("ignore")  # torch's own, of its own parts
+        if dynamo:
+            open_batch = {"image": {0: torch.export.Dim("b")}}
+            program = torch.onnx.export(
+                network, (image,), dynamo=True, dynamic_shapes=open_batch, input_names=["image"]
+            )
+            return ir.from_proto(program.model_proto)
+        torch.onnx.export(
+            network,
+            (image,),
+            file,
+            dynamo=False,
+            dynamic_axes={"image": {0: "b"}},
+            input_names=["image"],
+        )
     return ir.from_proto(onnx.load_from_string(file.getvalue()))
 
 
-@pytest.mark.parametrize("dynamo", [True, False], ids=["torch.export", "TorchScript"])
-@pytest.mark.parametrize("name", HEADS)
-def test_the_head_computes_the_logits_of_torch(name: str, dynamo: bool) -> None:
-    if (name, dynamo) in LACKING:
-        pytest.skip("torch does not export it")
-    make, words = HEADS[name]
-    network = Network(make).eval()
-    images = torch.randn(3, 3, 16, 16)
-    model = exported(network, images, dynamo=dynamo)
+@pytest.mark.usefixtures("torchlib_once")
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_head_of_a_torch_network_computes_its_logits(name: str, dynamo: bool) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, image = NETWORKS[name]().eval(), torch.randn(3, 3, 16, 16)
+    model = exported(network, image, dynamo=dynamo)
     head = find_head(model)
-    assert (words is None) == (head.normalisation is None)
-    assert head.normalisation is None or (words or "") in head.normalisation.words
-    session = make_session(ir.to_proto(tap_features(model, head)).SerializeToString())
-    found = run(session, [head.feature], {"image": images.numpy()})[head.feature]
-    z = found.astype(np.float64).mean(axis=(2, 3))
-    numbers = head.normalisation.of(z)[:, None] if head.normalisation else 1
-    logits = network(images).detach().numpy()
-    np.testing.assert_allclose(  # two runtimes' float32 rounding
-        z @ head.weight.T / numbers + head.bias, logits, rtol=0, atol=1e-5 * np.abs(logits).max()
+    found = run(tap_features(model, head), {"image": image.numpy()})
+    axes = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}[head.layout]
+    z = found[head.feature].astype(np.float64).mean(axis=axes)
+    logits = found[head.logits].reshape(3, -1)
+    # float32 in the graph: 1e-5 of the largest logit is about 100 roundings
+    np.testing.assert_allclose(
+        z @ head.weight.T + head.bias, logits, rtol=0, atol=1e-5 * np.abs(logits).max()
     )

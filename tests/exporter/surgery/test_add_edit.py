@@ -60,7 +60,8 @@ def graphs(source: ir.Model) -> tuple[Head, ir.Model, ir.Model]:
 
 
 def edit(model: ir.Model, head: Head, muted: tuple[tuple[int, int], ...] = MUTED) -> ir.Model:
-    return add_edit(model, head.logits, muted, shape=(CLASSES, K, head.weight.shape[1]))
+    shape = (CLASSES, K, head.weight.shape[1])
+    return add_edit(model, head.logits, muted, shape=shape, logits_shape=head.logits_shape)
 
 
 def steer(model: ir.Model, mask: NDArray[np.float32] | None = None) -> Outputs:
@@ -294,9 +295,9 @@ def test_the_same_inputs_give_the_same_bytes_and_the_graph_before_is_left_alone(
 def test_a_graph_without_prototypes_of_this_shape_is_refused() -> None:
     head, explained, _ = graphs(classifier(PLAIN))
     with pytest.raises(SurgeryError, match="5 x 4 prototypes of 6 channels"):
-        add_edit(explained, head.logits, MUTED, shape=(CLASSES, 4, 6))
+        add_edit(explained, head.logits, MUTED, shape=(CLASSES, 4, 6), logits_shape=(CLASSES,))
     with pytest.raises(SurgeryError, match="3 x 5 prototypes of 6 channels"):  # as many numbers
-        add_edit(explained, head.logits, MUTED[:1], shape=(3, CLASSES, 6))
+        add_edit(explained, head.logits, MUTED[:1], shape=(3, CLASSES, 6), logits_shape=(CLASSES,))
     with pytest.raises(SurgeryError, match="that protohead exported"):
         edit(classifier(PLAIN), head)
 

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from exporter.graph.read import dimensions, image_input
-from exporter.head.moves import above, resampled
-from exporter.head.positions import Positions, Shape, all_along
+from exporter.head.order.moves import above, resampled
+from exporter.head.order.positions import Positions, Shape, all_along
 
 Grid = tuple[int, int]
 

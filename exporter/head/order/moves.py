@@ -17,7 +17,7 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from exporter.graph.read import attribute, axes_of, constant, dimensions, operand
-from exporter.head.positions import Digit, Positions, Shape
+from exporter.head.order.positions import Digit, Positions, Shape
 
 Step = tuple[ir.Value, Positions]
 """A value that a node reads, and where the positions lie in it."""
