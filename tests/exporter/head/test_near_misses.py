@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from graphs import GEMM, POOLED, Weights, classifier, ints
+from graphs import GEMM, LINEAR, POOLED, Weights, classifier, ints
 from refusals import require_refused
 
 from exporter.errors import HeadError
@@ -53,6 +53,19 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         "o = Gemm <transB = 1> (z2, weight) logits = Add (a, o)",
         {},
         ("GlobalAveragePool ('other')", "averages 'q'", "'pool' averages 'map'"),
+    ),
+    "classes overwritten by the double of another": (
+        f"{POOLED} {BEHIND} c = Slice (y, one, two, one) d = Mul (c, double) sh = Shape (y) "
+        "n = Slice (sh, zero, one) u = Concat <axis = 0> (n, one) i = Expand (place, u) "
+        "[pick] logits = ScatterElements <axis = 1> (y, i, d)",
+        {
+            "zero": ints(0),
+            "one": ints(1),
+            "two": ints(2),
+            "double": np.float32(2),
+            "place": np.array([[3]], np.int64),
+        },
+        ("ScatterElements ('pick')", "behind the linear layer"),
     ),
     "a Slice of the images": (
         f"{POOLED} {BEHIND} [pick] logits = Slice (y, zero, one, zero)",
@@ -157,6 +170,14 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_only_looks_like_a_head_is_refused_by_name(name: str) -> None:
     require_refused(*REFUSED[name])
+
+
+def test_in_a_batch_of_one_a_double_is_not_taken_for_another_class() -> None:
+    tail, weights, _ = REFUSED["classes overwritten by the double of another"]
+    model = classifier(tail, {**LINEAR, **weights})
+    model.graph.inputs[0].shape = ir.Shape([1, 3, 8, 6])
+    with pytest.raises(HeadError, match=r"ScatterElements \('pick'\)"):
+        find_head(model)
 
 
 def test_a_mean_of_another_domain_is_none_of_onnx() -> None:
