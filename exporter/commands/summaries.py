@@ -33,7 +33,8 @@ def export_summary(out: Path, artifact: Artifact) -> str:
     states = Counter(gate.state for gate in manifest.verification)
     lines = [
         str(out),
-        f"  {len(records) - whole} classes decomposed into {manifest.prototypes} prototypes, "
+        f"  {number_of(len(records) - whole, 'class', 'classes')} decomposed into "
+        f"{manifest.prototypes} prototypes, "
         f"{whole} kept whole",
         f"  {images} images, {sum(record.skipped for record in records)} skipped; the model gives "
         f"{correct:.1%} of them their class",
@@ -48,7 +49,8 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         )
     if warned:
         first = f"{warned[0].label}: {warned[0].warnings[0]}"
-        lines.append(f"  {len(warned)} classes with warnings in the manifest; the first, {first}")
+        counted = number_of(len(warned), "class", "classes")
+        lines.append(f"  {counted} with warnings in the manifest; the first, {first}")
     if correct < _DOUBTFUL:
         lines.append(
             "  Few images are recognised: check the preprocessing and the labels. Explanations of "
