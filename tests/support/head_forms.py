@@ -708,6 +708,14 @@ FORMS = {
     **ACTIVATIONS,
 }
 
+# Surgery sees layout, normalisation and activation; the spellings of each are for the finder.
+_GROUPS = (SUMS, CLASS_MAPS, LAYERS, JOINED, NORMALISED, DIVIDED, CONSTANTS)
+VARIETY = {
+    **POOLINGS,
+    **{name: form for group in _GROUPS for name, form in list(group.items())[:2]},
+    **ACTIVATIONS,
+}
+
 # Logits with other axes than (b, c): output, and what flattening it takes.
 
 _UNSQUEEZED = {"ends": ints(2, 3), "one": ints(1), "last": ints(2), "ahead": ints(1, 2)}
