@@ -67,19 +67,18 @@ def walk_up(logits: ir.Value) -> list[End]:
 
 def _step(value: ir.Value, node: ir.Node, tail: Tail) -> list[tuple[ir.Value, Tail]]:
     """From what a node computes to what it was computed from."""
-    try:
-        step = step_up(node, tail) if is_normalisation(node) else None
-    except HeadError:  # it may still join values that do not make up a normalisation
-        apart = step_apart(value, node, tail)
-        if apart is None:
-            raise
-        return apart
-    if step is not None:
-        return [step]
-    apart = step_apart(value, node, tail)
+    step, refused = None, None
+    if is_normalisation(node):
+        try:
+            step = step_up(node, tail)
+        except HeadError as error:  # values that make up no normalisation may still be joined
+            refused = error
+    apart = None if step is not None else step_apart(value, node, tail)
     if apart is not None:
         return apart
-    step = step_up(node, tail)
+    if refused is not None:
+        raise refused
+    step = step or step_up(node, tail)
     if step is None:
         raise why_not(node, tail)
     return [step]
