@@ -217,14 +217,14 @@ def _head(
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
     _require_finite(tail)
-    layout, sizes = map_layout(pooling), dimensions(pooling.feature)
-    if sizes is not None and sizes[CHANNEL_AXIS[layout]] not in (None, channels):
-        raise refusal(
-            pooling.last,
-            f"averages {pooling.feature.name!r} of shape {shown(sizes)}, but the linear layer "
-            f"{tail.linear!r} maps {channels} channels to {classes} classes.",
-        )
     with in_one_line(pooling.last):
+        layout, sizes = map_layout(pooling), dimensions(pooling.feature)
+        if sizes is not None and sizes[CHANNEL_AXIS[layout]] not in (None, channels):
+            raise refusal(
+                pooling.last,
+                f"averages {pooling.feature.name!r} of shape {shown(sizes)}, but the linear layer "
+                f"{tail.linear!r} maps {channels} channels to {classes} classes.",
+            )
         grid = find_grid(pooling)
     return Head(
         output=output.name or "",
@@ -269,7 +269,8 @@ def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
     logits = source(node)
     shape = dimensions(logits)
     if _ACTIVATIONS[node.op_type] == "softmax" and shape is not None:
-        _require_over_classes(node, shape)
+        with in_one_line(node):
+            _require_over_classes(node, shape)
     return logits, _ACTIVATIONS[node.op_type]
 
 

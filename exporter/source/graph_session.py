@@ -130,9 +130,8 @@ def with_new_opset(model: ir.Model, where: str) -> ir.Model:
         raised = raise_opset(model)
         same = raised is model or _same_bits(model, raised)
     except (SurgeryError, ArtifactError) as error:
-        raise SourceError(
-            f"{where}: {old} is too old: {as_text(str(error)).rstrip('.')}. {advice}"
-        ) from error
+        reason = " ".join(as_text(str(error)).split())
+        raise SourceError(f"{where}: {old} is too old: {reason.rstrip('.')}. {advice}") from error
     new = opset(raised.graph)
     if not same:
         raise SourceError(

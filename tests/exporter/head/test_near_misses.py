@@ -180,6 +180,21 @@ def test_in_a_batch_of_one_a_double_is_not_taken_for_another_class() -> None:
         find_head(model)
 
 
+@pytest.mark.parametrize("name", ["map", "logits"])
+def test_a_shape_that_no_value_can_have_is_one_line(name: str) -> None:
+    model = classifier(
+        "c = Conv (map, kernel, bias) [pool] p = GlobalAveragePool (c) logits = Flatten (p) "
+        "[soft] probabilities = Softmax <axis = 1> (logits)",
+        {**LINEAR, "kernel": (5, 6, 1, 1)},
+        outputs="float[b, 5] probabilities",
+    )
+    (value,) = (v for node in model.graph for v in node.outputs if v.name == name)
+    value.type, value.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
+    with pytest.raises(HeadError, match=r"does not fit what is around it") as refused:
+        find_head(model)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_mean_of_another_domain_is_none_of_onnx() -> None:
     model = classifier(f"{POOLED} {GEMM}")
     pooling = model.graph.node("pool")
