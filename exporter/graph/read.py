@@ -103,6 +103,17 @@ def image_input(graph: ir.Graph) -> tuple[ir.Value, tuple[int, int]] | None:
     return images[0], (1, 2) if channels_last else (2, 3)
 
 
+def how_to_tell(value: ir.Value) -> str:
+    """What to do where neither the graph nor a run of it tells a shape."""
+    found = None if value.graph is None else image_input(value.graph)
+    if found is None or None in (dimensions(found[0]) or (None,))[1:]:
+        return "Export the model with a fixed image size."
+    return (
+        "The image size is fixed, but ONNX infers no shape for it and onnxruntime cannot run the "
+        "model to tell: export it with standard operators of ONNX."
+    )
+
+
 def words(node: ir.Node) -> str:
     """A node as an error message names it: ``Relu ('relu_4')``, or by what it computes."""
     return f"{node.op_type} ({name_of(node)!r})"

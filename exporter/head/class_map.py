@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.graph.pooling import CHANNEL_AXIS, Pooling, above_rearrangement, words_of
 from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
 from exporter.head.linear import (
     above_batch_norm,
@@ -26,7 +27,6 @@ from exporter.head.linear import (
     require_inference,
     require_single,
 )
-from exporter.head.pooling import CHANNEL_AXIS, Pooling, above_rearrangement, words_of
 from exporter.head.tail import Tail
 
 Step = tuple[ir.Value, Tail]

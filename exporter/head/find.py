@@ -19,9 +19,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.chain.step import Chain
 from exporter.errors import HeadError
 from exporter.graph.forms import Normalisation
 from exporter.graph.measured import measure_shapes
+from exporter.graph.pooling import CHANNEL_AXIS, Layout, Pooling, map_layout, read_pooling
 from exporter.graph.read import (
     attribute,
     dimensions,
@@ -34,8 +36,8 @@ from exporter.graph.read import (
 from exporter.head.class_map import above_class_map
 from exporter.head.grid import Grid, find_grid
 from exporter.head.linear import RESHAPING
+from exporter.head.located import find_chain
 from exporter.head.obstacles import why_no_number
-from exporter.head.pooling import CHANNEL_AXIS, Layout, Pooling, map_layout, read_pooling
 from exporter.head.tail import Tail
 from exporter.head.walk import End, in_one_line, walk_up
 
@@ -81,6 +83,9 @@ class Head:
         bias: Effective bias (c,), float64, logit units.
         grid: (h, w) of the feature map, positions row by row; None where the graph leaves the
             number of positions open, because the image size is.
+        chain: How the vector that the linear layer reads is computed, where that is more than a
+            mean and a normalisation. ``weight`` then reads located features (docs/heads.md): (c, d)
+            with d the channels of the chain's map, whose weights are 0, and the H of that vector.
     """
 
     output: str
@@ -95,6 +100,7 @@ class Head:
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     grid: Grid | None
+    chain: Chain | None = None
 
 
 def find_head(model: ir.Model, *, output: str | None = None) -> Head:
@@ -156,9 +162,46 @@ def _only(heads: list[Head], reasons: dict[str | None, HeadError]) -> Head:
 
 
 def _trace(output: ir.Value) -> Head:
-    """Walk from an output up to its pooling."""
+    """Walk from an output up to its pooling, or to where a chain of steps begins."""
     logits, activation = _before_activation(output)
     _require_float(logits, "the logits")
+    try:
+        return _pooled(output, logits, activation)
+    except HeadError as plain:
+        try:
+            return _located(output, logits, activation)
+        except HeadError as located:
+            raise located from plain
+
+
+def _located(output: ir.Value, logits: ir.Value, activation: Activation) -> Head:
+    """The head of a chain of steps and a linear layer."""
+    shape = _logits_shape(logits)
+    found = find_chain(logits)
+    classes = len(found.weight)
+    places = [link for link in found.chain.links if link.located]
+    own = found.chain.map
+    head = Head(
+        output=output.name or "",
+        logits=logits.name or "",
+        logits_shape=(classes,) if shape is None else shape,
+        feature=own.value if own else places[-1].spot.value,
+        pooling=places[-1].node,
+        linear=found.linear,
+        layout=own.layout if own else "NLC",
+        activation=activation,
+        normalisation=None,
+        weight=found.weight,
+        bias=np.broadcast_to(found.bias, (classes,)).copy(),
+        grid=found.chain.grid,
+        chain=found.chain,
+    )
+    _require_finite(head.weight, head.bias, head.linear)
+    return head
+
+
+def _pooled(output: ir.Value, logits: ir.Value, activation: Activation) -> Head:
+    """The head of one pooled feature map and a linear tail."""
     shape = _logits_shape(logits)
     ends = walk_up(logits)
     poolings, tails = zip(*(_read_end(end) for end in ends), strict=True)
@@ -216,7 +259,7 @@ def _head(
 ) -> Head:
     _require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
-    _require_finite(tail)
+    _require_finite(tail.weight, tail.bias, tail.linear)
     with in_one_line(pooling.last):
         layout, sizes = map_layout(pooling), dimensions(pooling.feature)
         if sizes is not None and sizes[CHANNEL_AXIS[layout]] not in (None, channels):
@@ -242,17 +285,19 @@ def _head(
     )
 
 
-def _require_finite(tail: Tail) -> None:
+def _require_finite(
+    weight: NDArray[np.float64], bias: NDArray[np.float64], linear: str | None
+) -> None:
     """Refuse a head whose numbers are none, or overflow when they are multiplied."""
     largest = float(np.finfo(np.float32).max)
-    for what, values in (("rows", tail.weight), ("bias", tail.bias)):
+    for what, values in (("rows", weight), ("bias", bias)):
         # Norms are sums of squares, in float32 too.
         limit = largest if what == "bias" else math.sqrt(largest)
         bad = ~(np.abs(values) <= limit)
         if bad.any():
             index = np.argwhere(bad)[0]
             raise HeadError(
-                f"the {what} of {tail.linear!r} hold {values[tuple(index)]:.3g} for class "
+                f"the {what} of {linear!r} hold {values[tuple(index)]:.3g} for class "
                 f"{index[0] if len(values) > 1 else 'any'}: expected finite numbers of at most "
                 f"{limit:.2g}. {_ADVICE[bool(np.isneginf(values[tuple(index)]))]}"
             )

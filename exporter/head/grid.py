@@ -19,11 +19,11 @@ import logging
 import onnx_ir as ir
 
 from exporter.errors import HeadError
+from exporter.graph.pooling import Pooling
 from exporter.graph.read import dimensions
 from exporter.graph.sizes import settled
 from exporter.head.order.follow import Evidence, Grid, Order, Reading, follow
 from exporter.head.order.positions import all_along
-from exporter.head.pooling import Pooling
 
 __all__ = ["ONE_CELL", "Grid", "find_grid", "warn_of_one_cell"]
 

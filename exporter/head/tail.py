@@ -23,7 +23,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph.forms import Linear, Normalisation
-from exporter.graph.read import dimensions, image_input, name_of, refusal, shown
+from exporter.graph.read import dimensions, how_to_tell, name_of, refusal, shown
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,6 @@ def vector_length(value: ir.Value, node: ir.Node) -> int:
             "before its linear layer would do.",
         )
     return sizes[0] if sizes else 1
-
-
-def how_to_tell(value: ir.Value) -> str:
-    """What to do where neither the graph nor a run of it tells a shape."""
-    found = None if value.graph is None else image_input(value.graph)
-    if found is None or None in (dimensions(found[0]) or (None,))[1:]:
-        return "Export the model with a fixed image size."
-    return (
-        "The image size is fixed, but ONNX infers no shape for it and onnxruntime cannot run the "
-        "model to tell: export it with standard operators of ONNX."
-    )
 
 
 def require_linear(node: ir.Node, tail: Tail) -> None:

@@ -17,34 +17,37 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.errors import HeadError
+from exporter.graph.pooling import is_pooling
 from exporter.graph.read import refusal
 from exporter.head.joining import step_apart, unstacked
 from exporter.head.linear import step_up
 from exporter.head.normalisation import is_normalisation
 from exporter.head.obstacles import why_not
-from exporter.head.pooling import is_pooling
 from exporter.head.tail import IDENTITY, Tail
 from exporter.text import whole_cause
 
 
 class End(NamedTuple):
-    """Where a branch ends: the node that pools, and what lies behind it."""
+    """Where a branch ends: what a node computes, and what lies behind it."""
 
+    value: ir.Value
     node: ir.Node
     tail: Tail
 
 
-def walk_up(logits: ir.Value) -> list[End]:
+def walk_up(logits: ir.Value, *, linear: bool = False) -> list[End]:
     """Follow the logits up to where they are pooled.
 
     Args:
         logits: The logits.
+        linear: Stop at whatever is not linear instead, normalisations included.
 
     Returns:
-        An end for each node that pools, in their order; the tails are to be added.
+        An end for each node that pools, or stops, in their order; the tails are to be added.
 
     Raises:
-        HeadError: A node on the way is not linear, or no pooling lies there.
+        HeadError: A node on the way is not linear, or no pooling lies there; with ``linear``, no
+            linear layer lies on the way.
     """
     nodes = {} if logits.graph is None else {node: n for n, node in enumerate(logits.graph)}
     waiting, ends = {logits: IDENTITY}, list[End]()
@@ -57,10 +60,19 @@ def walk_up(logits: ir.Value) -> list[End]:
                 "mean over all positions of a feature map before the linear layer."
             )
         if is_pooling(node) and not unstacked(node):
-            ends.append(End(node, tail))
+            ends.append(End(value, node, tail))
             continue
         with in_one_line(node):
-            for above, part in _step(value, node, tail):
+            try:
+                steps = _step(value, node, tail)
+                if linear and any(part.normalisation is not None for _, part in steps):
+                    raise refusal(node, "normalises.")
+            except HeadError:
+                if not linear or tail.linear is None:
+                    raise
+                ends.append(End(value, node, tail))
+                continue
+            for above, part in steps:
                 waiting[above] = part.plus(waiting[above], node) if above in waiting else part
     return ends[::-1]
 

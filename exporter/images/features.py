@@ -24,7 +24,7 @@ from exporter.head import Head
 from exporter.smoothing import NONE, Passes, smooth_features
 from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
-from exporter.surgery import tap_features
+from exporter.surgery import features_of, tap_features
 from serving.artifact import Preprocessing
 from serving.artifact.layout import ImageLayout, channel_axis
 from serving.errors import ImageError
@@ -251,7 +251,7 @@ class FeatureReader:
     def _measure(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
-        names = (self._head.feature, self._head.logits)
+        names = (features_of(self._head), self._head.logits)
         found = run_in_batches(
             partial(run, self._session, names), {self._input: batch}, self._fixed_batch
         )
@@ -281,6 +281,8 @@ def feature_rows(
         SourceError: They do not lie on the grid that the graph says, or are tokens and it says
             none.
     """
+    if head.chain is not None:
+        return features, head.chain.grid
     if head.layout == "NCHW":
         n, d, *sizes = features.shape
         rows = features.reshape(n, d, -1).transpose(0, 2, 1)

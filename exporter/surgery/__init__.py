@@ -4,17 +4,17 @@ Those that add something return a new model and leave the one they are given alo
 edit change it in place and return whether they did.
 """
 
+from exporter.graph.write import PREFIX, free_prefix
 from exporter.surgery.add_edit import add_edit
 from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
 from exporter.surgery.class_notes import LABELS, SCALE, class_notes
 from exporter.surgery.fix_input import fix_input_size
-from exporter.surgery.nodes import PREFIX, free_prefix
 from exporter.surgery.raise_opset import raise_opset
 from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from exporter.surgery.room import require_room
-from exporter.surgery.tap_features import tap_features, tap_logits
+from exporter.surgery.tap_features import features_of, tap_features, tap_logits
 
 __all__ = [
     "LABELS",
@@ -24,6 +24,7 @@ __all__ = [
     "add_prototype_outputs",
     "add_steering",
     "class_notes",
+    "features_of",
     "fix_input_size",
     "free_prefix",
     "raise_opset",

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
-from exporter.surgery.nodes import EDITS, PREFIX, NodeWriter, find_value
+from exporter.graph.write import EDITS, PREFIX, NodeWriter, find_value
 
 _TABLE = PREFIX + "prototypes"
 _SOURCE_LOGITS = PREFIX + "source_logits"  # what the mask of a steerable graph takes from

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import SurgeryError
+from exporter.graph.write import NodeWriter, expose, find_value
 from exporter.head import Head
 from exporter.smoothing import NONE, Passes
 from exporter.surgery.explanation import (
@@ -16,8 +17,8 @@ from exporter.surgery.explanation import (
     write_explanation,
     write_flat,
     write_outputs,
+    write_unplaced,
 )
-from exporter.surgery.nodes import NodeWriter, expose, find_value
 
 
 def add_prototype_outputs(
@@ -62,15 +63,16 @@ def add_prototype_outputs(
         raise SurgeryError(f"expected at least 1 class to explain, got top={top}.")
     explained = model.clone()
     write = NodeWriter(explained)
-    parts = write_explanation(write, head, prototypes, grid, smoothing)
+    parts = write_explanation(write, head, prototypes, reference, grid, smoothing)
     logits = find_value(explained, head.logits)
     count = min(top, len(prototypes))
     flat = write_flat(write, logits, head.logits_shape)
     class_ids = write.top_indices(flat, count, "class_ids")
     contributions, heatmaps = write_contributions(write, parts, class_ids)
     common = write_common(write, parts, reference)
+    unplaced = write_unplaced(write, parts, class_ids)
     expose(explained, logits, rank=1 + len(head.logits_shape))
     write_outputs(
-        write, parts, batch_axis(logits), count, (contributions, common, class_ids, heatmaps)
+        write, parts, batch_axis(logits), count, (contributions, common, class_ids, heatmaps, unplaced)
     )
     return explained

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.graph.write import PREFIX, NodeWriter, expose, find_value
 from exporter.head import Head
 from exporter.smoothing import NONE, Passes
 from exporter.surgery.explanation import (
@@ -21,8 +22,8 @@ from exporter.surgery.explanation import (
     write_explanation,
     write_flat,
     write_outputs,
+    write_unplaced,
 )
-from exporter.surgery.nodes import PREFIX, NodeWriter, expose, find_value
 
 
 def add_steering(
@@ -66,7 +67,7 @@ def add_steering(
     """
     steerable = model.clone()
     write = NodeWriter(steerable)
-    parts = write_explanation(write, head, prototypes, grid, smoothing)
+    parts = write_explanation(write, head, prototypes, reference, grid, smoothing)
     batch = batch_axis(find_value(steerable, head.logits))
     mask = write.input("prototype_mask", ir.DataType.FLOAT, parts.shape[:2])
     classes = write.input("classes", ir.DataType.INT64, [batch, "explained"])
@@ -80,8 +81,9 @@ def add_steering(
     spread = write.reshape(chosen, [0, -1, parts.shape[1], 1, 1], "spread_mask")
     heatmaps = write.node("Mul", [heatmaps, spread], "masked_heatmaps")
     common = write_common(write, parts, reference)
+    unplaced = write_unplaced(write, parts, class_ids)
     expose(steerable, logits, rank=1 + len(head.logits_shape))
-    write_outputs(write, parts, batch, "explained", (contributions, common, class_ids, heatmaps))
+    write_outputs(write, parts, batch, "explained", (contributions, common, class_ids, heatmaps, unplaced))
     steerable.graph.sort()
     return steerable
 

@@ -5,23 +5,30 @@ Symbols: b images, c classes, t explained classes, k prototypes, d channels, h×
 Contributions are prototypes @ pooled features, one matrix product for each image, which gives the
 same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. Where
 the head normalises, both are divided by sigma, one number of the pooled vector (docs/method.md,
-"Exactness").
+"Exactness"). Where a chain of steps lies between map and linear layer, the pooled features are the
+mean of what each place gives, and heatmaps are prototypes pulled back to the places (docs/heads.md).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.chain.rows import RowWriter
+from exporter.chain.step import Chain
+from exporter.chain.write import ChainWriter
 from exporter.errors import SurgeryError
 from exporter.graph.read import dimensions
+from exporter.graph.write import NodeWriter, find_value
 from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
-from exporter.surgery.nodes import NodeWriter, find_value
+
+Maps = Callable[[ir.Value], ir.Value]
 
 _POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
 
@@ -32,9 +39,10 @@ class Explanation:
 
     Attributes:
         pooled: (b, d, 1), divided by sigma if the head normalises.
-        features: (b, d, l) or, channels last, (b, l, d).
-        channels_first: Which of the two.
-        sigma: (b, 1, 1), None without a normalisation.
+        everything: The same, and what comes from no place.
+        maps: Writes the heatmaps (b, r, l) of rows (b, r, d).
+        unplaced: What of the vector that the linear layer reads comes from no place (b, H, 1), and
+            the rows of the classes (c, H), less the reference; None where that is nothing.
         table: Prototypes (c, k * d), a row a class.
         shape: c, k, d.
         grid: h, w.
@@ -42,9 +50,9 @@ class Explanation:
     """
 
     pooled: ir.Value
-    features: ir.Value
-    channels_first: bool
-    sigma: ir.Value | None
+    everything: ir.Value
+    maps: Callable[[ir.Value], ir.Value]
+    unplaced: tuple[ir.Value, ir.Value] | None
     table: ir.Value
     shape: tuple[int, int, int]
     grid: tuple[int, int]
@@ -55,6 +63,7 @@ def write_explanation(
     write: NodeWriter,
     head: Head,
     prototypes: NDArray[np.float32],
+    reference: NDArray[np.float32] | None,
     grid: tuple[int, int],
     smoothing: Passes,
 ) -> Explanation:
@@ -64,6 +73,7 @@ def write_explanation(
         write: Writer on the graph.
         head: The head.
         prototypes: (c, k, d).
+        reference: (d,), None for none.
         grid: (h, w).
         smoothing: Passes over the heatmaps, down and across.
 
@@ -73,7 +83,20 @@ def write_explanation(
     feature = find_value(write.model, head.feature)
     _require_fit(head, dimensions(feature), prototypes, grid)
     count, k, channels = prototypes.shape
-    positions = grid[0] * grid[1]
+    table = write.constant("prototypes", prototypes.reshape(count, k * channels))
+    found = (
+        _pooled(write, head, feature, grid)
+        if head.chain is None
+        else _located(write, head.chain, head.weight, reference)
+    )
+    return Explanation(*found, table, (count, k, channels), grid, smoothing)
+
+
+def _pooled(
+    write: NodeWriter, head: Head, feature: ir.Value, grid: tuple[int, int]
+) -> tuple[ir.Value, ir.Value, Maps, None]:
+    """The mean of a feature map (b, d, 1), and how heatmaps are read off the map."""
+    channels, positions = head.weight.shape[1], grid[0] * grid[1]
     channels_first = head.layout == "NCHW"
     if channels_first:
         features = write.reshape(feature, [0, channels, positions], "features")
@@ -86,9 +109,32 @@ def write_explanation(
     if head.normalisation is not None:
         sigma = _write_number(write, pooled, channels, head.normalisation)
         pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
-    table = write.constant("prototypes", prototypes.reshape(count, k * channels))
-    shape = (count, k, channels)
-    return Explanation(pooled, features, channels_first, sigma, table, shape, grid, smoothing)
+
+    def maps(rows: ir.Value) -> ir.Value:
+        found = _write_maps(write, features, rows, channels_first=channels_first)
+        return found if sigma is None else write.node("Div", [found, sigma], "maps_over_sigma")
+
+    return pooled, pooled, maps, None
+
+
+def _located(
+    write: NodeWriter,
+    chain: Chain,
+    weight: NDArray[np.float64],
+    reference: NDArray[np.float32] | None,
+) -> tuple[ir.Value, ir.Value, Maps, tuple[ir.Value, ir.Value] | None]:
+    """The mean of what each place gives (b, d, 1), and how rows are pulled back to the places."""
+    chained = ChainWriter(RowWriter(write), chain)
+    column = [0, weight.shape[1], 1]
+    nowhere = chained.unplaced()
+    pooled = write.reshape(chained.pooled(nowhere), column, "pooled")
+    if nowhere is None:
+        return pooled, pooled, chained.heat, None
+    everything = write.reshape(chained.pooled(None), column, "everything")
+    rows = weight if reference is None else weight - reference
+    stored = write.constant("class_rows", rows[:, chain.mapped :].astype(np.float32))
+    unplaced = write.reshape(nowhere, [-1, chain.size, 1], "unplaced_vector"), stored
+    return pooled, everything, chained.heat, unplaced
 
 
 def write_contributions(
@@ -111,10 +157,7 @@ def write_contributions(
     rows = write.reshape(chosen, [0, -1, channels], "chosen_rows")  # (b, t * k, d)
     products = write.node("MatMul", [rows, parts.pooled], "products")
     contributions = write.reshape(products, [0, -1, k], "contributions")
-    maps = _write_maps(write, parts, rows)
-    if parts.sigma is not None:
-        maps = write.node("Div", [maps, parts.sigma], "maps_over_sigma")
-    maps = _write_smoothing(write, parts, maps)
+    maps = _write_smoothing(write, parts, parts.maps(rows))
     return contributions, write.reshape(maps, [0, -1, k, *parts.grid], "heatmaps")
 
 
@@ -130,8 +173,24 @@ def write_common(
             f"{row.dtype}."
         )
     stored = write.constant("reference", row[None])
-    product = write.node("MatMul", [stored, parts.pooled], "reference_product")  # (b, 1, 1)
+    product = write.node("MatMul", [stored, parts.everything], "reference_product")  # (b, 1, 1)
     return write.reshape(product, [0, 1], "common")
+
+
+def write_unplaced(write: NodeWriter, parts: Explanation, class_ids: ir.Value) -> ir.Value | None:
+    """Write what each explained class has from no place, (b, t) in logit units; None for nothing.
+
+    Args:
+        write: Writer on the graph.
+        parts: What was written before.
+        class_ids: (b, t) int64.
+    """
+    if parts.unplaced is None:
+        return None
+    vector, table = parts.unplaced
+    rows = write.node("Gather", [table, class_ids], "chosen_class_rows", axis=0)  # (b, t, H)
+    product = write.node("MatMul", [rows, vector], "unplaced_products")
+    return write.reshape(product, [0, -1], "unplaced")
 
 
 def write_flat(write: NodeWriter, logits: ir.Value, shape: tuple[int, ...]) -> ir.Value:
@@ -146,7 +205,7 @@ def write_outputs(
     parts: Explanation,
     batch: int | str | None,
     top: int | str,
-    values: tuple[ir.Value, ir.Value, ir.Value, ir.Value],
+    values: tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value | None],
 ) -> None:
     """Make the explanation outputs of the graph.
 
@@ -155,14 +214,16 @@ def write_outputs(
         parts: What was written before.
         batch: The batch axis as the source names it.
         top: The axis of the explained classes, a number or a name.
-        values: contributions, common, class_ids and heatmaps.
+        values: contributions, common, class_ids, heatmaps, and unplaced where there is any.
     """
     k = parts.shape[1]
-    contributions, common, class_ids, heatmaps = values
+    contributions, common, class_ids, heatmaps, unplaced = values
     write.output(contributions, "contributions", ir.DataType.FLOAT, [batch, top, k])
     write.output(common, "common", ir.DataType.FLOAT, [batch, 1])
     write.output(class_ids, "class_ids", ir.DataType.INT64, [batch, top])
     write.output(heatmaps, "heatmaps", ir.DataType.FLOAT, [batch, top, k, *parts.grid])
+    if unplaced is not None:
+        write.output(unplaced, "unplaced", ir.DataType.FLOAT, [batch, top])
 
 
 def batch_axis(value: ir.Value) -> int | str | None:
@@ -173,16 +234,18 @@ def batch_axis(value: ir.Value) -> int | str | None:
     return size if isinstance(size, int) else size.value
 
 
-def _write_maps(write: NodeWriter, parts: Explanation, rows: ir.Value) -> ir.Value:
+def _write_maps(
+    write: NodeWriter, features: ir.Value, rows: ir.Value, *, channels_first: bool
+) -> ir.Value:
     """Write prototypes @ features, (b, t * k, l).
 
     Channels last, the small factors are transposed and never the features: a runtime would merge
     that node with one of the source's, and no longer optimise the source as it did before.
     """
-    if parts.channels_first:
-        return write.node("MatMul", [rows, parts.features], "maps")
+    if channels_first:
+        return write.node("MatMul", [rows, features], "maps")
     columns = write.node("Transpose", [rows], "chosen_columns", perm=(0, 2, 1))
-    maps = write.node("MatMul", [parts.features, columns], "maps_by_position")
+    maps = write.node("MatMul", [features, columns], "maps_by_position")
     return write.node("Transpose", [maps], "maps", perm=(0, 2, 1))
 
 
@@ -251,6 +314,8 @@ def _require_fit(
             f"expected prototypes ({classes}, k, {channels}) in float32 for the head "
             f"{head.linear!r}, got {prototypes.shape} in {prototypes.dtype}."
         )
+    if head.chain is not None:
+        shape = None if head.chain.map is None else shape  # attention reads other tokens too
     sizes = [shape[axis] for axis in _POSITIONS[head.layout]] if shape else [None]
     static = [size for size in sizes if size is not None]
     if len(static) == len(sizes) and math.prod(static) != grid[0] * grid[1]:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from exporter.errors import SurgeryError
 from exporter.graph.read import opset
-from exporter.surgery.nodes import MIN_IR, MIN_OPSET
+from exporter.graph.write import MIN_IR, MIN_OPSET
 
 _SMALL = 1024  # bytes; shapes, axes and scales stay, because converting a node may read them
 

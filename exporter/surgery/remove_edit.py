@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
-from exporter.surgery.nodes import EDITS, PREFIX, find_value
+from exporter.graph.write import EDITS, PREFIX, find_value
 
 _TABLE = PREFIX + "prototypes"
 

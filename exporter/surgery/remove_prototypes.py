@@ -7,8 +7,8 @@ import json
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
+from exporter.graph.write import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
 from exporter.surgery.class_notes import LABELS, SCALE
-from exporter.surgery.nodes import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
 from exporter.surgery.remove_edit import remove_edit
 
 

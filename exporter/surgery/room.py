@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from exporter.errors import SurgeryError
+from exporter.graph.write import NodeWriter
 from exporter.head import Head
-from exporter.surgery.nodes import NodeWriter
 
 MOST_BYTES = 2**31 - 1
 """Of one protobuf message, which each graph of an artifact is."""

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from exporter.chain.rows import RowWriter
+from exporter.chain.write import ChainWriter
+from exporter.graph.write import NodeWriter, expose, find_value
 from exporter.head import Head
-from exporter.surgery.nodes import expose, find_value
+
+LOCATED = "protohead_located"
 
 
 def tap_features(model: ir.Model, head: Head) -> ir.Model:
-    """Make the feature map and the logits outputs of the graph, under their own names.
+    """Make the features and the logits outputs of the graph.
 
-    No node is added, and the value that feeds the pooling is one that runtimes keep when they
-    fuse operations, so no bit of the predictions changes.
+    Features of a map that is averaged are the map itself: no node is added, and the value that
+    feeds the pooling is one that runtimes keep when they fuse operations, so no bit of the
+    predictions changes. Those of a chain are what each place gives of the vector that the linear
+    layer reads, behind its own features of the chain's map.
 
     Args:
         model: The classifier; it is not changed.
         head: Its head, found in this graph.
 
     Returns:
-        A copy with ``head.feature`` and ``head.logits`` among its outputs; weights are shared.
+        A copy with :func:`features_of` and ``head.logits`` among its outputs; weights are shared.
 
     Raises:
         SurgeryError: The head was found in another graph.
     """
     tapped = model.clone()
-    expose(tapped, find_value(tapped, head.feature), rank=len(head.layout))
+    if head.chain is None:
+        expose(tapped, find_value(tapped, head.feature), rank=len(head.layout))
+    else:
+        write = NodeWriter(tapped)
+        located = ChainWriter(RowWriter(write), head.chain).located()
+        shape = [None, head.chain.places, head.weight.shape[1]]
+        write.output(located, LOCATED, ir.DataType.FLOAT, shape)
     expose(tapped, find_value(tapped, head.logits), rank=1 + len(head.logits_shape))
     return tapped
+
+
+def features_of(head: Head) -> str:
+    """The name of the output that holds the features of a tapped graph."""
+    return head.feature if head.chain is None else LOCATED
 
 
 def tap_logits(model: ir.Model, head: Head) -> ir.Model:

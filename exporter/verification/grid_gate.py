@@ -47,7 +47,7 @@ from exporter.head import find_head
 from exporter.images.features import feature_rows
 from exporter.smoothing import smooth_heatmaps
 from exporter.source.graph_session import open_session
-from exporter.surgery import fix_input_size, tap_features
+from exporter.surgery import features_of, fix_input_size, tap_features
 from exporter.verification.gates import COMPLETENESS, limit_gate, worst
 from serving.artifact import PROTOTYPES, GateRecord, Manifest
 from serving.errors import ArtifactError
@@ -137,11 +137,11 @@ def _features(
     model = graph.clone()
     fix_input_size(model, manifest.input.preprocessing.size)
     head = find_head(model, output=manifest.head.output)
-    step = partial(run, open_session(tap_features(model, head), threads=threads), [head.feature])
+    step = partial(run, open_session(tap_features(model, head), threads=threads), [features_of(head)])
     found = []
     for batch in batches:
         values = run_in_batches(step, {manifest.input.name: batch}, manifest.input.shape[0])
-        rows, grid = feature_rows(values[head.feature], head)
+        rows, grid = feature_rows(values[features_of(head)], head)
         if grid != manifest.head.grid:
             raise _disagreement(manifest.head.grid, "the source's features", grid)
         found.append(rows)

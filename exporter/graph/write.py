@@ -70,9 +70,9 @@ class NodeWriter:
     def node(
         self,
         op_type: str,
-        inputs: Sequence[ir.Value],
+        inputs: Sequence[ir.Value | None],
         name: str,
-        **attributes: int | Sequence[int],
+        **attributes: float | str | Sequence[int],
     ) -> ir.Value:
         """Append a node.
 
@@ -106,11 +106,21 @@ class NodeWriter:
         return self.node("Cast", [value], name, to=int(dtype))
 
     def total(self, value: ir.Value, axis: int, name: str) -> ir.Value:
-        """Append a ReduceSum that drops one axis; the axis is an input since opset 13."""
-        if self._opset < 13:
-            return self.node("ReduceSum", [value], name, axes=[axis], keepdims=0)
+        """Append a ReduceSum that drops one axis."""
+        return self._reduce("ReduceSum", value, axis, name, keepdims=0, since=13)
+
+    def largest(self, value: ir.Value, axis: int, name: str) -> ir.Value:
+        """Append a ReduceMax over one axis, which stays with size 1."""
+        return self._reduce("ReduceMax", value, axis, name, keepdims=1, since=18)
+
+    def _reduce(
+        self, kind: str, value: ir.Value, axis: int, name: str, *, keepdims: int, since: int
+    ) -> ir.Value:
+        """Append a reduction; since some opset the axis is an input."""
+        if self._opset < since:
+            return self.node(kind, [value], name, axes=[axis], keepdims=keepdims)
         stored = self.constant(f"{name}.axes", np.array([axis], np.int64))
-        return self.node("ReduceSum", [value, stored], name, keepdims=0)
+        return self.node(kind, [value, stored], name, keepdims=keepdims)
 
     def reshape(self, value: ir.Value, shape: Sequence[int], name: str) -> ir.Value:
         """Append a Reshape; 0 keeps an axis, -1 takes what is left."""

@@ -21,6 +21,7 @@ from exporter.graph.read import (
     axes_of,
     constant,
     dimensions,
+    how_to_tell,
     name_of,
     product,
     refusal,
@@ -28,7 +29,6 @@ from exporter.graph.read import (
     source,
     words,
 )
-from exporter.head.tail import how_to_tell
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 # "NCL" is what a map becomes when it is flattened, or tokens when they are transposed, to be
@@ -116,6 +116,14 @@ def read_pooling(node: ir.Node) -> Pooling:
     value, layout = above_rearrangement(value, found)
     scale = math.prod(mean.scale for mean in means)
     return Pooling(value, name_of(first), node, layout, scale, means[-1].matrix)
+
+
+def axes_pooled(node: ir.Node, rank: int) -> Order | None:
+    """The layout of a value of some rank of which a node pools all positions; None if not all."""
+    if node.op_type in ("GlobalMaxPool", "MaxPool"):
+        return _AVERAGED.get((rank, frozenset(range(2, rank))))
+    axes = axes_of(node)
+    return None if axes is None else _AVERAGED.get((rank, frozenset(a % rank for a in axes)))
 
 
 def map_layout(pooling: Pooling) -> Layout:

@@ -1,0 +1,137 @@
+"""Read a chain off a graph: from the vector that the last linear layer reads up to the image."""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+
+import numpy as np
+import onnx_ir as ir
+
+from exporter.chain.affine import read_linear, read_scale
+from exporter.chain.attention import read_attention
+from exporter.chain.gate import read_activation, read_product
+from exporter.chain.norm import read_norm
+from exporter.chain.pool import Pool, read_flattened, read_pool
+from exporter.chain.step import Chain, FeatureMap, Link, Spot
+from exporter.chain.sums import read_join, read_move, read_row_mean, read_start, read_sum
+from exporter.chain.tokens import Grid, GridOf, places_of
+from exporter.errors import HeadError
+from exporter.graph.elements import Index
+from exporter.graph.read import refusal
+
+_RULES = (
+    read_move,
+    read_row_mean,
+    read_pool,
+    read_linear,
+    read_scale,
+    read_norm,
+    read_activation,
+    read_sum,
+    read_join,
+    read_product,
+)
+_MOST = 20_000  # links
+
+
+class Tracer:
+    """Follows vectors up.
+
+    Args:
+        graph: A graph whose sizes one image settles (graph/sizes.py).
+        grid_of: Reads the grid of a map: value and layout.
+    """
+
+    def __init__(self, graph: ir.Graph, grid_of: GridOf) -> None:
+        self._values = {value.name: value for value in graph.inputs}
+        self._values |= {value.name: value for value in graph.initializers.values()}
+        self._values |= {out.name: out for node in graph for out in node.outputs}
+        self._grid_of = grid_of
+        self._grids: set[Grid] = set()
+
+    def trace(self, ends: tuple[Spot, ...]) -> Chain:
+        """Follow the vectors that make up h.
+
+        Raises:
+            HeadError: A node on the way is none of the steps; the message names it.
+        """
+        links: dict[tuple[str, bytes], Link] = {}
+        waiting = list(ends)
+        while waiting:
+            spot = waiting.pop()
+            if spot.key not in links:
+                links[spot.key] = self._link(spot)
+                waiting += [*links[spot.key].reads, *links[spot.key].held]
+                if len(links) > _MOST:
+                    raise HeadError(f"the head has more than {_MOST} steps: too many to explain.")
+        linear = _linear(ends, links)
+        order = TopologicalSorter(
+            {key: [spot.key for spot in (*link.reads, *link.held)] for key, link in links.items()}
+        )
+        ordered = tuple(links[key] for key in order.static_order())
+        return self._chain(ends, ordered, linear)
+
+    def _link(self, spot: Spot) -> Link:
+        value = self._values[spot.value]
+        start = read_start(value, spot.index)
+        if start is not None:
+            return start
+        if value.producer() is None:
+            raise HeadError(f"{value.name!r} is reached without a pooling on the way.")
+        found = read_attention(value, spot.index, self._tokens)
+        for rule in _RULES:
+            found = found or rule(value, spot.index)
+        found = found or read_flattened(value, spot.index)
+        if found is None:
+            raise _not_understood(value, spot.index)
+        return found
+
+    def _tokens(self, value: ir.Value, index: Index) -> tuple[Index, Index]:
+        patches, others, grid = places_of(value, index, self._grid_of)
+        self._grids.add(grid)
+        return patches, others
+
+    def _chain(
+        self, ends: tuple[Spot, ...], links: tuple[Link, ...], linear: frozenset[tuple[str, bytes]]
+    ) -> Chain:
+        places = [link for link in links if link.located]
+        maps = {link.step.map for link in places if isinstance(link.step, Pool)}
+        attended = any(not isinstance(link.step, Pool) for link in places)
+        for found in maps:
+            grid = self._grid_of(self._values[found.value], found.layout)
+            if grid is None:
+                raise HeadError(f"the grid of {found.value!r} is open: export with a fixed size.")
+            self._grids.add(grid)
+        if len(self._grids) != 1 or (len(maps) > 1 and not attended):
+            names = ", ".join(sorted(repr(found.value) for found in maps)) or "no map"
+            raise HeadError(
+                f"the head reads {names} on {len(self._grids)} grids: expected the positions of "
+                "one feature map."
+            )
+        (grid,) = self._grids
+        only: FeatureMap | None = None if attended else next(iter(maps))
+        return Chain(ends, links, linear, grid, only)
+
+
+def _linear(
+    ends: tuple[Spot, ...], links: dict[tuple[str, bytes], Link]
+) -> frozenset[tuple[str, bytes]]:
+    """The links that h is linear in, by their keys."""
+    found, waiting = set[tuple[str, bytes]](), [spot.key for spot in ends]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += [spot.key for spot in links[key].reads]
+    return frozenset(found)
+
+
+def _not_understood(value: ir.Value, index: Index) -> HeadError:
+    node = value.producer()
+    if node is None:
+        return HeadError(f"{value.name!r} is no vector of a map.")
+    return refusal(
+        node,
+        f"computes {len(np.unique(index))} numbers of {value.name!r} that the head reads, in a way "
+        "that is none of the steps of docs/heads.md.",
+    )

@@ -1,0 +1,162 @@
+"""Write a chain into a graph: its values, what is pushed down it, and rows that are pulled up."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+
+from exporter.chain.pool import features, mean_of, read_off
+from exporter.chain.rows import RowWriter
+from exporter.chain.step import Chain, Link, Place, Spot
+
+Key = tuple[str, bytes]
+
+
+class ChainWriter:
+    """Appends what explanations need of a chain.
+
+    Args:
+        write: Writer of rows on the graph that the chain was read from, or on a copy of it.
+        chain: The chain.
+    """
+
+    def __init__(self, write: RowWriter, chain: Chain) -> None:
+        self._write = write
+        self._chain = chain
+        self._links = {link.spot.key: link for link in chain.links}
+        self._values: dict[Key, ir.Value] = {}
+        self._unplaced: ir.Value | None = None
+        self._add_values()
+
+    def _add_values(self) -> None:
+        """The vectors whose values are needed, those first that others are computed from."""
+        needed = {spot.key for spot in self._chain.ends}
+        for key in self._chain.linear:
+            needed |= {spot.key for spot in self._held(self._links[key])}
+        for link in reversed(self._chain.links):
+            if link.spot.key in needed and not link.located:
+                needed |= {spot.key for spot in (*link.reads, *link.held)}
+        for link in self._chain.links:
+            if link.spot.key in needed:
+                known = _Known(self, link)
+                self._values[link.spot.key] = link.step.value(self._write, known)
+
+    def _held(self, link: Link) -> tuple[Spot, ...]:
+        return (*(link.reads if link.step.knows_reads else ()), *link.held)
+
+    def value(self, spot: Spot) -> ir.Value:
+        """The vector itself, (b, 1, m)."""
+        return self._values[spot.key]
+
+    def whole(self) -> ir.Value:
+        """h (b, 1, H)."""
+        return self._write.join([self.value(spot) for spot in self._chain.ends])
+
+    def unplaced(self) -> ir.Value | None:
+        """What of h comes from no place, (b, 1, H); None where that is nothing."""
+        return None if self._chain.whole else self._push(delivered=False)
+
+    def located(self) -> ir.Value:
+        """P times what each place gives of h, (b, p, H), behind the map (b, p, d) where there is."""
+        given = self._push(delivered=True)
+        if given is None:
+            raise ValueError("expected a chain that reads places")
+        if self._chain.map is None:
+            return given
+        own = features(self._write, self._chain.map, self._chain.places)
+        if self._chain.map.layout == "NCHW":
+            own = self._write.transpose(own, 0, 2, 1)
+        return self._write.join([own, given])
+
+    def pooled(self, unplaced: ir.Value | None) -> ir.Value:
+        """The mean over places of what :meth:`located` gives, (b, 1, d + H).
+
+        Args:
+            unplaced: (b, 1, H), what is not counted.
+        """
+        placed = self.whole()
+        if unplaced is not None:
+            placed = self._write.sub(placed, unplaced)
+        if self._chain.map is None:
+            return placed
+        mean = mean_of(self._write, self._chain.map, self._chain.places)
+        mean = self._write.reshape(mean, [0, 1, self._chain.mapped])
+        return self._write.join([mean, placed])
+
+    def heat(self, rows: ir.Value) -> ir.Value:
+        """What rows (b, r, d + H) see of each place, (b, r, p)."""
+        write, chain = self._write, self._chain
+        if chain.map is None:
+            return self._pull(rows)
+        own = write.slice(rows, 2, 0, chain.mapped)
+        further = write.slice(rows, 2, chain.mapped, chain.mapped + chain.size)
+        found = features(write, chain.map, chain.places)
+        return write.node("Add", [read_off(write, own, found, chain.map), self._pull(further)])
+
+    def _push(self, *, delivered: bool) -> ir.Value | None:
+        """What comes from no place (b, 1, H), or what comes from each (b, p, H)."""
+        write, streams = self._write, dict[Key, ir.Value | None]()
+        for link in self._chain.links:
+            if link.spot.key not in self._chain.linear:
+                continue
+            stream = link.step.push(write, [streams[s.key] for s in link.reads], _Known(self, link))
+            if delivered and link.located:
+                stream = write.add(stream, cast("Place", link.step).deliver(write))
+            elif not delivered and link.step.shift is not None:
+                stream = write.add(stream, write.floats(link.step.shift[None, None]))
+            streams[link.spot.key] = stream
+        ends = [streams[spot.key] for spot in self._chain.ends]
+        if all(stream is None for stream in ends):
+            return None
+        start, whole = 0, None
+        if all(stream is not None for stream in ends):
+            return write.join([stream for stream in ends if stream is not None])
+        for spot, stream in zip(self._chain.ends, ends, strict=True):
+            numbers = range(start, start + spot.size)
+            if stream is not None:
+                whole = write.add(whole, write.place(stream, np.array(numbers), self._chain.size))
+            start += spot.size
+        return whole
+
+    def _pull(self, rows: ir.Value) -> ir.Value:
+        """What rows (b, r, H) see of each place, (b, r, p)."""
+        write, waiting = self._write, dict[Key, ir.Value | None]()
+        start = 0
+        for spot in self._chain.ends:
+            part = rows
+            if len(self._chain.ends) > 1:
+                part = write.slice(rows, 2, start, start + spot.size)
+            start += spot.size
+            waiting[spot.key] = write.add(waiting.get(spot.key), part)
+        heat = None
+        for link in reversed(self._chain.links):
+            pulled = waiting.pop(link.spot.key, None)
+            if pulled is None or link.spot.key not in self._chain.linear:
+                continue
+            if link.located:
+                heat = write.add(heat, cast("Place", link.step).heat(write, pulled))
+            if not link.reads:
+                continue
+            parts = link.step.pull(write, pulled, _Known(self, link))
+            for spot, part in zip(link.reads, parts, strict=True):
+                waiting[spot.key] = write.add(waiting.get(spot.key), part)
+        if heat is None:
+            raise ValueError("expected a chain that reads places")
+        return heat
+
+
+class _Known:
+    """What a link may ask for."""
+
+    def __init__(self, writer: ChainWriter, link: Link) -> None:
+        self._writer, self._link = writer, link
+
+    def read(self, number: int = 0) -> ir.Value:
+        """The vector that the step reads."""
+        return self._writer.value(self._link.reads[number])
+
+    def held(self, number: int = 0) -> ir.Value:
+        """A vector that the step holds."""
+        return self._writer.value(self._link.held[number])

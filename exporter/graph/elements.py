@@ -1,0 +1,134 @@
+"""Which elements of a value others are copies of: followed upwards through nodes that only move.
+
+Elements are numbered through one image in the order of memory, 0 to size - 1, in a graph whose
+batch is settled to one (sizes.py), so that a Reshape changes no number:
+
+    y = Gather (x, axis 1, index 0)      elements of y (1, 8) are 0 .. 7 of x (1, 5, 8)
+    y = Transpose (x, perm 0 2 1)        elements of row 0 of y (1, 8, 5) are 0, 8, 16 .. of x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from exporter.graph.read import attribute, computed, constant, dimensions, source
+
+Index = NDArray[np.int64]
+
+_STILL = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+_PICKING = {"Expand", "Gather", "Slice", "Split"}
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
+
+
+def sizes(value: ir.Value) -> tuple[int, ...] | None:
+    """The sizes of a value's axes for one image; None if the graph leaves one of them open."""
+    shape = dimensions(value)
+    known = tuple(size for size in shape or () if size is not None)
+    return known if shape is not None and len(known) == len(shape) else None
+
+
+def numbered(shape: tuple[int, ...]) -> Index:
+    """The number of every element of a value of this shape."""
+    return np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+
+
+def above_move(value: ir.Value, index: Index) -> tuple[ir.Value, Index] | None:
+    """Go above a node that moves or picks elements of one value, by constant numbers.
+
+    Args:
+        value: What the node computes.
+        index: Numbers of elements of it, any shape.
+
+    Returns:
+        The value that the node reads, and the numbers that the elements have there; None if the
+        node is another, or its sizes are open.
+    """
+    node = value.producer()
+    if node is None or node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type in _STILL:
+        kept = node.op_type != "Cast" or ir.DataType(attribute(node, "to", 0)) in _FLOATS
+        return (source(node), index) if kept else None
+    moved = _MOVED.get(node.op_type)
+    read = None if moved is None else source(node)
+    shape = None if read is None else sizes(read)
+    if moved is None or read is None or shape is None:
+        return None
+    table = moved(node, value, numbered(shape))
+    return None if table is None else (read, table.reshape(-1)[index])
+
+
+def pieces(node: ir.Node) -> list[tuple[ir.Value, Index]] | None:
+    """What a Concat joins: each value, and the number that each of its elements gets.
+
+    Returns:
+        The values in order with a vector as long as each; None where sizes are open.
+    """
+    shapes = [None if part is None else sizes(part) for part in node.inputs]
+    whole = sizes(node.outputs[0])
+    if whole is None or None in shapes:
+        return None
+    axis = attribute(node, "axis", 0)
+    ends = np.cumsum([shape[axis] for shape in shapes if shape])[:-1]
+    parts = np.split(numbered(whole), ends, axis=axis)
+    return [
+        (value, part.reshape(-1))
+        for value, part in zip(node.inputs, parts, strict=True)
+        if value is not None
+    ]
+
+
+def spread(read: ir.Value, value: ir.Value) -> Index | None:
+    """For each element of a value that was computed element by element, the one that was read.
+
+    Returns:
+        A vector as long as ``value``; None where sizes are open or do not broadcast.
+    """
+    own, whole = sizes(read), sizes(value)
+    if own is None or whole is None:
+        return None
+    try:
+        return np.broadcast_to(numbered(own), whole).reshape(-1)
+    except ValueError:
+        return None
+
+
+def stored_elements(read: ir.Value, value: ir.Value, index: Index) -> NDArray[np.float64] | None:
+    """The numbers that a constant operand has at elements of what is computed with it.
+
+    Args:
+        read: The operand.
+        value: What is computed element by element.
+        index: Numbers of elements of ``value``.
+
+    Returns:
+        The numbers, shaped as ``index``; None if the operand is no constant.
+    """
+    array, table = constant(read), spread(read, value)
+    if array is None or table is None:
+        return None
+    return np.asarray(array, np.float64).reshape(-1)[table[index]]
+
+
+def _transposed(node: ir.Node, _value: ir.Value, numbers: Index) -> Index:
+    perm = attribute(node, "perm", None)
+    return numbers.transpose(perm if perm is None else tuple(perm))
+
+
+def _picked(node: ir.Node, value: ir.Value, numbers: Index) -> Index | None:
+    others = [read for read in node.inputs[1:] if read is not None]
+    if any(constant(read) is None for read in others):
+        return None
+    name = source(node).name or ""
+    return np.asarray(computed(value, [node], {name: numbers}))
+
+
+_MOVED: dict[str, Callable[[ir.Node, ir.Value, Index], Any]] = {
+    "Transpose": _transposed,
+    **dict.fromkeys(_PICKING, _picked),
+}
