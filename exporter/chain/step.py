@@ -189,6 +189,12 @@ class Chain:
         return 0 if self.map is None else self.map.channels
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The steps that are linear in places, from h upwards; "moved" is none."""
+        found = (link.step.words for link in reversed(self.links) if link.spot.key in self.linear)
+        return tuple(words for words in found if words not in ("moved", "constant"))
+
+    @property
     def whole(self) -> bool:
         """Whether all of h comes from places."""
         return all(link.step.shift is None for link in self.links if link.spot.key in self.linear)

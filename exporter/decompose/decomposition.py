@@ -32,6 +32,7 @@ from exporter.decompose.regression import (
     Alternation,
     discovery_weights,
 )
+from exporter.decompose.ridge import Ridge
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import CANDIDATES, select
 from exporter.decompose.shares import peak_shares
@@ -137,6 +138,7 @@ def decompose(
     prototypes: int,
     seed: int,
     start: Start = "zeros",
+    mapped: int = 0,
 ) -> Decomposition:
     """Split the head row of one class into part-prototypes.
 
@@ -148,6 +150,9 @@ def decompose(
         prototypes: k, 1 to d.
         seed: Of discovery.
         start: Where the solver of "paper" begins.
+        mapped: Channels in front that the row says nothing of, because they are the map that parts
+            are found on, and what follows is what each place gives of the vector that the row
+            reads; 0 where both are one. A prototype is (c_i, w_i v) then.
 
     Returns:
         The decomposition. The same arguments give the same bytes on one BLAS thread.
@@ -161,8 +166,13 @@ def decompose(
     size = float(np.linalg.norm(row))
     if method == "evidence":
         evidence = features.reshape(-1, len(row)) @ row.astype(np.float32)
-        split = split_evidence(features, evidence, row, prototypes, seed)
-        discovery, scaling = split.discovery, scale(split.discovery.value.prototypes, row)
+        seen, own = features, row
+        if mapped:
+            seen = np.ascontiguousarray(features[:, :, :mapped])
+            own = nearest_row(seen, evidence)
+        split = split_evidence(seen, evidence, own, prototypes, seed)
+        discovery, scaling = split.discovery, scale(split.discovery.value.prototypes, own)
+        size = float(np.linalg.norm(own))
         refined = _Refined(split.parts.prototypes(row), split.regularization, split.summary)
     else:
         discovery = multiplicative.factorize(_nonnegative(features), prototypes, seed)
@@ -227,6 +237,14 @@ def split_evidence(
         discovery=replace(found, value=found.value.only(chosen)),
         summary=turns.summary(split),
     )
+
+
+def nearest_row(
+    features: NDArray[np.float32], evidence: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """The one row (d,) that reads evidence (n * p,) off features (n, p, d) best."""
+    flat = features.reshape(-1, features.shape[2])
+    return Ridge(flat).fit(evidence[:, None], 1.0)[0].astype(np.float64)
 
 
 def discover(

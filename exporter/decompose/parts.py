@@ -40,5 +40,10 @@ class Parts:
         return found
 
     def prototypes(self, row: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The vectors p~ (k, d) float64 of parts whose evidence is F v, for the row v (d,)."""
-        return np.outer(self.weights, row) + self.corrections
+        """The vectors p~ (k, d) float64 of parts whose evidence is F v, for the row v (d,).
+
+        Where F has more columns than the corrections, they are of the first.
+        """
+        found = np.outer(self.weights, row)
+        found[:, : self.corrections.shape[1]] += self.corrections
+        return found

@@ -16,7 +16,10 @@ PREFIX = "protohead/"
 ADDED_OUTPUTS = "protohead/added_outputs"
 ANNOTATED = "protohead/annotated"
 EDITS = "protohead/edits"
-_NAMES = ("contributions", "common", "class_ids", "heatmaps", "prototype_mask", "classes")
+_NAMES = (
+    *("contributions", "common", "class_ids", "heatmaps", "unplaced"),
+    *("prototype_mask", "classes"),
+)
 _AHEAD = "protohead_"
 MIN_OPSET = 11
 MIN_IR = 4

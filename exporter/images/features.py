@@ -51,6 +51,8 @@ class ClassFeatures:
         skipped: Why each unusable image was left out.
         sha256: Hash of all images, usable or not, as :func:`sha256_of_images` makes it.
         doubts: What is odd about the images: of one colour, or the same one again.
+        mapped: Channels of the map in front of what each place gives, of a head with a chain that
+            has one (docs/heads.md); else 0.
     """
 
     maps: NDArray[np.float32]
@@ -60,6 +62,12 @@ class ClassFeatures:
     skipped: tuple[str, ...]
     sha256: str
     doubts: tuple[str, ...] = ()
+    mapped: int = 0
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """What the network sees at each place, (n, p, d): the chain's map, or the maps."""
+        return self.maps[:, :, : self.mapped or None]
 
     def smoothed(self, passes: Passes) -> ClassFeatures:
         """The same with smoothed maps; these maps become the smoothed ones."""
@@ -206,6 +214,7 @@ class FeatureReader:
             skipped=tuple(skipped),
             sha256=digest.hexdigest(),
             doubts=looked.doubts(),
+            mapped=0 if self._head.chain is None else self._head.chain.mapped,
         )
 
     def _decoded(self, paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], list[Decoded]]]:

@@ -226,7 +226,7 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
     if features.paths:
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
-        likeness = alike(features.maps, activations)
+        likeness = alike(features.seen, activations)
     record = class_record(
         entry,
         features,
@@ -260,6 +260,7 @@ def _decompose(
             prototypes=config.prototypes,
             seed=config.seed,
             start=config.start or "zeros",
+            mapped=features.mapped,
         )
     except DecompositionError as error:
         return None, (f"kept whole: {error}",)

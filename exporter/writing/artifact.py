@@ -206,6 +206,9 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         layer_norm_epsilon=number.epsilon if number and layer_norm else None,
         normalisation=NormalisationRecord(**asdict(number)) if number and not layer_norm else None,
         logits_shape=None if len(head.logits_shape) == 1 else head.logits_shape,
+        steps=() if head.chain is None else head.chain.words,
+        mapped=0 if head.chain is None else head.chain.mapped,
+        unplaced=head.chain is not None and not head.chain.whole,
     )
 
 

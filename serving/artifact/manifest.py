@@ -79,6 +79,12 @@ class HeadRecord(Record):
     logits_shape: tuple[int, ...] | None = Field(
         default=None, exclude_if=lambda shape: shape is None
     )
+    # Of a head that computes more than a mean before its linear layer (docs/heads.md): its steps,
+    # from the linear layer upwards; how many of the channels are those of the feature map; and
+    # whether something of the logits comes from no place, so that there is an output `unplaced`.
+    steps: tuple[str, ...] = Field(default=(), exclude_if=lambda steps: not steps)
+    mapped: int = Field(default=0, ge=0, exclude_if=lambda mapped: not mapped)
+    unplaced: bool = Field(default=False, exclude_if=lambda unplaced: not unplaced)
 
 
 class MethodRecord(Record):
