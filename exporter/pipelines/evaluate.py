@@ -211,6 +211,7 @@ def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats
             prototypes=subject.k,
             seed=manifest.method.seed + 1,
             start=manifest.method.start or "even",
+            mapped=manifest.head.mapped,
         )
     except DecompositionError as error:
         label = manifest.classes[index].label
