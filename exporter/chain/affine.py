@@ -68,18 +68,18 @@ class Scale:
     knows_reads: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """a y + t."""
+        """A y + t."""
         scaled = self._scaled(write, known.read())
         return scaled if self.shift is None else _added(write, scaled, self.shift)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], _known: Known
     ) -> ir.Value | None:
-        """a u."""
+        """A u."""
         return None if streams[0] is None else self._scaled(write, streams[0])
 
     def pull(self, write: RowWriter, rows: ir.Value, _known: Known) -> list[ir.Value]:
-        """a r."""
+        """A r."""
         return [self._scaled(write, rows)]
 
     def _scaled(self, write: RowWriter, value: ir.Value) -> ir.Value:

@@ -11,7 +11,7 @@ Symbols: a heads, q and t tokens that ask and that are asked, e channels of a he
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -31,11 +31,13 @@ class Scores:
         query: Name of the queries (b, a, q, e).
         key: Name of the keys (b, a, t, e).
         scale: What the product is multiplied by.
+        mask: What is added for the token that asks, (1 or a, 1, t); None for nothing.
     """
 
     query: str
     key: str
     scale: float
+    mask: Floats | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Attention:
     shift: Floats | None = None
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
-        """z."""
+        """Z."""
         shape = [-1, self.heads, self.asking, self.width]
         row = self._asking(write, write.reshape(write.tap(self.output), shape))
         return write.reshape(row, [0, 1, self.heads * self.width])
@@ -93,7 +95,8 @@ class Attention:
     def deliver(self, write: RowWriter) -> ir.Value:
         """P times what each place gives, (b, p, m)."""
         given = write.reshape(
-            write.transpose(self._given(write), 0, 2, 1, 3), [0, self.asked, self.heads * self.width]
+            write.transpose(self._given(write), 0, 2, 1, 3),
+            [0, self.asked, self.heads * self.width],
         )
         return write.scale(write.pick(given, 1, self.patches, self.asked), len(self.patches))
 
@@ -107,7 +110,7 @@ class Attention:
         return write.scale(heat, len(self.patches))
 
     def _given(self, write: RowWriter) -> ir.Value:
-        """alpha V, (b, a, t, e)."""
+        """Alpha V, (b, a, t, e)."""
         weights = write.transpose(self._weights(write), 0, 1, 3, 2)
         return write.mul(self._values(write), weights)
 
@@ -123,7 +126,7 @@ class Attention:
         return write.reshape(write.mul(split, weight), [0, -1, self.heads * self.width])
 
     def _weights(self, write: RowWriter) -> ir.Value:
-        """alpha (b, a, 1, t)."""
+        """Alpha (b, a, 1, t)."""
         return write.once((id(self), "weights"), lambda: self._written(write))
 
     def _written(self, write: RowWriter) -> ir.Value:
@@ -135,6 +138,8 @@ class Attention:
         key = write.reshape(write.tap(found.key), [-1, self.heads, self.asked, self.width])
         query = write.scale(self._asking(write, query), found.scale)
         scores = write.matmul(query, write.transpose(key, 0, 1, 3, 2))
+        if found.mask is not None:
+            scores = write.node("Add", [scores, write.floats(found.mask)])
         return write.node("Softmax", [scores], axis=-1)
 
     def _asking(self, write: RowWriter, value: ir.Value) -> ir.Value:
@@ -173,6 +178,11 @@ def read_attention(value: ir.Value, index: Index, tokens: Tokens) -> Link | None
         + np.arange(heads)[:, None] * asked * width
         + np.arange(width)
     ).reshape(asked, -1)  # (t, m)
+    if isinstance(weights, Scores) and operand(node, 3) is not None:
+        mask = _mask_row(source(node, 3), int(rows[0]), asked)
+        if mask is None:
+            return None
+        weights = replace(weights, mask=mask)
     patches, others = tokens(values, of_token)
     step = Attention(
         output=value.name or "",
@@ -199,7 +209,7 @@ def _parts(node: ir.Node) -> tuple[str | Scores, ir.Value] | None:
         return (first.name or "", second) if activation_above(first) == "Softmax" else None
     if node.op_type != "Attention" or node.domain not in ("", "ai.onnx"):
         return None
-    if any(operand(node, number) is not None for number in range(3, len(node.inputs))):
+    if any(operand(node, number) is not None for number in range(4, len(node.inputs))):
         return None
     query, key, values = (source(node, number) for number in range(3))
     shape = sizes(query)
@@ -209,3 +219,17 @@ def _parts(node: ir.Node) -> tuple[str | Scores, ir.Value] | None:
         return None
     scale = float(attribute(node, "scale", 0.0)) or float(shape[-1]) ** -0.5
     return Scores(query.name or "", key.name or "", scale), values
+
+
+def _mask_row(value: ir.Value, token: int, asked: int) -> Floats | None:
+    """What a stored mask adds for one token that asks; None if it is none of (1 or a, q, t)."""
+    array = constant(value)
+    if array is None or array.ndim < 2 or array.shape[-1] != asked:
+        return None
+    if array.ndim > 3 and any(size != 1 for size in array.shape[:-3]):
+        return None
+    rows = array.reshape(-1, *array.shape[-2:])
+    row = rows[:, [token if rows.shape[1] > 1 else 0]]
+    if row.dtype == np.bool_:
+        return np.where(row, 0, -np.inf).astype(np.float32)
+    return row.astype(np.float32)

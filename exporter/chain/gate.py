@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import Known, Link, Spot
-from exporter.graph.elements import Index, spread
+from exporter.graph.elements import Index, spread, stored_elements
 from exporter.graph.read import computed, constant, source, words
 
 _STEP = 1e-3  # of the difference quotient for the slope at 0
@@ -26,13 +26,37 @@ _NEAR = 1e-12
 _STEPS = {"Relu", "LeakyRelu", "ThresholdedRelu"}  # whose gate is a number for each sign
 _ACTIVATIONS = {
     *_STEPS,
-    *("Celu", "Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Sigmoid"),
+    *(
+        "Celu",
+        "Clip",
+        "Elu",
+        "Erf",
+        "Gelu",
+        "PRelu",
+        "HardSigmoid",
+        "HardSwish",
+        "Mish",
+        "Selu",
+        "Sigmoid",
+    ),
     *("Softplus", "Softsign", "Swish", "Tanh"),
 }
 _UNARY = {*_ACTIVATIONS, "Abs", "Exp", "Log", "Pow", "Reciprocal", "Sqrt", "Max", "Min"}
 GATING = {*_ACTIVATIONS, "Softmax"}
 _THROUGH = {
-    *("Add", "Cast", "Clip", "Div", "Identity", "IsNaN", "Mul", "Reshape", "Sub", "Transpose", "Where"),
+    *(
+        "Add",
+        "Cast",
+        "Clip",
+        "Div",
+        "Identity",
+        "IsNaN",
+        "Mul",
+        "Reshape",
+        "Sub",
+        "Transpose",
+        "Where",
+    ),
 }
 _FAR = 8
 
@@ -44,7 +68,7 @@ class Activation:
     Attributes:
         kind: The operator of f.
         attributes: Its attributes.
-        others: Its other inputs, one number each; None for one left out.
+        others: Its other inputs, one number each or one for each element; None for one left out.
         at_zero: f(0).
         slope: f'(0).
         size: m.
@@ -52,7 +76,7 @@ class Activation:
 
     kind: str
     attributes: dict[str, float | int | str] = field(hash=False)
-    others: tuple[float | None, ...]
+    others: tuple[NDArray[np.float32] | None, ...] = field(hash=False)
     at_zero: float
     slope: float
     size: int
@@ -75,20 +99,17 @@ class Activation:
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """f(a)."""
-        others = [
-            None if number is None else write.floats(np.array(number))
-            for number in self.others
-        ]
+        others = [None if number is None else write.floats(number) for number in self.others]
         return write.node(self.kind, [known.read(), *others], **self.attributes)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], known: Known
     ) -> ir.Value | None:
-        """g u."""
+        """G u."""
         return None if streams[0] is None else write.mul(streams[0], self._gate(write, known))
 
     def pull(self, write: RowWriter, rows: ir.Value, known: Known) -> list[ir.Value]:
-        """g r."""
+        """G r."""
         return [write.mul(rows, self._gate(write, known))]
 
     def _gate(self, write: RowWriter, known: Known) -> ir.Value:
@@ -125,21 +146,21 @@ class Product:
 
     @property
     def holds(self) -> str:
-        """c."""
+        """C."""
         return "the number" if self.divided else "the gate"
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """y * c."""
+        """Y * c."""
         return self._times(write, known.read(), known)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], known: Known
     ) -> ir.Value | None:
-        """u * c."""
+        """U * c."""
         return None if streams[0] is None else self._times(write, streams[0], known)
 
     def pull(self, write: RowWriter, rows: ir.Value, known: Known) -> list[ir.Value]:
-        """r * c."""
+        """R * c."""
         return [self._times(write, rows, known)]
 
     def _times(self, write: RowWriter, value: ir.Value, known: Known) -> ir.Value:
@@ -151,21 +172,17 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     node = value.producer()
     if node is None or node.op_type not in _UNARY:
         return None
-    read = source(node)
-    numbers = [None if other is None else constant(other) for other in node.inputs[1:]]
-    given = [other is not None for other in node.inputs[1:]]
-    if any(
-        there and (number is None or number.size != 1)
-        for there, number in zip(given, numbers, strict=True)
+    read, given = source(node), node.inputs[1:]
+    others = [None if other is None else stored_elements(other, value, index) for other in given]
+    table = spread(read, value)
+    if table is None or any(
+        a is not None and b is None for a, b in zip(given, others, strict=True)
     ):
         return None
-    others = tuple(None if number is None else float(number.flat[0]) for number in numbers)
     attributes = {name: found.value for name, found in node.attributes.items()}
-    at_zero, slope = _around_zero(node, value, read)
-    step = Activation(node.op_type, attributes, others, at_zero, slope, len(index))
-    table = spread(read, value)
-    if table is None:
-        return None
+    around = (0.0, 1.0) if node.op_type == "PRelu" else _around_zero(node, value, read)
+    single = tuple(None if found is None else np.float32(found) for found in others)
+    step = Activation(node.op_type, attributes, single, *around, len(index))
     return Link(
         Spot(value.name or "", index), words(node), step, (Spot(read.name or "", table[index]),)
     )
@@ -183,6 +200,9 @@ def read_product(value: ir.Value, index: Index) -> Link | None:
     tables = [spread(each, value) for each in (read, other)]
     if tables[0] is None or tables[1] is None:
         return None
+    factor = tables[1][index]
+    if (factor == factor[0]).all():
+        factor = factor[:1]  # one number for the whole vector
     above = activation_above(other)
     step = Product(divided=node.op_type == "Div", kind=above or "")
     return Link(
@@ -190,16 +210,34 @@ def read_product(value: ir.Value, index: Index) -> Link | None:
         words(node),
         step,
         (Spot(read.name or "", tables[0][index]),),
-        (Spot(other.name or "", tables[1][index]),),
+        (Spot(other.name or "", factor),),
     )
 
 
 def _which_is_held(node: ir.Node) -> int | None:
-    """Which factor gates the other: the one nearer behind an activation."""
-    distances = [_distance(source(node, number)) for number in (0, 1)]
-    if distances[0] == distances[1]:
-        return 1 if source(node, 0) is source(node, 1) else None
-    return int(distances[1] < distances[0])
+    """Which factor gates the other: the one nearer behind an activation, or computed of the other.
+
+    None where neither is: a product of two features has no evidence of its own.
+    """
+    first, second = source(node, 0), source(node, 1)
+    distances = _distance(first), _distance(second)
+    if distances[0] != distances[1]:
+        return int(distances[1] < distances[0])
+    if _computed_of(second, first):
+        return 1
+    return 0 if _computed_of(first, second) else None
+
+
+def _computed_of(value: ir.Value, other: ir.Value) -> bool:
+    """Whether a value is a power of another, or is the other."""
+    for _ in range(_FAR):
+        node = value.producer()
+        if value is other:
+            return True
+        if node is None or node.op_type not in ("Mul", "Pow"):
+            return False
+        value = source(node)
+    return False
 
 
 def activation_above(value: ir.Value) -> str | None:

@@ -53,7 +53,7 @@ class Normalise:
         return "its deviation" if self.centred else "its root mean square"
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """gamma (y - mean y) / sigma + beta."""
+        """Gamma (y - mean y) / sigma + beta."""
         y = self._centred(write, known.read())
         z = write.mul(y, self._factor(write, known))
         return z if self.shift is None else write.node("Add", [z, write.floats(self.shift)])
@@ -61,7 +61,7 @@ class Normalise:
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], known: Known
     ) -> ir.Value | None:
-        """gamma (u - mean u) / sigma."""
+        """Gamma (u - mean u) / sigma."""
         if streams[0] is None:
             return None
         return write.mul(self._centred(write, streams[0]), self._factor(write, known))
@@ -102,4 +102,6 @@ def read_norm(value: ir.Value, index: Index) -> Link | None:
         float(attribute(node, "epsilon", 1e-5)),
         _CENTRED[node.op_type],
     )
-    return Link(Spot(value.name or "", index), words(node), step, (Spot(source(node).name or "", index),))
+    return Link(
+        Spot(value.name or "", index), words(node), step, (Spot(source(node).name or "", index),)
+    )

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import FeatureMap, Known, Link, Spot
+from exporter.chain.sums import Join
 from exporter.errors import HeadError
 from exporter.graph.elements import Index, sizes
 from exporter.graph.pooling import (
@@ -65,7 +66,7 @@ class Pool:
         return "where each channel is largest" if self.kind == "maximum" else ""
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
-        """z."""
+        """Z."""
         if self.kind == "flatten":
             length = self.map.channels * self.places
             flat = write.reshape(self._map(write), [0, 1, length])
@@ -156,9 +157,7 @@ def mean_of(write: RowWriter, source_map: FeatureMap, places: int) -> ir.Value:
     return write.once((hash(source_map), "mean"), make)
 
 
-def read_off(
-    write: RowWriter, rows: ir.Value, given: ir.Value, source_map: FeatureMap
-) -> ir.Value:
+def read_off(write: RowWriter, rows: ir.Value, given: ir.Value, source_map: FeatureMap) -> ir.Value:
     """Rows (b, r, d) at each position of a map as it lies, (b, r, p).
 
     Channels last, the rows are transposed and never the features: a runtime would merge that node
@@ -197,6 +196,11 @@ def read_pool(value: ir.Value, index: Index) -> Link | None:
         return None
     if int(index.max()) >= pool.map.channels:
         return None
+    if pool.places == 1 and pool.scale == 1:
+        step = Join((np.arange(len(index)),), len(index), words="moved")
+        return Link(
+            Spot(value.name or "", index), words(node), step, (Spot(pool.map.value, index),)
+        )
     return Link(Spot(value.name or "", index), words(node), pool, located=True)
 
 
@@ -207,9 +211,13 @@ def read_flattened(value: ir.Value, index: Index) -> Link | None:
         return None
     if shape[2] * shape[3] == 1 or constant(value) is not None:
         return None
-    pool = Pool(FeatureMap(value.name or "", "NCHW", shape[1]), shape[2] * shape[3], index, "flatten")
+    pool = Pool(
+        FeatureMap(value.name or "", "NCHW", shape[1]), shape[2] * shape[3], index, "flatten"
+    )
     node = value.producer()
-    return Link(Spot(value.name or "", index), "" if node is None else words(node), pool, located=True)
+    return Link(
+        Spot(value.name or "", index), "" if node is None else words(node), pool, located=True
+    )
 
 
 def _maximum(node: ir.Node) -> tuple[FeatureMap, int] | None:

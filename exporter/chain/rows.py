@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from exporter.graph.read import image_input
 from exporter.graph.write import NodeWriter, find_value
 
 Floats = NDArray[np.float32]
@@ -83,6 +84,16 @@ class RowWriter:
         """Store whole numbers."""
         return self.constant(np.asarray(numbers, np.int64))
 
+    def for_each_image(self, array: NDArray[np.generic]) -> ir.Value:
+        """The same vector (m,) for every image of the batch, (b, 1, m)."""
+        found = image_input(self._write.graph)
+        if found is None:
+            raise ValueError("expected a graph of one image")
+        shape = self.once((0, "shape"), lambda: self.node("Shape", [found[0]]))
+        batch = self.once((0, "batch"), lambda: self.slice(shape, 0, 0, 1))
+        target = self.once((0, "lead"), lambda: self.join([batch, self.ints([1, 1])], axis=0))
+        return self.node("Expand", [self.floats(array), target])
+
     # Elementwise, with the broadcasting of ONNX
 
     def add(self, first: ir.Value | None, second: ir.Value | None) -> ir.Value | None:
@@ -92,15 +103,15 @@ class RowWriter:
         return self.node("Add", [first, second])
 
     def mul(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """first * second."""
+        """First * second."""
         return self.node("Mul", [first, second])
 
     def sub(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """first - second."""
+        """First - second."""
         return self.node("Sub", [first, second])
 
     def div(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """first / second."""
+        """First / second."""
         return self.node("Div", [first, second])
 
     def scale(self, value: ir.Value, factor: float) -> ir.Value:
@@ -163,7 +174,7 @@ class RowWriter:
         return self._write.largest(value, axis, f"chain/{self._count}")
 
     def matmul(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """first @ second."""
+        """First @ second."""
         return self.node("MatMul", [first, second])
 
     def forward(self, rows: ir.Value, matrix: Matrix) -> ir.Value:

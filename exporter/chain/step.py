@@ -52,7 +52,7 @@ class Spot(NamedTuple):
 
     @property
     def size(self) -> int:
-        """m."""
+        """M."""
         return len(self.index)
 
 
@@ -88,11 +88,11 @@ class Step(Protocol):
 
     @property
     def shift(self) -> NDArray[np.float32] | None:
-        """t (m,), which comes from no place; None where it is zero."""
+        """T (m,), which comes from no place; None where it is zero."""
         ...
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """z (b, 1, m)."""
+        """Z (b, 1, m)."""
         ...
 
     def push(

@@ -155,6 +155,34 @@ class RowMean:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """z = (y, y, ...), one number m times."""
+
+    size: int
+    words: str = "moved"
+    holds: str = ""
+    knows_reads: bool = False
+    shift: Floats | None = None
+
+    def value(self, write: RowWriter, known: Known) -> ir.Value:
+        """The number, m times."""
+        return self._repeated(write, known.read())
+
+    def push(
+        self, write: RowWriter, streams: Sequence[ir.Value | None], _known: Known
+    ) -> ir.Value | None:
+        """The same of the stream."""
+        return None if streams[0] is None else self._repeated(write, streams[0])
+
+    def pull(self, write: RowWriter, rows: ir.Value, _known: Known) -> list[ir.Value]:
+        """The sum of each row."""
+        return [write.scale(write.mean(rows, self.size), self.size)]
+
+    def _repeated(self, write: RowWriter, value: ir.Value) -> ir.Value:
+        return write.mul(value, write.floats(np.ones(self.size)))
+
+
+@dataclass(frozen=True)
 class Start:
     """z = t, whatever the image: a class token, a probe."""
 
@@ -164,8 +192,8 @@ class Start:
     knows_reads: bool = False
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
-        """t, (1, 1, m)."""
-        return write.floats(np.asarray(self.shift)[None, None])
+        """t, (b, 1, m)."""
+        return write.for_each_image(np.asarray(self.shift))
 
     def push(
         self, _write: RowWriter, _streams: Sequence[ir.Value | None], _known: Known
@@ -193,6 +221,9 @@ def read_move(value: ir.Value, index: Index) -> Link | None:
     node = value.producer()
     if moved is None or node is None:
         return None
+    if len(index) > 1 and (moved[1] == moved[1][0]).all():
+        one = Spot(moved[0].name or "", moved[1][:1])
+        return Link(Spot(value.name or "", index), words(node), Repeat(len(index)), (one,))
     step = Join((np.arange(len(index)),), len(index), words="moved")
     return Link(
         Spot(value.name or "", index), words(node), step, (Spot(moved[0].name or "", moved[1]),)
@@ -247,7 +278,9 @@ def read_row_mean(value: ir.Value, index: Index) -> Link | None:
         return None
     over = tuple(axis % len(shape) for axis in axes)
     kept = [axis for axis in range(len(shape)) if axis not in over]
-    table = numbered(shape).transpose(*kept, *over).reshape(-1, int(np.prod([shape[a] for a in over])))
+    table = (
+        numbered(shape).transpose(*kept, *over).reshape(-1, int(np.prod([shape[a] for a in over])))
+    )
     numbers = np.sort(table[index[0]])
     step = RowMean(node.op_type, len(numbers))
     return Link(Spot(value.name or "", index), words(node), step, (Spot(read.name or "", numbers),))

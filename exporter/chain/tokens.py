@@ -54,25 +54,21 @@ def places_of(value: ir.Value, index: Index, grid_of: GridOf) -> tuple[Index, In
         grid_of: Reads the grid of tokens.
 
     Returns:
-        For each place, row by row, the number of its token; the numbers of the others; the grid.
+        For each place, row by row, the number of its token; the numbers of the others, which begin
+        somewhere else than most; the grid.
 
     Raises:
         HeadError: The tokens do not come from the places of one map.
     """
-    found = origins(value, index)
-    begun = [origin for origin in found if constant(origin.value) is None]
-    others = [origin.tokens for origin in found if constant(origin.value) is not None]
-    node = value.producer()
-    if len(begun) != 1 or node is None:
-        names = ", ".join(repr(origin.value.name) for origin in begun) or "constants alone"
-        reason = f"reads tokens that begin at {names}: expected the patches of one image."
-        raise HeadError(reason) if node is None else refusal(node, reason)
-    (patches,) = begun
+    found = sorted(origins(value, index), key=lambda origin: len(origin.tokens))
+    patches, node = found[-1], value.producer()
+    if node is None or constant(patches.value) is not None:
+        raise HeadError(f"{value.name!r} holds no patches of the image.")
     grid, place = _laid_out(patches, grid_of, node)
     ordered = np.empty(len(place), np.int64)
     ordered[place] = patches.tokens
-    rest = np.sort(np.concatenate(others)) if others else np.zeros(0, np.int64)
-    return ordered, rest, grid
+    others = [np.zeros(0, np.int64), *(origin.tokens for origin in found[:-1])]
+    return ordered, np.sort(np.concatenate(others)), grid
 
 
 def origins(value: ir.Value, index: Index) -> list[Origin]:

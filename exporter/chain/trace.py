@@ -6,21 +6,23 @@ from graphlib import TopologicalSorter
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from exporter.chain.affine import read_linear, read_scale
+from exporter.chain.affine import Linear, read_linear, read_scale
 from exporter.chain.attention import read_attention
 from exporter.chain.gate import read_activation, read_product
 from exporter.chain.norm import read_norm
 from exporter.chain.pool import Pool, read_flattened, read_pool
 from exporter.chain.step import Chain, FeatureMap, Link, Spot
-from exporter.chain.sums import read_join, read_move, read_row_mean, read_start, read_sum
+from exporter.chain.sums import Join, read_join, read_move, read_row_mean, read_start, read_sum
 from exporter.chain.tokens import Grid, GridOf, places_of
 from exporter.errors import HeadError
-from exporter.graph.elements import Index
-from exporter.graph.read import refusal
+from exporter.graph.elements import Index, numbered, sizes
+from exporter.graph.read import constant, refusal
 
 _RULES = (
     read_move,
+    read_flattened,
     read_row_mean,
     read_pool,
     read_linear,
@@ -71,6 +73,40 @@ class Tracer:
         ordered = tuple(links[key] for key in order.static_order())
         return self._chain(ends, ordered, linear)
 
+    def layer_of(self, name: str) -> tuple[Spot, NDArray[np.float64], NDArray[np.float64], str]:
+        """The linear layer that logits are picked from.
+
+        Args:
+            name: Of the logits.
+
+        Returns:
+            The vector that it reads, its rows (c, n) and bias (c,), and its name.
+
+        Raises:
+            HeadError: Something else computes them.
+        """
+        value = self._values[name]
+        spot = Spot(name, numbered(sizes(value) or ()).reshape(-1))
+        bias = np.zeros(spot.size)
+        while True:
+            link = self._link(spot)
+            if link.step.shift is not None:
+                bias += link.step.shift
+            if isinstance(link.step, Linear) or len(link.reads) != 1:
+                break
+            if not isinstance(link.step, Join) and getattr(link.step, "factor", 0) is not None:
+                break
+            spot = link.reads[0]
+        if not isinstance(link.step, Linear):
+            raise HeadError(f"{link.node} computes the logits: expected a linear layer.")
+        matrix = link.step.matrix
+        rows = matrix.array
+        if rows is None:
+            rows = np.asarray(constant(self._values[matrix.value or ""]))
+            rows = rows.T if matrix.outputs_last else rows
+            rows = rows[slice(*(matrix.outputs or (None,)))]
+        return link.reads[0], rows.astype(np.float64), bias, link.node
+
     def _link(self, spot: Spot) -> Link:
         value = self._values[spot.value]
         start = read_start(value, spot.index)
@@ -81,7 +117,6 @@ class Tracer:
         found = read_attention(value, spot.index, self._tokens)
         for rule in _RULES:
             found = found or rule(value, spot.index)
-        found = found or read_flattened(value, spot.index)
         if found is None:
             raise _not_understood(value, spot.index)
         return found

@@ -51,7 +51,7 @@ class ChainWriter:
         return self._values[spot.key]
 
     def whole(self) -> ir.Value:
-        """h (b, 1, H)."""
+        """H (b, 1, H)."""
         return self._write.join([self.value(spot) for spot in self._chain.ends])
 
     def unplaced(self) -> ir.Value | None:
@@ -105,7 +105,12 @@ class ChainWriter:
             if delivered and link.located:
                 stream = write.add(stream, cast("Place", link.step).deliver(write))
             elif not delivered and link.step.shift is not None:
-                stream = write.add(stream, write.floats(link.step.shift[None, None]))
+                shift = link.step.shift
+                stream = (
+                    write.for_each_image(shift)
+                    if stream is None
+                    else write.add(stream, write.floats(shift))
+                )
             streams[link.spot.key] = stream
         ends = [streams[spot.key] for spot in self._chain.ends]
         if all(stream is None for stream in ends):

@@ -166,12 +166,19 @@ def _trace(output: ir.Value) -> Head:
     logits, activation = _before_activation(output)
     _require_float(logits, "the logits")
     try:
-        return _pooled(output, logits, activation)
+        head = _pooled(output, logits, activation)
     except HeadError as plain:
         try:
             return _located(output, logits, activation)
         except HeadError as located:
             raise located from plain
+    if head.grid != (1, 1):
+        return head
+    try:  # a layer that reads a whole map makes a map of one position, which says nothing of where
+        located = _located(output, logits, activation)
+    except HeadError:
+        return head
+    return head if located.grid == (1, 1) else located
 
 
 def _located(output: ir.Value, logits: ir.Value, activation: Activation) -> Head:

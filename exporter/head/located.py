@@ -47,7 +47,10 @@ def find_chain(logits: ir.Value) -> Located:
     graph = logits.graph
     if graph is None or image_input(graph) is None:
         raise HeadError("expected one image as input.")
-    ends = walk_up(logits, linear=True)
+    try:
+        ends = walk_up(logits, linear=True)
+    except HeadError:
+        return _picked(graph, logits)
     parts, spots, bias = [], [], np.zeros(1)
     for end in ends:
         if end.tail.linear is None:
@@ -56,11 +59,21 @@ def find_chain(logits: ir.Value) -> Located:
         spots.append(Spot(end.value.name or "", np.arange(length)))
         parts.append(end.tail.weight)
         bias = bias + end.tail.bias
-    with in_one_line(ends[0].node):
+    with in_one_line(ends[0].node):  # what contradicts itself is refused there
         chain = Tracer(settled(graph), _grid_of).trace(tuple(spots))
     rows = np.concatenate(parts, axis=1)
     weight = np.concatenate([np.zeros((len(rows), chain.mapped)), rows], axis=1)
     return Located(chain, weight, bias, ends[0].tail.linear or "")
+
+
+def _picked(graph: ir.Graph, logits: ir.Value) -> Located:
+    """The chain of logits that are picked out of what a linear layer computes of every token."""
+    tracer = Tracer(settled(graph), _grid_of)
+    with in_one_line(next(iter(graph))):
+        spot, weight, bias, linear = tracer.layer_of(logits.name or "")
+        chain = tracer.trace((spot,))
+    weight = np.concatenate([np.zeros((len(weight), chain.mapped)), weight], axis=1)
+    return Located(chain, weight, bias, linear)
 
 
 def _grid_of(value: ir.Value, layout: Layout) -> Grid | None:

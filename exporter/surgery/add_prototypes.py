@@ -73,6 +73,10 @@ def add_prototype_outputs(
     unplaced = write_unplaced(write, parts, class_ids)
     expose(explained, logits, rank=1 + len(head.logits_shape))
     write_outputs(
-        write, parts, batch_axis(logits), count, (contributions, common, class_ids, heatmaps, unplaced)
+        write,
+        parts,
+        batch_axis(logits),
+        count,
+        (contributions, common, class_ids, heatmaps, unplaced),
     )
     return explained

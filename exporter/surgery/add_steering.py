@@ -83,7 +83,9 @@ def add_steering(
     common = write_common(write, parts, reference)
     unplaced = write_unplaced(write, parts, class_ids)
     expose(steerable, logits, rank=1 + len(head.logits_shape))
-    write_outputs(write, parts, batch, "explained", (contributions, common, class_ids, heatmaps, unplaced))
+    write_outputs(
+        write, parts, batch, "explained", (contributions, common, class_ids, heatmaps, unplaced)
+    )
     steerable.graph.sort()
     return steerable
 

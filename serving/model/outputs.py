@@ -38,14 +38,10 @@ class Outputs:
     common: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     heatmaps: NDArray[np.float32]
-    raw: tuple = ()
 
     def by_name(self, manifest: Manifest) -> dict[str, NDArray[Any]]:
         """Every output under its name in the graph."""
         added = {manifest.prefix + name: getattr(self, name) for name in ADDED}
-        if self.raw and self.raw[1] is not None:
-            added[manifest.prefix + "common"] = self.raw[0]
-            added[manifest.prefix + "unplaced"] = self.raw[1]
         return {**self.source, **added}
 
 

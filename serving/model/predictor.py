@@ -154,17 +154,13 @@ class Predictor:
                 np.full((len(batch), self._top), -1, dtype=np.int64) if classes is None else classes
             )
         values = self._run(session, output_names(session), feeds, constants)
-        unplaced = values.pop(prefix + "unplaced", None)  # HACK
-        common = values[prefix + "common"]
-        added = {prefix + name: name for name in ADDED if name != "common"}
+        added = {prefix + name: name for name in ADDED}
         missing = {*added, self.manifest.head.logits} - values.keys()
         if missing:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
         return Outputs(
-            source={name: value for name, value in values.items() if name not in added and name != prefix + "common"},
+            source={name: value for name, value in values.items() if name not in added},
             logits=self._flat(values[self.manifest.head.logits]),
-            common=common if unplaced is None else common + unplaced,
-            raw=(common, unplaced),
             **{name: values[output] for output, name in added.items()},
         )
 
