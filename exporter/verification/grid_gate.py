@@ -137,7 +137,9 @@ def _features(
     model = graph.clone()
     fix_input_size(model, manifest.input.preprocessing.size)
     head = find_head(model, output=manifest.head.output)
-    step = partial(run, open_session(tap_features(model, head), threads=threads), [features_of(head)])
+    step = partial(
+        run, open_session(tap_features(model, head), threads=threads), [features_of(head)]
+    )
     found = []
     for batch in batches:
         values = run_in_batches(step, {manifest.input.name: batch}, manifest.input.shape[0])
