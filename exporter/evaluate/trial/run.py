@@ -209,7 +209,8 @@ def _unplaced(
         found[start : start + len(batch)] = outputs.unplaced[:, 0]
         found[start : start + len(batch)] += outputs.common[:, 0]
     # Of the reference's share this leaves what the maps do not hold.
-    return found - maps.mean(axis=1) @ conditions.subject.reference
+    found -= maps.mean(axis=1) @ conditions.subject.reference
+    return found
 
 
 def _annotated(
