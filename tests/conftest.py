@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import tiny
+import two_layers
 from hypothesis import settings
 from places import TOYBIRDS
 
@@ -62,4 +63,11 @@ def run(capsys, monkeypatch):
 def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig, Artifact]:
     """The tiny classifier's export: its config and its artifact. Copy before you change it."""
     config = tiny.write(tmp_path_factory.mktemp("tiny"))
+    return config, export(config)
+
+
+@pytest.fixture(scope="session")
+def two_layers_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig, Artifact]:
+    """The same with a head of two layers, of whose logits something is unplaced."""
+    config = two_layers.write(tmp_path_factory.mktemp("two_layers"))
     return config, export(config)

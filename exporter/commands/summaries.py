@@ -142,6 +142,8 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
                 "probability": explained.probability,
                 "bias": explained.bias,
                 "common": explained.common,
+                "unplaced": explained.unplaced,
+                "placed": explained.placed,
                 "contributions": {p.name: p.contribution for p in explained.prototypes},
             }
             for explained in explanation.classes

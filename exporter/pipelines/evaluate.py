@@ -46,6 +46,7 @@ from exporter.progress import Progress, silent
 from exporter.smoothing import smooth_features
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
+from serving.model.predictor import Predictor
 
 _logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
@@ -84,7 +85,14 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evalua
         reader = stack.enter_context(subject.reader(config.jobs))
         random_reader = stack.enter_context(subject.reader(config.jobs, shuffled))
         conditions = Conditions(
-            subject, reader, annotations, truth, config.seeds, config.seed, config.jobs
+            subject,
+            reader,
+            _predictor(subject, config.jobs),
+            annotations,
+            truth,
+            config.seeds,
+            config.seed,
+            config.jobs,
         )
         job = _Job(config, names, conditions, random_reader, training, progress)
         found = list(_measure_classes(job, data))
@@ -124,6 +132,13 @@ class _Job:
     random_reader: FeatureReader
     training: Dataset | None
     progress: Progress
+
+
+def _predictor(subject: Subject, jobs: int) -> Predictor | None:
+    """The artifact as it is served, where only that tells what comes from no place."""
+    if not subject.artifact.manifest.head.unplaced:
+        return None
+    return Predictor(subject.artifact, threads=jobs)
 
 
 def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:

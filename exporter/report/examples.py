@@ -31,6 +31,7 @@ class Example:
         logit: Logit of its class.
         bias: The head's.
         common: The reference's share.
+        unplaced: What comes from no place of the picture.
         contributions: (k,), logit units.
         heatmaps: (k, h, w), logit units.
         best: The class with the largest logit.
@@ -44,6 +45,7 @@ class Example:
     logit: float
     bias: float
     common: float
+    unplaced: float
     contributions: NDArray[np.float32]
     heatmaps: NDArray[np.float32]
     best: int
@@ -110,14 +112,14 @@ def _even(total: int, count: int) -> list[int]:
 
 def _example(observed: Observed, number: int, place: int) -> Example:
     best = int(observed.logits[number].argmax())
-    common = float(observed.common[number])
     return Example(
         path=observed.paths[number],
         place=place,
         probability=float(observed.probabilities[number, observed.index]),
         logit=float(observed.logits[number, observed.index]),
-        bias=float(observed.constant[number]) - common,
-        common=common,
+        bias=observed.bias,
+        common=float(observed.common[number]),
+        unplaced=float(observed.unplaced[number]),
         contributions=observed.contributions[number],
         heatmaps=observed.heatmaps[number],
         best=best,

@@ -54,8 +54,9 @@ class Observed:
         probabilities: (n, c), softmax or sigmoid of them.
         contributions: (n, k), of the class's prototypes.
         heatmaps: (n, k, h, w).
-        constant: (n,), bias and common term: what else the logit holds.
-        common: (n,), the common term alone.
+        bias: The head's.
+        common: (n,), the reference's share.
+        unplaced: (n,), what comes from no place of the picture.
         recognised: (n,), whether the model gives the image to its class: the best of all under
             softmax, a probability of at least 0.5 under sigmoid.
         marks: Where the object is.
@@ -68,10 +69,16 @@ class Observed:
     probabilities: NDArray[np.float64]
     contributions: Floats
     heatmaps: Floats
-    constant: NDArray[np.float64]
+    bias: float
     common: NDArray[np.float64]
+    unplaced: NDArray[np.float64]
     recognised: NDArray[np.bool_]
     marks: Marks
+
+    @property
+    def constant(self) -> NDArray[np.float64]:
+        """(n,), bias, common term and what is unplaced: what else the logit holds."""
+        return self.common + self.bias + self.unplaced
 
 
 def observe(
@@ -100,7 +107,7 @@ def observe(
     """
     manifest = predictor.manifest
     record = manifest.classes[entry.index]
-    parts: list[tuple[Floats, Floats, Floats, Floats]] = []
+    parts: list[tuple[Floats, ...]] = []
     marks: list[tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]] = []
     paths: list[Path] = []
     prepared = _prepared(entry.paths, predictor, progress)
@@ -110,14 +117,13 @@ def observe(
         paths += [p.path for p in batch]
     if not paths:
         return None
-    logits, contributions, heatmaps, common = (
+    logits, contributions, heatmaps, common, unplaced = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     k = len(record.prototypes)
     probabilities = activate(logits, manifest.activation)
     own = probabilities[:, entry.index]
     softmax = manifest.activation == "softmax"
-    shared = common[:, 0].astype(np.float64)
     return Observed(
         index=entry.index,
         paths=tuple(paths),
@@ -126,8 +132,9 @@ def observe(
         probabilities=probabilities,
         contributions=contributions[:, 0, :k],
         heatmaps=heatmaps[:, 0, :k],
-        constant=shared + float(predictor.bias[entry.index]),
-        common=shared,
+        bias=float(predictor.bias[entry.index]),
+        common=common[:, 0].astype(np.float64),
+        unplaced=unplaced[:, 0].astype(np.float64),
         recognised=logits.argmax(axis=1) == entry.index if softmax else own >= 0.5,
         marks=_marks(marks),
     )
@@ -147,12 +154,10 @@ def _prepared(
         yield Picture(path, image.size, view, to_tensor(view.image, preprocessing))
 
 
-def _explain(
-    predictor: Predictor, tensors: Floats, index: int
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Logits, contributions, heatmaps and common term of input tensors."""
+def _explain(predictor: Predictor, tensors: Floats, index: int) -> tuple[Floats, ...]:
+    """Logits, contributions, heatmaps, common term and what is unplaced of input tensors."""
     found = predictor.run(tensors, classes=np.full((len(tensors), 1), index, dtype=np.int64))
-    return found.logits, found.contributions, found.heatmaps, found.common
+    return found.logits, found.contributions, found.heatmaps, found.common, found.unplaced
 
 
 def _points(picture: Picture, annotations: Annotations | None) -> NDArray[np.float64] | None:

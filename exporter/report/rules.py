@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "sum",
         "Does not add up",
-        f"Contributions + bias + common miss the logit by more than {RESIDUAL:g} of the largest.",
+        f"The sum of all terms misses the logit by more than {RESIDUAL:g} of their size.",
         "The explanation is not that of this model; run protohead verify.",
     ),
     Rule(
@@ -196,7 +196,7 @@ def _sum(held_out: HeldOut) -> list[Finding]:
     residual = held_out.residual
     if residual is None or residual <= RESIDUAL:
         return []
-    text = f"Contributions, bias and common miss the logit by {residual:.1e} of their size."
+    text = f"The sum of all terms misses the logit by {residual:.1e} of their size."
     return [Finding("sum", text)]
 
 

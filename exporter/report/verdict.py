@@ -177,11 +177,11 @@ def _exact(classes: Sequence[ClassReport]) -> Statement:
         return Statement("Exactness", "Not measured: there is no held-out image.", "look")
     worst = max(found)
     text = (
-        "On each image contributions + bias + common give the logit; the largest difference is "
-        f"{worst:.0e} of the size of what is summed."
+        "On each image contributions and what else is summed give the logit; the largest "
+        f"difference is {worst:.0e} of the size of the terms."
     )
     if worst > RESIDUAL:
-        text = f"Contributions + bias + common miss the logit by up to {worst:.0e} of their size."
+        text = f"The sum of all terms misses the logit by up to {worst:.0e} of their size."
     return Statement("Exactness", text, "good" if worst <= RESIDUAL else "look")
 
 

@@ -196,9 +196,11 @@ class Comparison:
 
     def _residual(self, outputs: Outputs) -> NDArray[np.float64]:
         """Completeness residual (b, t) of equation (8), logit units."""
-        bias = self.predictor.bias[outputs.class_ids]
+        rest = self.predictor.bias[outputs.class_ids].astype(np.float64)
+        rest += outputs.common
+        rest += outputs.unplaced
         logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
-        return completeness_residual(outputs.contributions, bias, outputs.common, logits)
+        return completeness_residual(outputs.contributions, rest, logits)
 
     def _bits(self, gate: str, count: int, expected: Mapping[str, Array], outputs: Outputs) -> None:
         same = all(

@@ -28,7 +28,7 @@ from serving.answers.schema import (
     PredictOptions,
 )
 from serving.errors import RequestError
-from serving.model.explanation import completeness_residual
+from serving.model.explanation import completeness_residual, placed_share
 from serving.model.outputs import Outputs, activate
 from serving.model.preprocess import SERVED, decode, preprocess
 from serving.process.live import Served
@@ -37,6 +37,9 @@ Observe = Callable[[str, float | None], None]
 """Told the label of the best class of each image, and the residual of an explanation."""
 Picture = bytes | NDArray[np.float32]
 """The bytes of an image file, or an input tensor without batch axis."""
+
+_REST = ("bias", "common", "unplaced")
+"""What a logit is the sum of beside contributions."""
 
 
 @dataclass(frozen=True)
@@ -235,11 +238,14 @@ class Answerer:
     ) -> list[dict[str, Any]]:
         """The first classes that the graph explains, as many as asked for."""
         scores = self._scores(outputs.logits[0], outputs.class_ids[0, :count].tolist())
+        unplaced: list[float] = outputs.unplaced[0].tolist()
         return [
             {
                 **score,
                 "bias": self.served.predictor.bias.item(score["id"]),
                 "common": outputs.common.item(0, 0),
+                "unplaced": unplaced[slot],
+                "placed": placed_share(outputs.contributions[0, slot].tolist(), unplaced[slot]),
                 "whole": self.served.predictor.manifest.classes[score["id"]].state == "whole",
                 "prototypes": self._prototypes(score["id"], outputs, slot, draw, muted),
             }
@@ -288,8 +294,8 @@ def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _residual(explained: dict[str, Any]) -> float:
     contributions = np.array([found["contribution"] for found in explained["prototypes"]])
-    terms = (explained[name] for name in ("bias", "common", "logit"))
-    return float(completeness_residual(contributions, *terms))
+    rest = sum(explained[name] for name in _REST)
+    return float(completeness_residual(contributions, rest, explained["logit"]))
 
 
 def _terms(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
@@ -306,7 +312,7 @@ def _terms(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
     ]
     terms += [
         {"kind": kind, "side": None, "index": None, "name": kind, "value": a[kind] - b[kind]}
-        for kind in ("bias", "common")
+        for kind in _REST
     ]
     return sorted(terms, key=lambda term: -abs(term["value"]))
 

@@ -21,7 +21,15 @@ _PROTOTYPE = {
         }
     ],
 }
-_CLASS = {**_LOGITS, "bias": 0.25, "common": 2.5, "whole": False, "prototypes": [_PROTOTYPE]}
+_CLASS = {
+    **_LOGITS,
+    "bias": 0.25,
+    "common": 2.5,
+    "unplaced": 0.0,
+    "placed": 1.0,
+    "whole": False,
+    "prototypes": [_PROTOTYPE],
+}
 SMALL_GIF = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
 
 EXAMPLES: dict[str, Any] = {

@@ -11,7 +11,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-_OF_A_CLASS = ("id", "label", "logit", "probability", "bias", "common", "contributions")
+_OF_A_CLASS = (
+    "id",
+    "label",
+    "logit",
+    "probability",
+    "bias",
+    "common",
+    "unplaced",
+    "contributions",
+)
 
 
 def record(

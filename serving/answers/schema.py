@@ -199,10 +199,23 @@ class ExplainedPrototype(Answer):
 
 
 class ExplainedClass(ClassScore):
-    """Why a class got its logit: contributions + bias + common = logit."""
+    """Why a class got its logit: contributions + bias + common + unplaced = logit."""
 
     bias: float
     common: Annotated[float, Field(description="The same for every class.")]
+    unplaced: Annotated[
+        float,
+        Field(description="What the network adds without looking at a place of the picture."),
+    ]
+    placed: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="How much of the evidence has a place in the picture: |sum of "
+            "contributions| / (|sum of contributions| + |unplaced|); 1 where nothing is unplaced.",
+        ),
+    ]
     whole: Annotated[bool, Field(description="Not decomposed: too few training images.")]
     prototypes: list[ExplainedPrototype]
 
@@ -213,7 +226,10 @@ class Explained(Answer):
     view: View
     classes: list[ExplainedClass]
     residual: Annotated[
-        float, Field(description="Largest |contributions + bias + common - logit| of the classes.")
+        float,
+        Field(
+            description="Largest |contributions + bias + common + unplaced - logit| of the classes."
+        ),
     ]
     before: Before = None
 
@@ -229,7 +245,7 @@ class ExplainAnswer(Answer):
 class Term(Answer):
     """One summand of a difference of logits."""
 
-    kind: Literal["prototype", "bias", "common"]
+    kind: Literal["prototype", "bias", "common", "unplaced"]
     side: Annotated[
         Literal["a", "b"] | None, Field(description="Whose prototype it is; b's count negative.")
     ]

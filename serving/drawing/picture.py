@@ -5,7 +5,7 @@ A section for each class, and in it a row for each prototype:
     label                                                        logit, probability
     image      | heatmap | name, contribution as bar and number | evidence crops
     regions    | heatmap | ...                                  |
-               |           bias, common, logit                  |
+               |           bias, common, unplaced, logit        |
 
 The numbers stand in one column and add up to the logit. Bars have one scale, and colours one
 meaning, across the picture. Lengths are in pixels of the picture, which is meant to be shown at
@@ -46,9 +46,10 @@ LINE_HEIGHT = 42
 
 _WHOLE = "whole: too few training images"
 _HOW_TO_READ = (
-    "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale.",
-    "Contributions + bias + common = logit.",
+    "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale."
 )
+_SUM = "Contributions + bias + common = logit."
+_SUM_UNPLACED = "Contributions + bias + common + what comes from no place of the picture = logit."
 
 
 def draw(
@@ -106,6 +107,7 @@ class _Sheet:
     ) -> None:
         self.view = view
         self.first = classes[0]
+        self.sum = _SUM_UNPLACED if any(c.unplaced for c in classes) else _SUM
         self.rows = rows
         self.large, self.text, self.small = (Lettering(size, font) for size in (50, 28, 23))
         shown = [p for explained in classes for p in _strongest(explained)[:rows]]
@@ -128,7 +130,7 @@ class _Sheet:
     def foot(self) -> Image.Image:
         page = paper(self.width, 84)
         ImageDraw.Draw(page).rectangle((0, 0, self.width, 1), fill=LINE)
-        for y, text in zip((44, 78), _HOW_TO_READ, strict=True):
+        for y, text in ((44, _HOW_TO_READ), (78, self.sum)):
             self.small.write(page, (0, y), text, SOFT)
         return page
 
@@ -261,7 +263,10 @@ def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[
     plural = "" if len(hidden) == 1 else "s"
     terms = [(f"{len(hidden)} more prototype{plural}", sum(hidden))] if hidden else []
     terms += [("bias", explained.bias), ("common to all classes", explained.common)]
-    total = sum(p.contribution for p in explained.prototypes) + explained.bias + explained.common
+    if explained.unplaced:
+        terms.append(("from no place", explained.unplaced))
+    total = sum(p.contribution for p in explained.prototypes)
+    total += explained.bias + explained.common + explained.unplaced
     difference = explained.logit - total
     # A verified artifact has none beyond rounding, but a sum in print must add up.
     if round(abs(difference), decimals) > 0:
@@ -275,6 +280,7 @@ def _refuse_infinite(explained: ClassExplanation) -> None:
         "probability": explained.probability,
         "bias": explained.bias,
         "common": explained.common,
+        "term from no place": explained.unplaced,
     }
     for prototype in explained.prototypes:
         numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution

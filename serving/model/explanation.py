@@ -5,6 +5,8 @@ Symbols: h×w grid of the feature map. Everything is in logit units.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +17,40 @@ from PIL import Image
 
 def completeness_residual(
     contributions: NDArray[np.floating],
-    bias: NDArray[np.floating] | float,
-    common: NDArray[np.floating] | float,
+    rest: NDArray[np.float64] | float,
     logits: NDArray[np.floating] | float,
 ) -> NDArray[np.float64]:
-    """|sum of contributions + bias + common - logit|, what an explanation misses (equation 8).
+    """|sum of contributions + rest - logit|, what an explanation misses (equation 8).
 
     Args:
         contributions: (..., k), logit units.
-        bias: The head's bias, of a shape that broadcasts to (...).
-        common: The reference's share, likewise.
+        rest: What else the logit is the sum of: bias + common + unplaced, of a shape that
+            broadcasts to (...). Added in float64, or its own rounding counts too.
         logits: (...).
 
     Returns:
         (...) float64, logit units.
     """
-    total = contributions.sum(axis=-1, dtype=np.float64) + bias + common
+    total = contributions.sum(axis=-1, dtype=np.float64) + rest
     return np.asarray(np.abs(total - logits))
+
+
+def placed_share(contributions: Sequence[float], unplaced: float) -> float:
+    """How much of the evidence for a class has a place in the picture.
+
+        |sum of contributions| / (|sum of contributions| + |unplaced|)
+
+    Args:
+        contributions: Of its prototypes, logit units.
+        unplaced: What comes from no place, logit units.
+
+    Returns:
+        0 to 1; 1 where nothing is unplaced.
+    """
+    if unplaced == 0:
+        return 1.0
+    placed = abs(math.fsum(contributions))
+    return placed / (placed + abs(unplaced))
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,7 @@ class PrototypeExplanation:
 
 @dataclass(frozen=True)
 class ClassExplanation:
-    """Why one class got its logit: contributions + bias + common = logit.
+    """Why one class got its logit: contributions + bias + common + unplaced = logit.
 
     Attributes:
         class_id: Position of the class in the logits.
@@ -79,6 +98,7 @@ class ClassExplanation:
         probability: Softmax or sigmoid of the logits, as the manifest says.
         bias: The head's bias, logit units.
         common: The reference's share, the same for every class; moves no probability.
+        unplaced: What the network adds without looking at a place of the picture; 0 of most heads.
         whole: The class had too few training images: its head row is one prototype.
         prototypes: Its prototypes in their own order.
     """
@@ -89,14 +109,21 @@ class ClassExplanation:
     probability: float
     bias: float
     common: float
+    unplaced: float
     whole: bool
     prototypes: tuple[PrototypeExplanation, ...]
 
     @property
     def residual(self) -> float:
-        """|sum of contributions + bias + common - logit|, the completeness of this answer."""
+        """|sum of contributions + bias + common + unplaced - logit|: is this answer complete?"""
         contributions = np.array([prototype.contribution for prototype in self.prototypes])
-        return float(completeness_residual(contributions, self.bias, self.common, self.logit))
+        rest = self.bias + self.common + self.unplaced
+        return float(completeness_residual(contributions, rest, self.logit))
+
+    @property
+    def placed(self) -> float:
+        """How much of the evidence has a place in the picture, 0 to 1; see placed_share."""
+        return placed_share([p.contribution for p in self.prototypes], self.unplaced)
 
 
 @dataclass(frozen=True)

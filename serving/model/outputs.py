@@ -15,8 +15,8 @@ from serving.artifact import MODEL, Manifest
 from serving.errors import IntegrityError
 from serving.model.runtime import Session
 
-ADDED = ("contributions", "common", "class_ids", "heatmaps")
-"""What the explained graph gives beside the source's own; the manifest may put a prefix before."""
+UNPLACED = "unplaced"
+_ALWAYS = ("contributions", "common", "class_ids", "heatmaps")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Outputs:
         common: (b, 1) float32, logit units.
         class_ids: (b, t) int64.
         heatmaps: (b, t, k, h, w) float32, logit units.
+        unplaced: (b, t) float32, logit units, what comes from no place of the picture; zeros where
+            the graph has no such output.
     """
 
     source: dict[str, NDArray[np.float32]]
@@ -38,11 +40,22 @@ class Outputs:
     common: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     heatmaps: NDArray[np.float32]
+    unplaced: NDArray[np.float32]
 
     def by_name(self, manifest: Manifest) -> dict[str, NDArray[Any]]:
         """Every output under its name in the graph."""
-        added = {manifest.prefix + name: getattr(self, name) for name in ADDED}
-        return {**self.source, **added}
+        values = {name: getattr(self, field) for name, field in added_names(manifest).items()}
+        return {**self.source, **values}
+
+
+def added_names(manifest: Manifest) -> dict[str, str]:
+    """What the explained graph gives beside the source's own: names there, and of :class:`Outputs`.
+
+    Args:
+        manifest: What the artifact says of itself.
+    """
+    names = (*_ALWAYS, UNPLACED) if manifest.head.unplaced else _ALWAYS
+    return {manifest.prefix + name: name for name in names}
 
 
 def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ...]]:
@@ -54,12 +67,16 @@ def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ..
     """
     count, k = len(manifest.classes), manifest.prototypes
     top = min(manifest.top, count)
+    added = {
+        "contributions": (images, top, k),
+        "common": (images, 1),
+        "class_ids": (images, top),
+        "heatmaps": (images, top, k, *manifest.head.grid),
+        UNPLACED: (images, top),
+    }
     return {
         manifest.head.logits: (images, *manifest.logits_shape),
-        manifest.prefix + "contributions": (images, top, k),
-        manifest.prefix + "common": (images, 1),
-        manifest.prefix + "class_ids": (images, top),
-        manifest.prefix + "heatmaps": (images, top, k, *manifest.head.grid),
+        **{name: added[field] for name, field in added_names(manifest).items()},
     }
 
 

@@ -32,7 +32,7 @@ from serving.model.explanation import (
     Explanation,
     PrototypeExplanation,
 )
-from serving.model.outputs import ADDED, Outputs, activate, require_outputs
+from serving.model.outputs import UNPLACED, Outputs, activate, added_names, require_outputs
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
@@ -154,14 +154,17 @@ class Predictor:
                 np.full((len(batch), self._top), -1, dtype=np.int64) if classes is None else classes
             )
         values = self._run(session, output_names(session), feeds, constants)
-        added = {prefix + name: name for name in ADDED}
+        added = added_names(self.manifest)
         missing = {*added, self.manifest.head.logits} - values.keys()
         if missing:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
+        found = {field: values[name] for name, field in added.items()}
+        if UNPLACED not in found:
+            found[UNPLACED] = np.zeros(found["class_ids"].shape, dtype=np.float32)
         return Outputs(
             source={name: value for name, value in values.items() if name not in added},
             logits=self._flat(values[self.manifest.head.logits]),
-            **{name: values[output] for output, name in added.items()},
+            **found,
         )
 
     def predict(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
@@ -315,6 +318,7 @@ class Predictor:
                     probability=float(probabilities[index]),
                     bias=float(self.bias[index]),
                     common=float(outputs.common[0, 0]),
+                    unplaced=float(outputs.unplaced[0, slot]),
                     whole=record.state == "whole",
                     prototypes=prototypes,
                 )

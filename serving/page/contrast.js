@@ -4,6 +4,7 @@ import { el, onKeyboardFocus, words } from "./dom.js";
 import { decimalsFor, signed, times } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { crops, tagOf } from "./tag.js";
+import { NO_PLACE, NO_PLACE_IS } from "./why.js";
 
 /**
  * @param {HTMLElement} root
@@ -78,9 +79,11 @@ export function showContrast(root, answer, activation, actions) {
   );
 }
 
-/** Prototypes are always listed, bias and common only where they move the sum. */
+/** Prototypes are always listed, every other term only where it moves the sum. */
 const counts = (decimals) => (term) =>
   term.kind === "prototype" || Number(term.value.toFixed(decimals)) !== 0;
+
+const NAMES = { bias: "difference of the biases", common: "common", unplaced: NO_PLACE };
 
 function termRow(term, answer, largest, decimals, { focus }) {
   const vars = {
@@ -95,8 +98,15 @@ function termRow(term, answer, largest, decimals, { focus }) {
   );
   const number = el("span", { class: "number" }, signed(term.value, decimals));
   if (term.kind !== "prototype") {
-    const name = term.kind === "bias" ? "difference of the biases" : words(term.name);
-    return el("li", { class: "term", vars }, el("span", { class: "row-name" }, name), bar, number);
+    const name = NAMES[term.kind];
+    const title = term.kind === "unplaced" ? NO_PLACE_IS : null;
+    return el(
+      "li",
+      { class: "term", vars, title },
+      el("span", { class: "row-name" }, name),
+      bar,
+      number,
+    );
   }
   const owner = answer[term.side];
   const prototype = owner.prototypes.find(({ index }) => index === term.index);

@@ -5,7 +5,7 @@ import { words } from "./dom.js";
 import { decimalsFor, percent, signed } from "./numbers.js";
 import { colourOf, css, inkOn, INK, PAPER } from "./palette.js";
 import { makeCanvas } from "./picture.js";
-import { strongest } from "./why.js";
+import { NO_PLACE, strongest } from "./why.js";
 
 const WIDTH = 1600;
 const MARGIN = 56;
@@ -53,6 +53,7 @@ function classPage({ session, stages }) {
     ["bias", explained.bias],
     ["common to all classes", explained.common],
   ];
+  if (explained.unplaced !== 0) sum.push([NO_PLACE, explained.unplaced]);
   if (hidden.length > 0) {
     sum.unshift([`${hidden.length} more`, hidden.reduce((total, p) => total + p.contribution, 0)]);
   }

@@ -17,10 +17,26 @@ const reasonOf = (edits, id, index) =>
   edits.find(({ muted }) => muted.some((key) => key.class === id && key.prototype === index))
     ?.reason ?? null;
 
+/** What comes from no place: how it is called, and what it is. */
+export const NO_PLACE = "from no place";
+export const NO_PLACE_IS = "what the network adds without looking at a place of the picture";
+
+const LITTLE = 0.8;
+
+/** Said where much of the evidence has no place; null elsewhere. */
+const placedNote = ({ placed }) =>
+  placed >= LITTLE
+    ? null
+    : el(
+        "p",
+        { class: "note placed" },
+        `Only ${percent(placed)} of this evidence has a place in the picture. The rest is ${NO_PLACE_IS}.`,
+      );
+
 /** How exactly the terms add up to the model's own logit. */
-function completeness({ logit, bias, common, prototypes }) {
+function completeness({ logit, bias, common, unplaced, prototypes }) {
   const residual = Math.abs(
-    prototypes.reduce((sum, p) => sum + p.contribution, bias + common) - logit,
+    prototypes.reduce((sum, p) => sum + p.contribution, bias + common + unplaced) - logit,
   );
   return residual === 0
     ? "The terms are the model's own logit exactly."
@@ -47,6 +63,7 @@ export class Why {
     this.terms = [
       this.#term("bias", explained.bias),
       this.#term("common to all classes", explained.common),
+      ...(explained.unplaced === 0 ? [] : [this.#term(NO_PLACE, explained.unplaced, NO_PLACE_IS)]),
     ];
     this.rest = this.#term("difference", 0);
     this.total = this.#term("logit", explained.logit);
@@ -87,6 +104,7 @@ export class Why {
         { class: "sum", "aria-label": "Sum" },
         ...[...this.terms, this.rest, this.total].map((term) => term.node),
       ),
+      placedNote(explained),
       el("p", { class: "note exact" }, completeness(explained)),
       el("div", { class: "foot" }, this.reset),
     );
@@ -128,11 +146,17 @@ export class Why {
     return { node, button, prototype };
   }
 
-  #term(name, value) {
+  #term(name, value, title = null) {
     const number = el("span", { class: "number" }, signed(value, this.decimals));
     const bar = el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "bar" }));
     return {
-      node: el("li", { class: "term" }, el("span", { class: "row-name" }, name), bar, number),
+      node: el(
+        "li",
+        { class: "term", title },
+        el("span", { class: "row-name" }, name),
+        bar,
+        number,
+      ),
       number,
       value,
     };

@@ -15,6 +15,14 @@ from serving.artifact import Artifact
 SECONDS = 60  # that a busy machine may take for what a person sees at once
 expect.set_options(timeout=SECONDS * 1000)
 DECODED = "image => image.decode()"  # fails where there is no picture
+_DRAWN = """() => {
+    window.drawn = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+        window.drawn.push(text);
+        return fillText.call(this, text, ...rest);
+    };
+}"""
 
 
 def explain(page: Page, picture: Path) -> None:
@@ -24,6 +32,14 @@ def explain(page: Page, picture: Path) -> None:
 
 def shown_logit(page: Page) -> float:
     return float(page.locator("#logit").get_attribute("data-value"))
+
+
+def downloaded_words(page: Page) -> str:
+    """What is written on the picture that the page saves, a line each."""
+    page.evaluate(_DRAWN)
+    with page.expect_download():
+        page.get_by_role("button", name="Download").click()
+    return "\n".join(page.evaluate("drawn"))
 
 
 def relabel(source: Artifact, folder: Path, labels: Sequence[str]) -> Path:

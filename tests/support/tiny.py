@@ -47,7 +47,7 @@ def model() -> onnx.ModelProto:
         for name, shape in shapes.items()
     }
     labels = np.repeat(np.arange(3), 40)
-    batch = np.stack([_tensor(image(label, 100 + n)) for n, label in enumerate(labels)])
+    batch = np.stack([tensor(image(label, 100 + n)) for n, label in enumerate(labels)])
     body = _graph(weights | {"weight": np.zeros((3, 16)), "bias": np.zeros(3)})
     body.graph.output[0].CopyFrom(onnx.ValueInfoProto(name="flat"))
     (pooled,) = by_reference(body, {"image": batch}, ["flat"])
@@ -70,7 +70,7 @@ def _graph(weights: dict[str, np.ndarray]) -> onnx.ModelProto:
     return graph
 
 
-def _tensor(picture: Image.Image) -> np.ndarray:
+def tensor(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 255
 
 

@@ -20,7 +20,9 @@ from exporter.evaluate.trial.alterations import mirrored, noisy, shifted
 from exporter.evaluate.trial.subject import Picture, Subject
 from exporter.images.dataset import ClassImages
 from exporter.images.features import FeatureReader
+from serving.model.predictor import Predictor
 
+_BATCH = 8
 Floats = NDArray[np.float32]
 
 
@@ -78,6 +80,8 @@ class Trial:
         pictures: The n images.
         maps: (n, p, d), their feature maps.
         logits: (n, c), the classifier's own.
+        unplaced: (n,), what of the class's logit comes from no place, the reference's share of it
+            included: logit = mean of maps @ head row + bias + this. 0 of most heads.
         noisy: Feature maps of the images with noise, one array for each seed.
         mirrored: (n, p, d), of the images mirrored left to right.
         shifted: (n, p, d), of the images moved one cell right and down.
@@ -93,6 +97,7 @@ class Trial:
     pictures: tuple[Picture, ...]
     maps: Floats
     logits: Floats
+    unplaced: NDArray[np.float64]
     noisy: tuple[Floats, ...]
     mirrored: Floats
     shifted: Floats
@@ -114,6 +119,7 @@ class Trial:
             pictures=tuple(p for p, keep in zip(self.pictures, kept, strict=True) if keep),
             maps=self.maps[kept],
             logits=self.logits[kept],
+            unplaced=self.unplaced[kept],
             noisy=tuple(maps[kept] for maps in self.noisy),
             mirrored=self.mirrored[kept],
             shifted=self.shifted[kept],
@@ -129,6 +135,8 @@ class Conditions:
     Attributes:
         subject: The artifact.
         reader: Runs its classifier.
+        predictor: Runs its own graphs, which alone say what comes from no place; None where
+            nothing does.
         annotations: Where the parts are, if known.
         truth: Masks and altered pictures, if known.
         seeds: How many draws of the noise.
@@ -138,6 +146,7 @@ class Conditions:
 
     subject: Subject
     reader: FeatureReader
+    predictor: Predictor | None
     annotations: Annotations | None
     truth: PartTruth | None
     seeds: int
@@ -178,12 +187,30 @@ def run_trial(conditions: Conditions, entry: ClassImages) -> Trial | None:
         pictures=tuple(pictures),
         maps=maps,
         logits=logits,
+        unplaced=_unplaced(conditions, entry.index, tensors, maps),
         noisy=tuple(reader.run(noisy(tensors, preprocessing, g))[0] for g in generators),
         mirrored=reader.run(mirrored(tensors, preprocessing.layout))[0],
         shifted=reader.run(shifted(tensors, preprocessing.layout, reader.grid))[0],
         points=points,
         truth=truth,
     )
+
+
+def _unplaced(
+    conditions: Conditions, index: int, tensors: Floats, maps: Floats
+) -> NDArray[np.float64]:
+    """What of a class's logits comes from no place, (n,), of tensors (n, ...) and their maps."""
+    predictor, found = conditions.predictor, np.zeros(len(tensors))
+    if predictor is None:
+        return found
+    for start in range(0, len(tensors), _BATCH):
+        batch = tensors[start : start + _BATCH]
+        outputs = predictor.run(batch, classes=np.full((len(batch), 1), index, dtype=np.int64))
+        found[start : start + len(batch)] = outputs.unplaced[:, 0]
+        found[start : start + len(batch)] += outputs.common[:, 0]
+    # Of the reference's share this leaves what the maps do not hold.
+    found -= maps.mean(axis=1) @ conditions.subject.reference
+    return found
 
 
 def _annotated(

@@ -67,7 +67,9 @@ class Photograph:
         colour: What the network sees.
         pale: What the network sees, pale.
         veils: One for each prototype.
-        rest: Bias and common term together, and the logit: what the column adds up to.
+        rest: Bias and common term together.
+        unplaced: What comes from no place of the picture; empty where that is nothing.
+        logit: The logit: what the column adds up to.
     """
 
     key: str
@@ -79,6 +81,7 @@ class Photograph:
     pale: Picture
     veils: tuple[Veil, ...]
     rest: str
+    unplaced: str
     logit: str
 
 
@@ -262,6 +265,7 @@ def _photograph(
             )
         ),
         rest=signed(example.bias + example.common, decimals),
+        unplaced=signed(example.unplaced, decimals) if example.unplaced else "",
         logit=signed(example.logit, decimals),
     )
 

@@ -45,6 +45,7 @@ def trial():
         pictures=tuple(picture(number) for number in range(3)),
         maps=maps,
         logits=np.array([[5.5, 0.0]] * 3, np.float32),
+        unplaced=np.zeros(3),
         noisy=(maps, maps[:, ::-1]),
         mirrored=maps.reshape(3, 2, 2, 2)[:, :, ::-1].reshape(3, 4, 2),
         shifted=maps,

@@ -198,7 +198,7 @@ def test_an_edited_artifact_shows_reason_effect_and_what_was_muted(config, held_
     ):
         assert words in text
     assert "Edit 1: sees the backdrop" in made.markdown
-    assert "miss the logit by up to" not in text  # what is left sums to the new logit
+    assert "misses the logit by up to" not in text  # what is left sums to the new logit
 
 
 def test_the_comparison_shows_every_metric_with_its_intervals(config, evaluation):
@@ -343,8 +343,9 @@ def test_examples_stand_at_even_steps_from_the_most_certain_to_the_least():
         probabilities=np.stack([own, 1 - own], axis=1),
         contributions=np.zeros((n, 1)),
         heatmaps=np.zeros((n, 1, 2, 2)),
-        constant=np.zeros(n),
+        bias=0.0,
         common=np.zeros(n),
+        unplaced=np.zeros(n),
         recognised=own > 0.5,
     )
     assert [e.path for e in choose_examples(seen, 3)] == [1, 2, 4]

@@ -212,12 +212,12 @@ def test_off_parts_counts_images_that_show_a_part_alone():
 # --- figures -------------------------------------------------------------------------------------
 
 
-def observed(heatmaps, constant=0.5):
+def observed(heatmaps, bias=0.5, unplaced=0.0):
     heatmaps = np.asarray(heatmaps, dtype=np.float32)
     contributions = heatmaps.mean(axis=(2, 3))
     n = len(heatmaps)
     logits = np.zeros((n, 2), dtype=np.float32)
-    logits[:, 1] = contributions.sum(axis=1) + constant
+    logits[:, 1] = contributions.sum(axis=1) + bias + unplaced
     return Observed(
         index=1,
         paths=(),
@@ -226,11 +226,19 @@ def observed(heatmaps, constant=0.5):
         probabilities=np.zeros((n, 2)),
         contributions=contributions,
         heatmaps=heatmaps,
-        constant=np.full(n, constant),
+        bias=bias,
         common=np.zeros(n),
+        unplaced=np.full(n, unplaced),
         recognised=np.ones(n, dtype=bool),
         marks=Marks(None, np.zeros(0, dtype=np.intp), np.zeros((0, 0, 0), dtype=bool)),
     )
+
+
+def test_what_comes_from_no_place_is_a_term_of_the_sum():
+    found = observed(np.ones((2, 2, 3, 3)), unplaced=3.0)
+    assert found.constant.tolist() == [3.5, 3.5]
+    figures = measure_class(np.eye(2, 4, dtype=np.float32), frozenset(), found, SIZE)
+    assert figures.held_out.residual == 0
 
 
 def test_shares_are_signed_and_their_sizes_sum_to_one():

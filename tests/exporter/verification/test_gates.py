@@ -17,16 +17,17 @@ from serving.model.outputs import Outputs
 from serving.model.predictor import Predictor
 
 
-def outputs(contributions, common):
+def outputs(contributions, common, unplaced=0.0):
     values = np.array(contributions, np.float32)
     ids = np.tile(np.arange(values.shape[1]), (len(values), 1))
     empty = np.zeros((len(values), values.shape[1]), np.float32)
-    return Outputs({}, empty, values, np.array(common, np.float32), ids, empty)
+    nowhere = np.full(ids.shape, unplaced, np.float32)
+    return Outputs({}, empty, values, np.array(common, np.float32), ids, empty, nowhere)
 
 
 def test_summands_add_up_without_their_signs():
-    found = summands(outputs([[[3.0, -4.0]]], [[0.5]]), np.array([-7.0], np.float32))
-    assert found.tolist() == [[3 + 4 + 0.5 + 7]]
+    found = summands(outputs([[[3.0, -4.0]]], [[0.5]], -0.25), np.array([-7.0], np.float32))
+    assert found.tolist() == [[3 + 4 + 0.5 + 0.25 + 7]]
 
 
 def test_a_masked_class_leaves_the_others_their_size():

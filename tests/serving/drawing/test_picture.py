@@ -49,7 +49,7 @@ def make_class(
         for i, (c, heatmap) in enumerate(zip(contributions, heatmaps, strict=True))
     )
     logit = float(contributions.sum()) + 0.25 - 1.5
-    return ClassExplanation(class_id, label, logit, 0.5, 0.25, -1.5, whole, prototypes)
+    return ClassExplanation(class_id, label, logit, 0.5, 0.25, -1.5, 0.0, whole, prototypes)
 
 
 def make_explanation(*classes: ClassExplanation) -> Explanation:
@@ -131,7 +131,7 @@ def test_bars_have_one_scale_across_classes() -> None:
             (1, 1), -1.0, dtype=np.float32
         )  # nothing positive: only the bar has colour
         prototype = PrototypeExplanation(index, "", contribution, heatmap, ())
-        return ClassExplanation(index, "a", contribution, 0.5, 0.0, 0.0, False, (prototype,))
+        return ClassExplanation(index, "a", contribution, 0.5, 0.0, 0.0, 0.0, False, (prototype,))
 
     explanation = make_explanation(only(4.0, 0), only(1.0, 1))
     ratio = longest_run(explanation, prototype_colour(0)) / longest_run(
@@ -147,7 +147,7 @@ def of_contributions(*contributions: float, heatmap: np.ndarray | None = None) -
         PrototypeExplanation(index, "a name", value, shared, ())
         for index, value in enumerate(contributions)
     )
-    return ClassExplanation(0, "a", sum(contributions), 0.5, 0.0, 0.0, False, prototypes)
+    return ClassExplanation(0, "a", sum(contributions), 0.5, 0.0, 0.0, 0.0, False, prototypes)
 
 
 def test_what_counts_against_a_class_is_drawn_left_of_what_counts_for_it() -> None:
@@ -225,6 +225,20 @@ def test_a_sum_that_does_not_reach_the_logit_gets_a_line_for_the_difference() ->
     assert exact == rounded < broken
 
 
+def test_what_comes_from_no_place_is_a_line_of_the_sum_and_only_where_there_is_any() -> None:
+    explained = make_class()
+    plain, unplaced, missing = (
+        draw(Explanation(make_view((64, 8)), (dataclasses.replace(explained, **changes),)))
+        for changes in (
+            {},
+            {"unplaced": 0.75, "logit": explained.logit + 0.75},
+            {"logit": explained.logit + 0.75},  # a line for the difference in its place
+        )
+    )
+    assert plain.height < unplaced.height == missing.height
+    assert unplaced.tobytes() != missing.tobytes()
+
+
 @pytest.mark.parametrize(
     "label",
     [
@@ -284,6 +298,8 @@ def test_numbers_that_are_not_finite_are_refused_by_name(bad: float) -> None:
         draw(make_explanation(dataclasses.replace(explained, prototypes=prototypes)))
     with pytest.raises(ArtifactError, match="for the logit"):
         draw(make_explanation(dataclasses.replace(explained, logit=bad)))
+    with pytest.raises(ArtifactError, match="from no place"):
+        draw(make_explanation(dataclasses.replace(explained, unplaced=bad)))
 
 
 def test_an_evidence_crop_that_is_gone_is_an_error(tmp_path: Path) -> None:

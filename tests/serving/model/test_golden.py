@@ -68,6 +68,14 @@ def test_logits_are_measured_against_their_own_class_so_that_a_masked_one_hides_
     assert golden_error(found, recorded, logits={"logits"}) == 0.5 / 50
 
 
+def test_what_is_unplaced_is_measured_against_what_is_placed_because_it_may_be_near_zero():
+    recorded = {"contributions": np.array([[[50.0]]]), "unplaced": np.array([[1e-6]])}
+    found = recorded | {"unplaced": np.array([[3e-6]])}
+    assert golden_error(found, recorded, logits=()) == pytest.approx(2e-6 / 50)
+    far = recorded | {"unplaced": np.array([[1.0]])}
+    assert golden_error(far, recorded, logits=()) == pytest.approx(1 / 50)
+
+
 def test_a_batch_without_logits_is_refused(tiny_export, tmp_path):
     folder = with_golden(tiny_export[1], tmp_path / "artifact", lambda _, values: values)
     with np.load(folder / "golden.npz") as arrays:

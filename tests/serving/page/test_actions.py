@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from http_server import listening
-from page import explain
+from page import downloaded_words, explain
 from playwright.sync_api import Page, expect
 from waiting import until
 
@@ -129,23 +129,6 @@ def test_on_a_phone_a_comparison_comes_into_view(visit, picture):
     page.get_by_role("button", name="Compare with").first.tap()
     expect(page.locator("#difference")).to_be_visible()
     assert in_view(page, "#class-title")
-
-
-DRAWN = """() => {
-    window.drawn = [];
-    const { fillText } = CanvasRenderingContext2D.prototype;
-    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-        window.drawn.push(text);
-        return fillText.call(this, text, ...rest);
-    };
-}"""
-
-
-def downloaded_words(page: Page) -> str:
-    page.evaluate(DRAWN)
-    with page.expect_download():
-        page.get_by_role("button", name="Download").click()
-    return "\n".join(page.evaluate("drawn"))
 
 
 def test_the_downloaded_picture_says_what_is_switched_off(visit, picture):

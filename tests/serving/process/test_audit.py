@@ -54,7 +54,7 @@ def test_it_holds_what_was_answered_and_by_which_model(kept):
     red = next(c["id"] for c in client.get("/v1/classes").json()["classes"] if c["label"] == "red")
     assert found["muted"] == [[red, 1]]
     for kept_, told in zip(found["classes"], answer["results"][0]["classes"], strict=True):
-        for name in ("id", "label", "logit", "probability", "bias", "common"):
+        for name in ("id", "label", "logit", "probability", "bias", "common", "unplaced"):
             assert kept_[name] == told[name]
         assert kept_["contributions"] == [part["contribution"] for part in told["prototypes"]]
     assert base64.b64encode(image).decode()[:40] not in path.read_text()

@@ -124,6 +124,7 @@ def test_the_answer_is_the_predictors(client, predictor):
         assert found["logit"] == wanted.logit
         assert found["bias"] == wanted.bias
         assert found["common"] == wanted.common
+        assert (found["unplaced"], found["placed"]) == (0.0, 1.0)
         assert found["probability"] == wanted.probability
         for part, prototype in zip(found["prototypes"], wanted.prototypes, strict=True):
             assert (part["index"], part["name"]) == (prototype.index, prototype.name)

@@ -52,13 +52,14 @@ class Axioms:
 
 
 def completeness_residual(
-    contributions: Floats, constant: Floats | float, logits: Floats
+    contributions: Floats, constant: NDArray[np.float64] | float, logits: Floats
 ) -> float | None:
     """How far the contributions are from the logit, relative to the size of what is summed.
 
     Args:
         contributions: (n, k).
-        constant: (n,) or a number, what else the logit holds: bias and common term.
+        constant: (n,) or a number, what else the logit holds: bias, common term and what comes
+            from no place.
         logits: (n,), of the class.
 
     Returns:
@@ -66,9 +67,7 @@ def completeness_residual(
     """
     target = np.asarray(logits, dtype=np.float64)
     summands = np.abs(contributions).sum(axis=1, dtype=np.float64) + np.abs(constant)
-    return _relative(
-        _largest(residual_of(contributions, constant, 0.0, target)), _largest(summands)
-    )
+    return _relative(_largest(residual_of(contributions, constant, target)), _largest(summands))
 
 
 def axioms(features: Floats, row: Floats, prototypes: Floats) -> Axioms | None:
@@ -163,9 +162,14 @@ def _relative(violation: float, scale: float) -> float | None:
 
 
 def _residual(case: Case) -> Value:
-    """The artifact's prototypes leave out a reference, the baselines know none."""
+    """The artifact's prototypes leave out a reference, the baselines know none.
+
+    What the head adds from no place is no part of the features that all of them explain; the
+    artifact's own graph says it.
+    """
     trial, subject = case.trial, case.subject
     constant = np.full(len(trial.logits), subject.head.bias[trial.index], dtype=np.float64)
+    constant += trial.unplaced
     if case.method.name == OURS:
         constant += trial.maps.mean(axis=1) @ subject.reference
     return completeness_residual(case.contributions, constant, trial.logits[:, trial.index])
@@ -190,7 +194,7 @@ METRICS = (
         name="completeness",
         title="Completeness residual",
         better="lower",
-        meaning="|sum of contributions + bias + common - logit|, of its summands",
+        meaning="|sum of contributions + bias + common + unplaced - logit|, of its summands",
         source=f"{_PAPER}, eq. 8",
         blind="A sum says nothing of its parts: k copies of one map are complete too.",
         needs=(Need.ROW,),

@@ -9,6 +9,7 @@ from exporter.evaluate.trial.alterations import noisy
 from exporter.evaluate.trial.run import Conditions, run_trial
 from exporter.evaluate.trial.subject import open_subject
 from exporter.images.dataset import ClassImages
+from serving.model.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,9 @@ def run(tiny_export, entry):
 
     def with_annotations(annotations=None):
         with subject.reader(1) as reader:
-            conditions = Conditions(subject, reader, annotations, None, seeds=2, seed=5, jobs=1)
+            conditions = Conditions(
+                subject, reader, None, annotations, None, seeds=2, seed=5, jobs=1
+            )
             trial = run_trial(conditions, entry)
             if trial is None:
                 return None, None
@@ -48,6 +51,22 @@ def test_each_draw_of_the_noise_has_its_own_seed_and_each_class_its_own(run):
     np.testing.assert_array_equal(trial.noisy[0], draws[0])
     np.testing.assert_array_equal(trial.noisy[1], draws[1])
     assert not np.array_equal(*draws)
+
+
+def test_what_no_map_holds_of_the_logit_is_unplaced(two_layers_export, entry):
+    subject = open_subject(two_layers_export[1])
+    predictor = Predictor(two_layers_export[1], threads=1)
+    with subject.reader(1) as reader:
+        conditions = Conditions(subject, reader, predictor, None, None, seeds=1, seed=5, jobs=1)
+        trial = run_trial(conditions, entry)
+    placed = trial.maps.mean(axis=1, dtype=np.float64) @ subject.head.weight[1]
+    total = placed + subject.head.bias[1] + trial.unplaced
+    np.testing.assert_allclose(total, trial.logits[:, 1], atol=1e-4)  # of terms of some 100
+    assert (np.abs(trial.unplaced) > 1).all()
+
+
+def test_a_pooled_head_leaves_nothing_unplaced(run):
+    assert run()[0].unplaced.tolist() == [0.0, 0.0, 0.0]
 
 
 def annotated(entry, *numbers):
