@@ -24,6 +24,7 @@ FLOORS = {
     "exporter": (
         "text errors config progress smoothing",
         "decompose graph",
+        "chain",
         "head",
         "surgery",
         "source",

@@ -68,7 +68,6 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
         prototypes=k,
         seed=seed,
         start=record.start or "even",  # as versions before it was written down
-        mapped=subject.artifact.manifest.head.mapped,
     )
     return ours(round_exactly(split.prototypes, row), record.smoothing)
 

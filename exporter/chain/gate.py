@@ -3,8 +3,8 @@
     z = f(a) = g a + f(0),     g = (f(a) - f(0)) / a held, f'(0) where a is 0
     z = y * c,                 c held: a gate, a deviation
 
-Source: Gradient x Input for ReLU networks (Ancona et al., 2018, eq. 2), and the identity and uniform
-rules of AttnLRP (Achtibat et al., 2024).
+Source: Gradient x Input for ReLU networks (Ancona et al., 2018, eq. 2), and the identity and
+uniform rules of AttnLRP (Achtibat et al., 2024).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
         return None
     attributes = {name: found.value for name, found in node.attributes.items()}
     around = (0.0, 1.0) if node.op_type == "PRelu" else _around_zero(node, value, read)
-    single = tuple(None if found is None else np.float32(found) for found in others)
+    single = tuple(None if found is None else np.asarray(found, np.float32) for found in others)
     step = Activation(node.op_type, attributes, single, *around, len(index))
     return Link(
         Spot(value.name or "", index), words(node), step, (Spot(read.name or "", table[index]),)

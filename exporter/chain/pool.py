@@ -1,7 +1,7 @@
 """Where a vector is made of the positions of one map: mean, maximum, and all of them one by one.
 
     mean       z = scale * mean of x               place p gives  scale * x_p
-    maximum    z_d = max over p of x_pd            place p gives  P x_pd where the maximum is, shared
+    maximum    z_d = max over p of x_pd            place p gives  P x_pd where it is, shared
     flatten    z = (x_pd)                          place p gives  P x_pd at its own numbers
 
 The places of maxima are held.
@@ -23,6 +23,7 @@ from exporter.errors import HeadError
 from exporter.graph.elements import Index, sizes
 from exporter.graph.pooling import (
     CHANNEL_AXIS,
+    Order,
     above_rearrangement,
     axes_pooled,
     is_pooling,
@@ -105,6 +106,14 @@ class Pool:
             x = write.reshape(self._map(write), [0, 1, d, p])
             return write.scale(write.total(write.mul(rows, x), 2), p)
         return read_off(write, write.place(rows, self.channels, d), self._given(write), self.map)
+
+    def at_map(self, write: RowWriter, rows: ir.Value) -> ir.Value:
+        """Rows (b, r, m) as rows of the map's channels, summed over places, (b, r, d)."""
+        d, p = self.map.channels, self.places
+        if self.kind != "flatten":
+            return write.scale(write.place(rows, self.channels, d), self.scale)
+        rows = write.place(rows, self.channels, d * p)
+        return write.total(write.reshape(rows, [0, -1, d, p]), 3)
 
     @property
     def _channels_first(self) -> bool:
@@ -239,10 +248,10 @@ def _maximum(node: ir.Node) -> tuple[FeatureMap, int] | None:
     return None if order == "NCL" else _described(value, order)
 
 
-def _described(value: ir.Value, layout: str) -> tuple[FeatureMap, int] | None:
+def _described(value: ir.Value, layout: Order) -> tuple[FeatureMap, int] | None:
     """A map, and its number of positions."""
     shape = sizes(value)
-    if shape is None or layout not in ("NCHW", "NHWC", "NLC"):
+    if shape is None or layout == "NCL":
         return None
-    channels = shape[CHANNEL_AXIS[layout]]  # type: ignore[index]
-    return FeatureMap(value.name or "", layout, channels), math.prod(shape[1:]) // channels  # type: ignore[arg-type]
+    channels = shape[CHANNEL_AXIS[layout]]
+    return FeatureMap(value.name or "", layout, channels), math.prod(shape[1:]) // channels

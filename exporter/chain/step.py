@@ -39,21 +39,21 @@ class Spot(NamedTuple):
 
     Attributes:
         value: Name of the value.
-        index: Numbers of the elements in one image, (m,).
+        at: Numbers of the elements in one image, (m,).
     """
 
     value: str
-    index: Index
+    at: Index
 
     @property
     def key(self) -> tuple[str, bytes]:
         """What two spots have in common that are the same."""
-        return self.value, self.index.tobytes()
+        return self.value, self.at.tobytes()
 
     @property
     def size(self) -> int:
         """M."""
-        return len(self.index)
+        return len(self.at)
 
 
 class Known(Protocol):

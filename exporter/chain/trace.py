@@ -8,13 +8,24 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.chain.affine import Linear, read_linear, read_scale
+from exporter.chain.affine import Linear, Scale, read_linear, read_scale
 from exporter.chain.attention import read_attention
 from exporter.chain.gate import read_activation, read_product
 from exporter.chain.norm import read_norm
 from exporter.chain.pool import Pool, read_flattened, read_pool
 from exporter.chain.step import Chain, FeatureMap, Link, Spot
-from exporter.chain.sums import Join, read_join, read_move, read_row_mean, read_start, read_sum
+from exporter.chain.sums import (
+    Join,
+    Repeat,
+    RowMean,
+    Start,
+    Sum,
+    read_join,
+    read_move,
+    read_row_mean,
+    read_start,
+    read_sum,
+)
 from exporter.chain.tokens import Grid, GridOf, places_of
 from exporter.errors import HeadError
 from exporter.graph.elements import Index, numbered, sizes
@@ -34,6 +45,7 @@ _RULES = (
     read_product,
 )
 _MOST = 20_000  # links
+_OF_A_LINEAR_HEAD = (Join, Linear, Repeat, RowMean, Scale, Start, Sum)
 
 
 class Tracer:
@@ -42,6 +54,9 @@ class Tracer:
     Args:
         graph: A graph whose sizes one image settles (graph/sizes.py).
         grid_of: Reads the grid of a map: value and layout.
+
+    Attributes:
+        further: Whether a step was met that a linear head has not.
     """
 
     def __init__(self, graph: ir.Graph, grid_of: GridOf) -> None:
@@ -50,6 +65,7 @@ class Tracer:
         self._values |= {out.name: out for node in graph for out in node.outputs}
         self._grid_of = grid_of
         self._grids: set[Grid] = set()
+        self.further = False
 
     def trace(self, ends: tuple[Spot, ...]) -> Chain:
         """Follow the vectors that make up h.
@@ -109,16 +125,19 @@ class Tracer:
 
     def _link(self, spot: Spot) -> Link:
         value = self._values[spot.value]
-        start = read_start(value, spot.index)
+        start = read_start(value, spot.at)
         if start is not None:
             return start
         if value.producer() is None:
             raise HeadError(f"{value.name!r} is reached without a pooling on the way.")
-        found = read_attention(value, spot.index, self._tokens)
+        found = read_attention(value, spot.at, self._tokens)
         for rule in _RULES:
-            found = found or rule(value, spot.index)
+            found = found or rule(value, spot.at)
         if found is None:
-            raise _not_understood(value, spot.index)
+            raise _not_understood(value, spot.at)
+        linear = isinstance(found.step, _OF_A_LINEAR_HEAD)
+        averaged = isinstance(found.step, Pool) and found.step.kind == "mean"
+        self.further = self.further or not (linear or averaged)
         return found
 
     def _tokens(self, value: ir.Value, index: Index) -> tuple[Index, Index]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 import onnx_ir as ir
 
-from exporter.chain.pool import features, mean_of, read_off
+from exporter.chain.pool import Pool, features, mean_of, read_off
 from exporter.chain.rows import RowWriter
 from exporter.chain.step import Chain, Link, Place, Spot
 
@@ -59,7 +60,7 @@ class ChainWriter:
         return None if self._chain.whole else self._push(delivered=False)
 
     def located(self) -> ir.Value:
-        """P times what each place gives of h, (b, p, H), behind the map (b, p, d) where there is."""
+        """P times what each place gives of h (b, p, H), behind the map (b, p, d) if any."""
         given = self._push(delivered=True)
         if given is None:
             raise ValueError("expected a chain that reads places")
@@ -125,8 +126,20 @@ class ChainWriter:
             start += spot.size
         return whole
 
+    def at_map(self, rows: ir.Value) -> ir.Value:
+        """Rows (b, r, H) as rows of the chain's map, the mean over places, (b, r, d)."""
+        return self._pulled(
+            rows, lambda link, part: cast(Pool, link.step).at_map(self._write, part)
+        )
+
     def _pull(self, rows: ir.Value) -> ir.Value:
         """What rows (b, r, H) see of each place, (b, r, p)."""
+        return self._pulled(
+            rows, lambda link, part: cast("Place", link.step).heat(self._write, part)
+        )
+
+    def _pulled(self, rows: ir.Value, read: Callable[[Link, ir.Value], ir.Value]) -> ir.Value:
+        """The sum of what is read of rows (b, r, H) where they reach places."""
         write, waiting = self._write, dict[Key, ir.Value | None]()
         start = 0
         for spot in self._chain.ends:
@@ -141,7 +154,7 @@ class ChainWriter:
             if pulled is None or link.spot.key not in self._chain.linear:
                 continue
             if link.located:
-                heat = write.add(heat, cast("Place", link.step).heat(write, pulled))
+                heat = write.add(heat, read(link, pulled))
             if not link.reads:
                 continue
             parts = link.step.pull(write, pulled, _Known(self, link))

@@ -32,7 +32,6 @@ from exporter.decompose.regression import (
     Alternation,
     discovery_weights,
 )
-from exporter.decompose.ridge import Ridge
 from exporter.decompose.scaling import scale
 from exporter.decompose.selection import CANDIDATES, select
 from exporter.decompose.shares import peak_shares
@@ -138,7 +137,7 @@ def decompose(
     prototypes: int,
     seed: int,
     start: Start = "zeros",
-    mapped: int = 0,
+    own: NDArray[np.float64] | None = None,
 ) -> Decomposition:
     """Split the head row of one class into part-prototypes.
 
@@ -150,9 +149,9 @@ def decompose(
         prototypes: k, 1 to d.
         seed: Of discovery.
         start: Where the solver of "paper" begins.
-        mapped: Channels in front that the row says nothing of, because they are the map that parts
-            are found on, and what follows is what each place gives of the vector that the row
-            reads; 0 where both are one. A prototype is (c_i, w_i v) then.
+        own: Where parts are found on a map, whose channels are in front of what each place gives of
+            the vector that the row reads (docs/heads.md): the row as one of that map, (d',). A
+            prototype is (c_i, w_i v) then. None where both are one.
 
     Returns:
         The decomposition. The same arguments give the same bytes on one BLAS thread.
@@ -166,13 +165,12 @@ def decompose(
     size = float(np.linalg.norm(row))
     if method == "evidence":
         evidence = features.reshape(-1, len(row)) @ row.astype(np.float32)
-        seen, own = features, row
-        if mapped:
-            seen = np.ascontiguousarray(features[:, :, :mapped])
-            own = nearest_row(seen, evidence)
-        split = split_evidence(seen, evidence, own, prototypes, seed)
-        discovery, scaling = split.discovery, scale(split.discovery.value.prototypes, own)
-        size = float(np.linalg.norm(own))
+        seen, read = features, row
+        if own is not None:
+            seen, read = np.ascontiguousarray(features[:, :, : len(own)]), own
+            size = float(np.linalg.norm(own))
+        split = split_evidence(seen, evidence, read, prototypes, seed)
+        discovery, scaling = split.discovery, scale(split.discovery.value.prototypes, read)
         refined = _Refined(split.parts.prototypes(row), split.regularization, split.summary)
     else:
         discovery = multiplicative.factorize(_nonnegative(features), prototypes, seed)
@@ -237,14 +235,6 @@ def split_evidence(
         discovery=replace(found, value=found.value.only(chosen)),
         summary=turns.summary(split),
     )
-
-
-def nearest_row(
-    features: NDArray[np.float32], evidence: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """The one row (d,) that reads evidence (n * p,) off features (n, p, d) best."""
-    flat = features.reshape(-1, features.shape[2])
-    return Ridge(flat).fit(evidence[:, None], 1.0)[0].astype(np.float64)
 
 
 def discover(

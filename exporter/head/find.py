@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -25,31 +24,19 @@ from exporter.graph.forms import Normalisation
 from exporter.graph.measured import measure_shapes
 from exporter.graph.pooling import CHANNEL_AXIS, Layout, Pooling, map_layout, read_pooling
 from exporter.graph.read import (
-    attribute,
     dimensions,
-    opset,
     refusal,
     shown,
-    source,
     with_shapes,
 )
+from exporter.head.activation import Activation, before_activation, require_float
 from exporter.head.class_map import above_class_map
 from exporter.head.grid import Grid, find_grid
-from exporter.head.linear import RESHAPING
-from exporter.head.located import find_chain
-from exporter.head.obstacles import why_no_number
+from exporter.head.located import UntracedError, find_chain
 from exporter.head.tail import Tail
 from exporter.head.walk import End, in_one_line, walk_up
 
 __all__ = ["Head", "Normalisation", "find_head"]
-
-Activation = Literal["none", "softmax", "sigmoid"]
-_ACTIVATIONS: dict[str, Activation] = {
-    "LogSoftmax": "softmax",
-    "Softmax": "softmax",
-    "Sigmoid": "sigmoid",
-}
-
 
 _ADVICE = {
     False: (
@@ -163,22 +150,22 @@ def _only(heads: list[Head], reasons: dict[str | None, HeadError]) -> Head:
 
 def _trace(output: ir.Value) -> Head:
     """Walk from an output up to its pooling, or to where a chain of steps begins."""
-    logits, activation = _before_activation(output)
-    _require_float(logits, "the logits")
+    logits, activation = before_activation(output)
+    require_float(logits, "the logits")
     try:
         head = _pooled(output, logits, activation)
     except HeadError as plain:
         try:
             return _located(output, logits, activation)
-        except HeadError as located:
-            raise located from plain
+        except UntracedError:
+            raise plain from None
     if head.grid != (1, 1):
         return head
     try:  # a layer that reads a whole map makes a map of one position, which says nothing of where
-        located = _located(output, logits, activation)
+        chained = _located(output, logits, activation)
     except HeadError:
         return head
-    return head if located.grid == (1, 1) else located
+    return head if chained.grid == (1, 1) else chained
 
 
 def _located(output: ir.Value, logits: ir.Value, activation: Activation) -> Head:
@@ -264,7 +251,7 @@ def _head(
     tail: Tail,
     shape: tuple[int, ...] | None,
 ) -> Head:
-    _require_float(pooling.feature, "the feature map")
+    require_float(pooling.feature, "the feature map")
     classes, channels = tail.weight.shape
     _require_finite(tail.weight, tail.bias, tail.linear)
     with in_one_line(pooling.last):
@@ -308,58 +295,3 @@ def _require_finite(
                 f"{index[0] if len(values) > 1 else 'any'}: expected finite numbers of at most "
                 f"{limit:.2g}. {_ADVICE[bool(np.isneginf(values[tuple(index)]))]}"
             )
-
-
-def _before_activation(output: ir.Value) -> tuple[ir.Value, Activation]:
-    """The logits, and what makes the output of them."""
-    node = _above_reshaping(output)
-    if node is not None and node.op_type == "Log":  # as LogSoftmax is spelled out
-        node = _above_reshaping(source(node))
-        node = node if node is not None and node.op_type == "Softmax" else None
-    if node is None or node.op_type not in _ACTIVATIONS:
-        return output, "none"
-    logits = source(node)
-    shape = dimensions(logits)
-    if _ACTIVATIONS[node.op_type] == "softmax" and shape is not None:
-        with in_one_line(node):
-            _require_over_classes(node, shape)
-    return logits, _ACTIVATIONS[node.op_type]
-
-
-def _above_reshaping(value: ir.Value) -> ir.Node | None:
-    """The node that computes what a value is a reshaped copy of."""
-    node = value.producer()
-    while node is not None and node.op_type in RESHAPING:
-        node = source(node).producer()
-    return node
-
-
-def _require_over_classes(node: ir.Node, shape: tuple[int | None, ...]) -> None:
-    """Refuse a Softmax over anything but the classes.
-
-    Before opset 13 it is over all axes from its own on, since then over one.
-    """
-    rank, flat = len(shape), opset(node.graph) < 13
-    written = attribute(node, "axis", 1 if flat else -1)
-    axis = written % rank
-    over = shape[axis:] if flat else (shape[axis],)
-    others = shape[1:axis] if flat else shape[1:axis] + shape[axis + 1 :]
-    if axis == 0 or (rank > 2 and (any(size != 1 for size in others) or None in over)):
-        classes = next((n for n, size in enumerate(shape) if n and size != 1), 1)
-        names = "axis 1 or -1" if rank == 2 else f"axis {classes} of {shown(shape)}"
-        raise refusal(node, f"has axis {written}: expected the classes, {names}.")
-
-
-def _require_float(value: ir.Value, what: str) -> None:
-    if value.dtype in (None, ir.DataType.FLOAT):
-        return
-    if not value.dtype.is_floating_point():
-        raise why_no_number(value) or HeadError(
-            f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32 logits, not "
-            "whole numbers. If the model is quantised, export the float model; else export it with "
-            "its logits as output."
-        )
-    raise HeadError(
-        f"{what}, {value.name!r}, is {value.dtype.name.lower()}: expected float32, because "
-        "contributions cannot add up to a rounded logit. Export the model in float32."
-    )

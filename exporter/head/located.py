@@ -15,11 +15,11 @@ from exporter.chain.step import Chain, Layout, Spot
 from exporter.chain.trace import Tracer
 from exporter.errors import HeadError
 from exporter.graph.pooling import Pooling
-from exporter.graph.read import image_input, name_of, refusal
+from exporter.graph.read import image_input, name_of
 from exporter.graph.sizes import settled
 from exporter.head.grid import Grid, find_grid
 from exporter.head.tail import vector_length
-from exporter.head.walk import in_one_line, walk_up
+from exporter.head.walk import End, in_one_line, walk_up
 
 
 class Located(NamedTuple):
@@ -38,42 +38,61 @@ class Located(NamedTuple):
     linear: str
 
 
+class UntracedError(HeadError):
+    """There is no chain, and what is in the way is what a linear head has as well."""
+
+
 def find_chain(logits: ir.Value) -> Located:
     """Find the chain above the linear layer that computes logits.
 
     Raises:
-        HeadError: No linear layer computes them, or a node above it is none of the steps.
+        UntracedError: No linear layer computes them, or a node right above it is none of the steps.
+        HeadError: A node further up is none of the steps.
     """
     graph = logits.graph
     if graph is None or image_input(graph) is None:
-        raise HeadError("expected one image as input.")
-    try:
-        ends = walk_up(logits, linear=True)
-    except HeadError:
-        return _picked(graph, logits)
-    parts, spots, bias = [], [], np.zeros(1)
-    for end in ends:
-        if end.tail.linear is None:
-            raise refusal(end.node, "computes the output without a linear layer behind it.")
-        length = vector_length(end.value, end.node)
-        spots.append(Spot(end.value.name or "", np.arange(length)))
-        parts.append(end.tail.weight)
-        bias = bias + end.tail.bias
-    with in_one_line(ends[0].node):  # what contradicts itself is refused there
-        chain = Tracer(settled(graph), _grid_of).trace(tuple(spots))
-    rows = np.concatenate(parts, axis=1)
-    weight = np.concatenate([np.zeros((len(rows), chain.mapped)), rows], axis=1)
-    return Located(chain, weight, bias, ends[0].tail.linear or "")
-
-
-def _picked(graph: ir.Graph, logits: ir.Value) -> Located:
-    """The chain of logits that are picked out of what a linear layer computes of every token."""
+        raise UntracedError("expected one image as input.")
     tracer = Tracer(settled(graph), _grid_of)
-    with in_one_line(next(iter(graph))):
-        spot, weight, bias, linear = tracer.layer_of(logits.name or "")
+    try:
+        try:
+            ends = walk_up(logits, linear=True)
+        except HeadError:
+            return _picked(tracer, logits)
+        return _behind(tracer, ends)
+    except HeadError as error:
+        if tracer.further:
+            raise
+        raise UntracedError(str(error)) from error
+
+
+def _behind(tracer: Tracer, ends: list[End]) -> Located:
+    """The chain of the vectors that a linear tail ends at."""
+    lengths = [vector_length(end.value, end.node) for end in ends]
+    spots = (
+        Spot(end.value.name or "", np.arange(length))
+        for end, length in zip(ends, lengths, strict=True)
+    )
+    with in_one_line(ends[0].node):  # what contradicts itself is refused there
+        chain = tracer.trace(tuple(spots))
+    rows = np.concatenate([end.tail.weight for end in ends], axis=1)
+    bias = sum((end.tail.bias for end in ends), np.zeros(1))
+    return Located(chain, _behind_map(chain, rows), bias, ends[0].tail.linear or "")
+
+
+def _picked(tracer: Tracer, logits: ir.Value) -> Located:
+    """The chain of logits that are picked out of what a linear layer computes of every token."""
+    node = logits.producer()
+    if node is None:
+        raise HeadError(f"{logits.name!r} is computed by no node.")
+    with in_one_line(node):
+        spot, rows, bias, linear = tracer.layer_of(logits.name or "")
         chain = tracer.trace((spot,))
-    weight = np.concatenate([np.zeros((len(weight), chain.mapped)), weight], axis=1)
-    return Located(chain, weight, bias, linear)
+    return Located(chain, _behind_map(chain, rows), bias, linear)
+
+
+def _behind_map(chain: Chain, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows (c, H) of located features, which begin with the channels of the map: (c, d + H)."""
+    return np.concatenate([np.zeros((len(rows), chain.mapped)), rows], axis=1)
 
 
 def _grid_of(value: ir.Value, layout: Layout) -> Grid | None:

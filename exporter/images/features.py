@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from exporter.head import Head
 from exporter.smoothing import NONE, Passes, smooth_features
 from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
-from exporter.surgery import features_of, tap_features
+from exporter.surgery import AT_MAP, ROW, features_of, tap_features
 from serving.artifact import Preprocessing
 from serving.artifact.layout import ImageLayout, channel_axis
 from serving.errors import ImageError
@@ -51,8 +51,9 @@ class ClassFeatures:
         skipped: Why each unusable image was left out.
         sha256: Hash of all images, usable or not, as :func:`sha256_of_images` makes it.
         doubts: What is odd about the images: of one colour, or the same one again.
-        mapped: Channels of the map in front of what each place gives, of a head with a chain that
-            has one (docs/heads.md); else 0.
+        row: (d',) float64, of a head whose chain has a map (docs/heads.md), whose channels are in
+            front of what each place gives: the row of the class as one of these, the mean over
+            images. None for other heads.
     """
 
     maps: NDArray[np.float32]
@@ -62,12 +63,12 @@ class ClassFeatures:
     skipped: tuple[str, ...]
     sha256: str
     doubts: tuple[str, ...] = ()
-    mapped: int = 0
+    row: NDArray[np.float64] | None = None
 
     @property
     def seen(self) -> NDArray[np.float32]:
-        """What the network sees at each place, (n, p, d): the chain's map, or the maps."""
-        return self.maps[:, :, : self.mapped or None]
+        """What the network sees at each place: the maps, or what is of the chain's map of them."""
+        return self.maps if self.row is None else self.maps[:, :, : len(self.row)]
 
     def smoothed(self, passes: Passes) -> ClassFeatures:
         """The same with smoothed maps; these maps become the smoothed ones."""
@@ -91,6 +92,22 @@ def sha256_of_images(paths: tuple[Path, ...]) -> str:
         except OSError:
             digest.update(_UNREADABLE)
     return digest.hexdigest()
+
+
+class _Measured(NamedTuple):
+    """What the network gives for a batch of b images.
+
+    Attributes:
+        maps: (b, p, d), as in :class:`ClassFeatures`.
+        logits: (b, c).
+        grid: (h, w).
+        rows: (b, d'), the row of the class at the chain's map; (0, 0) where there is none.
+    """
+
+    maps: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    grid: tuple[int, int]
+    rows: NDArray[np.float32]
 
 
 class _Looked:
@@ -152,7 +169,7 @@ class FeatureReader:
         self._preprocessing = preprocessing
         self._pool = ThreadPoolExecutor(threads or os.cpu_count())
         blank = to_tensor(Image.new("RGB", preprocessing.size[::-1]), preprocessing)
-        self.grid = self._measure(blank[None])[2]
+        self.grid = self._measure(blank[None]).grid
 
     def __enter__(self) -> FeatureReader:
         return self
@@ -167,12 +184,17 @@ class FeatureReader:
         del self._session  # it holds the weights, and what follows needs the memory
 
     def read(
-        self, paths: tuple[Path, ...], *, progress: Callable[[int], None] = lambda _: None
+        self,
+        paths: tuple[Path, ...],
+        *,
+        row: NDArray[np.float64] | None = None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> ClassFeatures:
         """Read the feature maps of images.
 
         Args:
             paths: Images of one class.
+            row: (d,), of the class; where the head's chain has a map, it is told as a row of that.
             progress: Called with the number of images done since the last call.
 
         Returns:
@@ -186,6 +208,7 @@ class FeatureReader:
         skipped: list[str] = []
         maps: NDArray[np.float32] | None = None
         logits: list[NDArray[np.float32]] = []
+        rows: list[NDArray[np.float32]] = []
         digest, looked = hashlib.sha256(), _Looked(self._preprocessing.layout)
         for chunk, read in self._decoded(paths):
             decoded = [tensor for _, tensor in read]
@@ -195,11 +218,12 @@ class FeatureReader:
             skipped += [str(tensor) for tensor in decoded if isinstance(tensor, ImageError)]
             if usable:
                 looked.at(usable)
-                features, batch_logits = self.run(np.stack(usable))
+                found = self._measure(np.stack(usable), row)
                 if maps is None:
-                    maps = np.empty((len(paths), *features.shape[1:]), dtype=np.float32)
-                maps[len(kept) : len(kept) + len(usable)] = features
-                logits.append(batch_logits)
+                    maps = np.empty((len(paths), *found.maps.shape[1:]), dtype=np.float32)
+                maps[len(kept) : len(kept) + len(usable)] = found.maps
+                logits.append(found.logits)
+                rows.append(found.rows)
                 kept += [
                     path
                     for path, tensor in zip(chunk, decoded, strict=True)
@@ -214,7 +238,7 @@ class FeatureReader:
             skipped=tuple(skipped),
             sha256=digest.hexdigest(),
             doubts=looked.doubts(),
-            mapped=0 if self._head.chain is None else self._head.chain.mapped,
+            row=self._mean_row(rows, len(kept)),
         )
 
     def _decoded(self, paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], list[Decoded]]]:
@@ -255,23 +279,47 @@ class FeatureReader:
             SourceError: It gives values that are not finite.
         """
         parts = [self._measure(tensors[i : i + _BATCH]) for i in range(0, len(tensors), _BATCH)]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+        maps, logits = ([getattr(part, name) for part in parts] for name in ("maps", "logits"))
+        return np.concatenate(maps), np.concatenate(logits)
+
+    @property
+    def _map_channels(self) -> int:
+        """The channels of the map of the head's chain; 0 where there is none."""
+        return 0 if self._head.chain is None else self._head.chain.mapped
+
+    def _mean_row(self, rows: list[NDArray[np.float32]], images: int) -> NDArray[np.float64] | None:
+        if not self._map_channels:
+            return None
+        total = np.zeros(self._map_channels)
+        for batch in rows:
+            total += batch.sum(axis=0, dtype=np.float64)
+        return total / max(images, 1)
 
     def _measure(
-        self, batch: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]:
-        names = (features_of(self._head), self._head.logits)
+        self, batch: NDArray[np.float32], row: NDArray[np.float64] | None = None
+    ) -> _Measured:
+        names, given = [features_of(self._head), self._head.logits], {}
+        channels = self._map_channels
+        if channels:
+            names.append(AT_MAP)
+            size = self._head.weight.shape[1] - channels
+            own = np.zeros(size) if row is None else row[channels:]
+            given[ROW] = own.reshape(1, 1, -1).astype(np.float32)
         found = run_in_batches(
-            partial(run, self._session, names), {self._input: batch}, self._fixed_batch
+            lambda feeds: run(self._session, names, {**feeds, **given}),
+            {self._input: batch},
+            self._fixed_batch,
         )
-        features, logits = (found[name] for name in names)
+        features, logits = (found[name] for name in names[:2])
         if not np.isfinite(features).all():
             raise SourceError(
                 f"the feature map {self._head.feature!r} has values that are not finite. Check "
                 "the preprocessing: a wrong scale makes activations overflow."
             )
-        rows, grid = feature_rows(features, self._head)
-        return rows, logits.reshape(len(batch), -1), grid
+        maps, grid = feature_rows(features, self._head)
+        at_map = found[AT_MAP].reshape(-1, channels) if channels else np.empty((0, 0), np.float32)
+        rows = np.broadcast_to(at_map, (len(batch), channels)) if channels else at_map
+        return _Measured(maps, logits.reshape(len(batch), -1), grid, rows)
 
 
 def feature_rows(

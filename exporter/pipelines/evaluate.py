@@ -41,9 +41,8 @@ from exporter.evaluate.trial.run import Conditions, run_trial
 from exporter.evaluate.trial.runs import Probe
 from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
-from exporter.images.features import FeatureReader
+from exporter.images.features import ClassFeatures, FeatureReader
 from exporter.progress import Progress, silent
-from exporter.smoothing import smooth_features
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 from serving.model.predictor import Predictor
@@ -202,31 +201,36 @@ def _methods(job: _Job, entry: ClassImages) -> tuple[tuple[Method, ...], dict[st
     features = None
     if job.training is not None:
         paths = job.training.classes[entry.index].paths
-        features = job.conditions.reader.read(paths).maps if paths else None
-    if features is not None and len(features) * features.shape[1] < subject.k:
+        less = row - subject.reference
+        features = job.conditions.reader.read(paths, row=less) if paths else None
+    if features is not None and features.maps[..., 0].size < subject.k:
         features = None
-    first = (own, *baselines(job.baselines, row, subject.k, config.seed, features))
+    mapped = job.conditions.subject.artifact.manifest.head.mapped
+    maps = None if features is None else features.maps
+    first = (own, *baselines(job.baselines, row, subject.k, config.seed, maps, mapped))
     if features is None:
         return first, {}
     names = tuple(name for name in job.baselines if name in FROM_TRAINING)
-    again = baselines(names, row, subject.k, config.seed + 1, features)
+    again = baselines(names, row, subject.k, config.seed + 1, maps, mapped)
     found = {method.name: method for method in again}
     repeated = _own_again(job, entry.index, row, features)
     return first, found if repeated is None else {**found, OURS: repeated}
 
 
-def _own_again(job: _Job, index: int, row: NDArray[np.float64], features: Floats) -> Method | None:
+def _own_again(
+    job: _Job, index: int, row: NDArray[np.float64], features: ClassFeatures
+) -> Method | None:
     """The artifact's own method with the next seed."""
     subject, manifest = job.conditions.subject, job.conditions.subject.artifact.manifest
     try:
         split = decompose(
-            smooth_features(features, manifest.head.grid, subject.smoothing),
+            features.smoothed(subject.smoothing).maps,
             row - subject.reference,
             method=manifest.method.name,
             prototypes=subject.k,
             seed=manifest.method.seed + 1,
             start=manifest.method.start or "even",
-            mapped=manifest.head.mapped,
+            own=features.row,
         )
     except DecompositionError as error:
         label = manifest.classes[index].label

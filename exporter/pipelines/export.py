@@ -158,7 +158,7 @@ def _explain_classes(job: _Job, reader: FeatureReader) -> None:
     advance(0)
     for entry in job.dataset.classes:
         if entry.index not in finished:
-            features = reader.read(entry.paths, progress=advance)
+            features = reader.read(entry.paths, row=job.rows.rows[entry.index], progress=advance)
             for reason in features.skipped:
                 _logger.warning("%s: skipped %s", entry.label, reason)
             # One BLAS thread: the number of cores must not change the result.
@@ -260,7 +260,7 @@ def _decompose(
             prototypes=config.prototypes,
             seed=config.seed,
             start=config.start or "zeros",
-            mapped=features.mapped,
+            own=features.row,
         )
     except DecompositionError as error:
         return None, (f"kept whole: {error}",)

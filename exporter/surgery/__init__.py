@@ -14,11 +14,13 @@ from exporter.surgery.raise_opset import raise_opset
 from exporter.surgery.remove_edit import remove_edit
 from exporter.surgery.remove_prototypes import remove_prototype_outputs
 from exporter.surgery.room import require_room
-from exporter.surgery.tap_features import features_of, tap_features, tap_logits
+from exporter.surgery.tap_features import AT_MAP, ROW, features_of, tap_features, tap_logits
 
 __all__ = [
+    "AT_MAP",
     "LABELS",
     "PREFIX",
+    "ROW",
     "SCALE",
     "add_edit",
     "add_prototype_outputs",

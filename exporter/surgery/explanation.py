@@ -6,7 +6,8 @@ Contributions are prototypes @ pooled features, one matrix product for each imag
 same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. Where
 the head normalises, both are divided by sigma, one number of the pooled vector (docs/method.md,
 "Exactness"). Where a chain of steps lies between map and linear layer, the pooled features are the
-mean of what each place gives, and heatmaps are prototypes pulled back to the places (docs/heads.md).
+mean of what each place gives, and heatmaps are prototypes pulled back to the places
+(docs/heads.md).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from exporter.graph.write import NodeWriter, expose, find_value
 from exporter.head import Head
 
 LOCATED = "protohead_located"
+ROW, AT_MAP = "protohead_row", "protohead_row_at_map"
 
 
 def tap_features(model: ir.Model, head: Head) -> ir.Model:
@@ -18,7 +19,9 @@ def tap_features(model: ir.Model, head: Head) -> ir.Model:
     Features of a map that is averaged are the map itself: no node is added, and the value that
     feeds the pooling is one that runtimes keep when they fuse operations, so no bit of the
     predictions changes. Those of a chain are what each place gives of the vector that the linear
-    layer reads, behind its own features of the chain's map.
+    layer reads, behind its own features of the chain's map. Of a chain with a map there are an
+    input :data:`ROW` (1, 1, H) too, a row of what the linear layer reads, and an output
+    :data:`AT_MAP` (b, 1, d), what it is of the map of each image.
 
     Args:
         model: The classifier; it is not changed.
@@ -35,9 +38,14 @@ def tap_features(model: ir.Model, head: Head) -> ir.Model:
         expose(tapped, find_value(tapped, head.feature), rank=len(head.layout))
     else:
         write = NodeWriter(tapped)
-        located = ChainWriter(RowWriter(write), head.chain).located()
+        chain = ChainWriter(RowWriter(write), head.chain)
         shape = [None, head.chain.places, head.weight.shape[1]]
-        write.output(located, LOCATED, ir.DataType.FLOAT, shape)
+        write.output(chain.located(), LOCATED, ir.DataType.FLOAT, shape)
+        if head.chain.map is not None:
+            row = write.input(ROW, ir.DataType.FLOAT, [1, 1, head.chain.size])
+            shape = [None, 1, head.chain.mapped]
+            write.output(chain.at_map(row), AT_MAP, ir.DataType.FLOAT, shape)
+        tapped.graph.sort()
     expose(tapped, find_value(tapped, head.logits), rank=1 + len(head.logits_shape))
     return tapped
 

@@ -107,6 +107,7 @@ def baselines(
     k: int,
     seed: int,
     training: Floats | None,
+    mapped: int = 0,
 ) -> tuple[Method, ...]:
     """The baselines of one class.
 
@@ -117,6 +118,9 @@ def baselines(
         seed: Where the random directions and NMF start.
         training: (n, p, d), the features of training images; None leaves those out that need
             them, and so do too few images.
+        mapped: Channels of the feature map in front, of a head whose rows read something else
+            behind them (docs/heads.md). NMF factorises the map then, and those that split the
+            row's residual are left out: NMF has no part of that row.
 
     Returns:
         The baselines in the order of :data:`BASELINES`.
@@ -130,8 +134,21 @@ def baselines(
         "cam": Method("cam", np.tile(row / k, (k, 1)), k, row),
     }
     if training is not None and any(name in FROM_TRAINING for name in names):
-        found |= _from_training(names, row, k, seed, training)
+        if mapped:
+            found |= _on_map(row, k, seed, training[:, :, :mapped])
+        else:
+            found |= _from_training(names, row, k, seed, training)
     return tuple(found[name] for name in BASELINES if name in names and name in found)
+
+
+def _on_map(row: Doubles, k: int, seed: int, training: Floats) -> dict[str, Method]:
+    """NMF of a feature map (n, p, d) that is in front of what the row (d + H,) reads."""
+    flat = np.maximum(training.reshape(-1, training.shape[2]), 0)
+    if len(flat) < k or not flat.any():
+        return {}
+    basis = multiplicative.factorize(flat, k, seed).value.prototypes
+    behind = np.zeros((k, len(row) - basis.shape[1]))
+    return {"nmf": Method("nmf", np.hstack([basis, behind]).astype(np.float64), k)}
 
 
 def _from_training(
