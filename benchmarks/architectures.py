@@ -154,7 +154,7 @@ ARCHITECTURES = [
     _transformers("Segformer"),
     _transformers("PvtV2"),
     _transformers("Swin"),
-    _transformers("Focalnet"),
+    _transformers("FocalNet"),
     _transformers("ViT"),
     _transformers("DeiT"),
     _transformers("Beit"),
