@@ -6,8 +6,8 @@
 Each is built as its library has it, at the size it is used at, with random weights (nothing is
 downloaded), and goes through ``inspect`` twice: as the module that it is, which is exported to ONNX
 with torch.export (opset 18), and as the file that the exporter by tracing writes (opset 17). Each
-row has a process of its own, one after the other, so memory is that of the largest: about 6 GB. The
-architectures of torchvision are left out where it cannot be imported beside this torch.
+row has a process of its own, one after the other, so memory is that of the largest. The
+architectures of torchvision are left out where it is not installed beside this torch.
 """
 
 from __future__ import annotations
