@@ -225,14 +225,15 @@ def row(architecture: Architecture, exporter: str) -> tuple[str, str]:
         return "not built", str(error)
     side = architecture.size
     with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
         try:
             if exporter == "tracing":
-                _trace(network, side, Path(folder) / "model.onnx")
-                found = inspect_model(str(Path(folder) / "model.onnx"))
+                _trace(network, side, file)
+                found = inspect_model(str(file))
             else:
                 found = inspect_model(network, input_size=(side, side))
         except ExporterError as error:
-            return "refused", str(error)
+            return "refused", str(error).removeprefix(f"{file}: ")
         except Exception as error:  # torch's own exporter raises what its many parts raise
             return "not exported", str(error)
     grid = "any grid" if found.grid is None else f"{found.grid[0]} x {found.grid[1]}"
