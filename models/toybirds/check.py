@@ -1,4 +1,4 @@
-"""Measure the committed model on fresh pictures: `python models/toybirds/check.py`.
+"""Measure a committed model on fresh pictures: `python models/toybirds/check.py`.
 
 Prints, as Markdown, the accuracy on held-out pictures as they are, without colour, with turned
 hues and before backdrops that no training picture has; what colours alone can tell; the
@@ -39,14 +39,14 @@ def pictures(
 
 
 class Model:
-    """The committed classifier in onnxruntime, with its own preprocessing."""
+    """A classifier in onnxruntime, with the labels and the preprocessing beside it."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(folder / "toybirds.onnx", options)
-        self.labels = json.loads((folder / "labels.json").read_text())
-        self.preprocess = json.loads((folder / "preprocess.json").read_text())
+        self.session = onnxruntime.InferenceSession(path, options)
+        self.labels = json.loads(path.with_name("labels.json").read_text())
+        self.preprocess = json.loads(path.with_name("preprocess.json").read_text())
 
     def logits(self, images: Pictures) -> NDArray[np.float32]:
         """Logits (n, c) of pictures (n, size, size, 3)."""
@@ -107,8 +107,8 @@ def deletion(model: Model, number: int, draw_all: Callable[..., dict[str, Pictur
 
 def main() -> None:
     """Read the command line and print the figures."""
-    parser = argparse.ArgumentParser(description="Measure the toybirds classifier.")
-    parser.add_argument("--model", type=Path, default=HERE, help="folder of the model")
+    parser = argparse.ArgumentParser(description="Measure a toybirds classifier.")
+    parser.add_argument("--model", type=Path, default=HERE / "toybirds.onnx", help="ONNX file")
     parser.add_argument("--images", type=int, default=50, help="pictures a species")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     args = parser.parse_args()

@@ -1,57 +1,45 @@
-"""Train the toybirds classifier and export it: `python models/toybirds/train.py --data DIR`.
+"""Train a toybirds classifier and export it: `python models/toybirds/train.py --data DIR`.
 
-DIR is what `generate.py --out DIR --train 400` wrote. A ReLU network of five convolutions sees
-39 x 39 pixels at each position of a 16 x 16 grid, so that a position knows a part and not the
-whole bird; global average pooling and one linear layer make the logits. Colours are shifted and
-at times taken away in training: shapes and patterns have to count.
+DIR is what `generate.py --out DIR --train 400` wrote; the transformer wants `--train 800`. Colours
+are shifted and at times taken away in training: shapes and patterns have to count.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils import fuse_conv_bn_eval
+
+from networks import Convolutional, Network, Transformer
 
 HERE = Path(__file__).parent
 MEAN, STD = 0.5, 0.25
-# Input channels, output channels and stride of each convolution.
-LAYERS = [(3, 32, 2), (32, 48, 2), (48, 64, 1), (64, 128, 2), (128, 160, 1)]
 
 
-class Classifier(nn.Module):
-    """Convolutions, global average pooling, one linear layer: (n, 3, h, w) -> (n, c)."""
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, and where it goes."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(i, o, 3, stride, 1, bias=False) for i, o, stride in LAYERS
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(o) for _, o, _ in LAYERS)
-        self.head = nn.Linear(LAYERS[-1][1], classes)
+    network: Callable[[int], Network]  # takes the number of classes
+    file: str
+    epochs: int
+    peak: float  # learning rate, reached after three tenths of the steps
+    decay: float  # of the weights
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (n, c) of images (n, 3, h, w)."""
-        x = image
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = functional.relu(norm(convolution(x)))
-        logits: Tensor = self.head(x.mean((2, 3)))
-        return logits
 
-    def folded(self) -> "Classifier":
-        """The same function in evaluation mode, each BatchNorm folded into its convolution."""
-        self.eval().to(memory_format=torch.contiguous_format)
-        pairs = zip(self.convolutions, self.norms, strict=True)
-        self.convolutions = nn.ModuleList(fuse_conv_bn_eval(c, n) for c, n in pairs)
-        self.norms = nn.ModuleList(nn.Identity() for _ in LAYERS)
-        return self
+RECIPES = {
+    "convolutional": Recipe(Convolutional, "toybirds.onnx", 9, 6e-3, 0.02),
+    "transformer": Recipe(Transformer, "toybirds_vit.onnx", 12, 2e-3, 0.05),
+}
 
 
 def read_folder(folder: Path) -> tuple[Tensor, Tensor, list[str]]:
@@ -90,17 +78,17 @@ def augmented(images: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(hole, uniform(n, 3, 1, 1), images).clamp(0, 1)
 
 
-def train(images: Tensor, labels: Tensor, classes: int, epochs: int, seed: int) -> Classifier:
+def train(images: Tensor, labels: Tensor, classes: int, recipe: Recipe, seed: int) -> Network:
     """Fit a classifier to pictures (n, 3, h, w) uint8 and their labels (n,)."""
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
-    model = Classifier(classes).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
+    model = recipe.network(classes).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=recipe.decay)
     batch = 64
-    steps = epochs * (len(images) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
+    steps = recipe.epochs * (len(images) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak, total_steps=steps)
     start = time.monotonic()
-    for epoch in range(epochs):
+    for epoch in range(recipe.epochs):
         order = torch.randperm(len(images), generator=random)
         losses = []
         for chosen in order[: len(images) // batch * batch].view(-1, batch):
@@ -113,11 +101,12 @@ def train(images: Tensor, labels: Tensor, classes: int, epochs: int, seed: int) 
             schedule.step()
             losses.append(loss.item())
         seconds = time.monotonic() - start
-        print(f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.3f} {seconds:.0f} s", flush=True)
+        loss, done = np.mean(losses), f"{epoch + 1}/{recipe.epochs}"
+        print(f"epoch {done} loss {loss:.3f} {seconds:.0f} s", flush=True)
     return model
 
 
-def export(model: Classifier, size: int, path: Path) -> None:
+def export(model: Network, size: int, path: Path) -> None:
     """Write one ONNX file with a dynamic batch and nothing in it but the network."""
     program = torch.onnx.export(
         model.folded(),
@@ -149,19 +138,20 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 def main() -> None:
     """Read the command line, train, and write the model with its labels and preprocessing."""
-    parser = argparse.ArgumentParser(description="Train the toybirds classifier.")
+    parser = argparse.ArgumentParser(description="Train a toybirds classifier.")
     parser.add_argument("--data", type=Path, required=True, help="folder of generate.py")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the model")
-    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--network", choices=RECIPES, default="convolutional")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     images, labels, names = read_folder(args.data / "train")
-    model = train(images, labels, len(names), args.epochs, args.seed)
+    recipe = RECIPES[args.network]
+    model = train(images, labels, len(names), recipe, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     size = images.shape[-1]
-    export(model, size, args.out / "toybirds.onnx")
+    export(model, size, args.out / recipe.file)
     preprocess = {
         "resize": size,
         "crop": size,

@@ -3,6 +3,7 @@ import itertools
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from places import TOYBIRDS
 from waiting import until
 
 FOLDER = TOYBIRDS
+MODELS = ("toybirds.onnx", "toybirds_vit.onnx")
 FRESH = 20_000  # beyond what training, generate.py and check.py draw from a split
 
 
@@ -182,36 +184,67 @@ def test_an_existing_folder_is_not_overwritten(toybirds, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def session():
+def fresh(toybirds):
+    """Pictures (n, h, w, 3) that no model was trained on, and their species."""
+    samples = [toybirds.draw(scene) for scene in held_out(toybirds, 8)]
+    return np.stack([s.image for s in samples]), [s.label for s in samples]
+
+
+def session(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(FOLDER / "toybirds.onnx", options)
+    return onnxruntime.InferenceSession(FOLDER / model, options)
 
 
 def inputs(images):
-    """Pictures (n, h, w, 3) as the network's input, as preprocess.json says."""
+    """Pictures (n, h, w, 3) as the networks' input, as preprocess.json says."""
     preprocess = json.loads((FOLDER / "preprocess.json").read_text())
     mean, std = (np.float32(preprocess[key]) for key in ("mean", "std"))
     pixels = (images * np.float32(preprocess["scale"]) - mean) / std
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
-def test_the_committed_model_recognises_95_percent_of_fresh_pictures(toybirds, session):
+@pytest.mark.parametrize("model", MODELS)
+def test_a_committed_model_recognises_95_percent_of_fresh_pictures(model, fresh):
+    images, species = fresh
     labels = json.loads((FOLDER / "labels.json").read_text())
-    samples = [toybirds.draw(scene) for scene in held_out(toybirds, 8)]
-    (logits,) = session.run(["logits"], {"image": inputs(np.stack([s.image for s in samples]))})
-    right = [labels[i] == s.label for i, s in zip(logits.argmax(1), samples, strict=True)]
+    (logits,) = session(model).run(["logits"], {"image": inputs(images)})
+    right = [labels[i] == name for i, name in zip(logits.argmax(1), species, strict=True)]
     assert np.mean(right) >= 0.95
 
 
-def test_the_committed_model_is_small_and_says_nothing_about_where_it_was_made(toybirds):
-    path = FOLDER / "toybirds.onnx"
-    model = onnx.load(path)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_committed_model_takes_batches_of_any_size(model, fresh):
+    images = inputs(fresh[0][:3])
+    run = partial(session(model).run, ["logits"])
+    one_by_one = [run({"image": images[i : i + 1]})[0] for i in range(3)]
+    # Logits are a few units large; sums of another order differ in the sixth digit.
+    np.testing.assert_allclose(run({"image": images})[0], np.concatenate(one_by_one), atol=1e-4)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_committed_model_is_small_and_says_nothing_about_where_it_was_made(model, toybirds):
+    path = FOLDER / model
+    proto = onnx.load(path)
     assert path.stat().st_size <= 2 * 1024**2
     assert json.loads((FOLDER / "labels.json").read_text()) == sorted(toybirds.SPECIES)
-    for thing in (model, model.graph, *model.graph.node, *model.graph.initializer):
+    for thing in (proto, proto.graph, *proto.graph.node, *proto.graph.initializer):
         assert not thing.metadata_props
         assert not thing.doc_string
+
+
+def test_the_transformer_classifies_its_class_token_alone():
+    graph = onnx.load(FOLDER / "toybirds_vit.onnx").graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    shape = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+    head = made_by["logits"]
+    norm = made_by[head.input[0]]
+    token = made_by[norm.input[0]]
+    assert (head.op_type, norm.op_type, token.op_type) == ("Gemm", "LayerNormalization", "Gather")
+    assert stored[token.input[1]] == 0
+    # The batch is free; the class token and those of a 16 x 16 grid; their width.
+    assert shape[token.input[0]] == [0, 1 + 16 * 16, 96]
 
 
 def test_a_killed_generator_leaves_no_process_and_the_next_one_begins_anew(tmp_path):
