@@ -13,7 +13,7 @@ from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, above_move, numbered, pieces, sizes, spread
 from exporter.graph.read import axes_of, constant, source, words
 
-_MEANS = {"ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare"}
+_MEANS = {"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ class Sum:
         return found
 
     def _sum(self, write: RowWriter, streams: Sequence[ir.Value | None]) -> ir.Value | None:
+        whole = max(self.sizes)
         first, second = streams
+        if first is None and second is not None and self.sizes[1] < whole:
+            second = write.mul(second, write.floats(np.ones(whole)))
+        if second is None and first is not None and self.sizes[0] < whole:
+            first = write.mul(first, write.floats(np.ones(whole)))
         if second is not None and self.signs[1] < 0:
             return write.scale(second, -1) if first is None else write.sub(first, second)
         return write.add(first, second)
@@ -136,6 +141,8 @@ class RowMean:
         y = known.read()
         if self.kind in ("ReduceMean", "ReduceSum"):
             return self._sum(write, y)
+        if self.kind == "ReduceL1":
+            return write.scale(write.mean(write.node("Abs", [y]), self.size), self.size)
         squares = write.scale(write.mean(write.mul(y, y), self.size), self.size)
         return write.node("Sqrt", [squares]) if self.kind == "ReduceL2" else squares
 
