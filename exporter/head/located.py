@@ -85,6 +85,9 @@ def _behind(tracer: Tracer, ends: list[End]) -> Located:
     if any(end.tail.linear is None for end in ends):
         raise HeadError("expected a linear layer behind the pooling.")
     lengths = [vector_length(end.value, end.node) for end in ends]
+    for end, length in zip(ends, lengths, strict=True):
+        if end.tail.weight.shape[1] != length:
+            raise HeadError(f"{end.tail.linear!r} does not fit {end.value.name!r}.")
     spots = (
         Spot(end.value.name or "", np.arange(length))
         for end, length in zip(ends, lengths, strict=True)
