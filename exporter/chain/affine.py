@@ -35,6 +35,7 @@ class Linear:
     words: str = "linear layer"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """W y + t."""
@@ -66,6 +67,7 @@ class Scale:
     words: str = "scale and shift"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """A y + t."""

@@ -30,6 +30,7 @@ class Sum:
     words: str = "sum"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -82,6 +83,7 @@ class Join:
     words: str = "joined"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -124,6 +126,7 @@ class RowMean:
     kind: str
     size: int
     knows_reads: bool = False
+    knows_own: bool = False
     holds: str = ""
     shift: Floats | None = None
 
@@ -169,6 +172,7 @@ class Repeat:
     words: str = "moved"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -197,6 +201,7 @@ class Start:
     words: str = "constant"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
         """t, (b, 1, m)."""

@@ -159,10 +159,15 @@ def _transposed(node: ir.Node, _value: ir.Value, numbers: Index) -> Index:
 
 def _picked(node: ir.Node, value: ir.Value, numbers: Index) -> Index | None:
     others = [read for read in node.inputs[1:] if read is not None]
-    if any(constant(read) is None for read in others) or _picks_images(node):
+    if any(constant(read) is None for read in others):
         return None
     name = source(node).name or ""
-    return np.asarray(computed(value, [node], {name: numbers}))
+    table = np.asarray(computed(value, [node], {name: numbers}))
+    # As torch writes as_strided of a batch: every element of every image, at indices of its own.
+    strided = node.op_type == "Gather" and numbers.ndim == 1
+    if _picks_images(node) and not (strided and np.array_equal(table.reshape(-1), numbers)):
+        return None
+    return table
 
 
 def _picks_images(node: ir.Node) -> bool:
