@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from exporter.errors import HeadError
@@ -41,7 +39,7 @@ _NORM = (
 )
 _DECIDED = "class numbers are not logits. Export the model with its logits as output."
 _COMPUTED = {  # what a value is that should be a constant; the first counts
-    "quantised": "the head is quantised. Export the float model, and quantise it afterwards.",
+    "quantised": "The head is quantised.",
     "norm": _NORM[0].upper() + _NORM[1:],
     "attention": (
         "Weights that depend on the image (attention pooling) are not linear in one feature map. A "
@@ -60,6 +58,16 @@ _EXPECTED = (
     "Expected: feature map -> mean over all positions [-> normalisation] -> linear "
     "[-> Softmax or Sigmoid]."
 )
+_LINEAR = {"Conv", "Gemm", "MatMul", "QGemm", "QLinearConv", "QLinearMatMul"}
+_POOLING = {
+    "AveragePool",
+    "GlobalAveragePool",
+    "QLinearAveragePool",
+    "QLinearGlobalAveragePool",
+    "QLinearReduceMean",
+    "ReduceMean",
+    "ReduceSum",
+}
 
 
 def why_not(node: ir.Node, tail: Tail) -> HeadError:
@@ -73,6 +81,8 @@ def why_not(node: ir.Node, tail: Tail) -> HeadError:
         The error: which node, why, and what could be decomposed or done.
     """
     place = "behind the linear layer" if tail.linear is None else f"before {tail.linear!r}"
+    if _is_quantised(node):
+        return _why_quantised(node, f"lies {place}: the head is quantised.")
     return refusal(node, f"lies {place}: {_reason(node)} {_EXPECTED}")
 
 
@@ -86,11 +96,12 @@ def why_combined(node: ir.Node, *values: ir.Value) -> HeadError:
         values: What it combines.
     """
     names = " and ".join(repr(value.name) for value in values)
-    return refusal(
-        node,
-        f"combines {names}: expected one of them to be a constant of the graph. "
-        f"{_why_computed(values)}",
-    )
+    reason = f"combines {names}: expected one of them to be a constant of the graph."
+    kinds = [_kind_above(value) for value in values]
+    kind = next((kind for kind in _COMPUTED if kind in kinds), None)
+    if kind == "quantised":
+        return _why_quantised(node, f"{reason} {_COMPUTED[kind]}")
+    return refusal(node, f"{reason} {_JOINED if kind is None else _COMPUTED[kind]}")
 
 
 def require_float_product(node: ir.Node) -> None:
@@ -108,10 +119,10 @@ def require_float_product(node: ir.Node) -> None:
         value = source(above)
     exact = not moved and node.op_type == "Gemm" and attribute(node, "transB", 0)
     if above is not None and above.op_type == "DequantizeLinear" and not exact:
-        raise refusal(
+        raise _why_quantised(
             node,
             f"multiplies by {value.name!r}, which is dequantised: onnxruntime computes that in 8 "
-            f"bits, so a logit is no sum over positions; {_COMPUTED['quantised']}",
+            "bits, so a logit is no sum over positions.",
         )
 
 
@@ -123,12 +134,6 @@ def why_no_number(value: ir.Value) -> HeadError | None:
     if node is None or node.op_type not in _DECIDING:
         return None
     return refusal(node, f"computes the output {value.name!r}: {_DECIDED}")
-
-
-def _why_computed(values: Sequence[ir.Value]) -> str:
-    """Why a value is no constant, by what is nearest above it."""
-    kinds = [_kind_above(value) for value in values]
-    return next((_COMPUTED[kind] for kind in _COMPUTED if kind in kinds), _JOINED)
 
 
 def _kind_above(value: ir.Value) -> str | None:
@@ -157,9 +162,33 @@ def _is_quantised(node: ir.Node) -> bool:
     return any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer", "QGemm"))
 
 
+def _why_quantised(node: ir.Node, reason: str) -> HeadError:
+    """The error for a node of a quantised head, with the nodes that have to stay in float32."""
+    names = _names_of_head(node)
+    where = f": nodes_to_exclude={names} of quantize_static" if all(names) and names else ""
+    return refusal(node, f"{reason} Export the float model, or quantise all but its head{where}.")
+
+
+def _names_of_head(node: ir.Node) -> list[str]:
+    """What the float model called the nodes from the pooling to the logits, around one of them.
+
+    Nothing where they were quantised dynamically, which writes other nodes in their place.
+    """
+    found = [node]
+    while len(uses := tuple(found[-1].outputs[0].uses())) == 1:
+        found.append(uses[0].node)
+    while (read := source(found[0]).producer()) is not None:
+        kinds = {each.op_type for each in found}
+        if kinds & _POOLING and kinds & _LINEAR:
+            break
+        found.insert(0, read)
+    if any("Integer" in each.op_type or "Dynamic" in each.op_type for each in found):
+        return []
+    own = [each for each in found if not each.op_type.endswith("uantizeLinear")]
+    return [(each.name or "").removesuffix("_quant") for each in own]  # as QOperator renames it
+
+
 def _reason(node: ir.Node) -> str:
-    if _is_quantised(node):
-        return _COMPUTED["quantised"]
     if node.domain.startswith("com.microsoft"):
         return (
             f"it is an operation of the runtime ({node.domain}), not of ONNX: the file was "
