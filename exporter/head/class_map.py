@@ -39,6 +39,7 @@ from exporter.head.linear import (
     require_inference,
     require_single,
 )
+from exporter.head.obstacles import require_kept_when_read
 from exporter.head.tail import Tail
 
 Step = tuple[ir.Value, Tail]
@@ -82,6 +83,7 @@ def above_class_map(pooling: Pooling, tail: Tail) -> tuple[Pooling, Tail]:
             "model that reads one of them would do.",
         )
     (((value, layout), tail),) = found.items()
+    require_kept_when_read(value)
     return replace(pooling, feature=value, layout=layout), tail
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from exporter.errors import HeadError
-from exporter.graph.read import attribute, dimensions, refusal, source
+from exporter.graph.read import attribute, dimensions, operand, refusal, source
 from exporter.head.tail import Tail
 
 _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}
@@ -124,6 +124,35 @@ def require_float_product(node: ir.Node) -> None:
             f"multiplies by {value.name!r}, which is dequantised: onnxruntime computes that in 8 "
             "bits, so a logit is no sum over positions.",
         )
+
+
+def require_kept_when_read(feature: ir.Value) -> None:
+    """Refuse a feature map that onnxruntime computes otherwise where it is read as well.
+
+    On x86 it makes the signed 8 bits of a QuantizeLinear and its DequantizeLinear unsigned, to fuse
+    the layer in front of them, but only where one node reads what they compute.
+
+    Raises:
+        HeadError: It is such a map.
+    """
+    node = feature.producer()
+    if node is None or node.op_type != "DequantizeLinear":
+        return
+    above = source(node).producer()
+    if above is not None and above.op_type == "QuantizeLinear" and _is_signed(above):
+        raise refusal(
+            node,
+            f"computes the feature map {feature.name!r} from signed 8 bits: onnxruntime computes "
+            "that otherwise where it is explained, and the logits would change. Quantise with "
+            "activation_type=QuantType.QUInt8, or quant_format=QuantFormat.QOperator.",
+        )
+
+
+def _is_signed(node: ir.Node) -> bool:
+    """Whether a QuantizeLinear rounds to signed numbers."""
+    zero = operand(node, 2)
+    kind = attribute(node, "output_dtype", 0) if zero is None else zero.dtype
+    return kind == ir.DataType.INT8
 
 
 def why_no_number(value: ir.Value) -> HeadError | None:

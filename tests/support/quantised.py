@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 FORMATS = {"QDQ": QuantFormat.QDQ, "QOperator": QuantFormat.QOperator}
 
@@ -32,6 +32,7 @@ def quantised(
     form: str,
     exclude: Sequence[str] = (),
     per_channel: bool = False,
+    activations: QuantType = QuantType.QUInt8,
 ) -> onnx.ModelProto:
     """The model in 8 bits, calibrated on pictures, all but some of its nodes."""
     onnx.save(model, folder / "float.onnx")
@@ -42,6 +43,7 @@ def quantised(
         _Pictures(pictures),
         quant_format=FORMATS[form],
         per_channel=per_channel,
+        activation_type=activations,
         nodes_to_exclude=list(exclude),
     )
     return onnx.load(folder / "quantised.onnx")

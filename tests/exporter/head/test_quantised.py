@@ -16,8 +16,9 @@ from quantised import FORMATS, quantised
 
 from exporter.errors import HeadError
 from exporter.head import find_head
-from exporter.surgery import add_prototype_outputs
+from exporter.surgery import add_prototype_outputs, tap_features
 
+BIRDS = Path(__file__).parents[3] / "models/toybirds/toybirds.onnx"
 HEAD = ["pool", "flat", "linear"]
 DEEP = "[second] c2 = Conv (map, w2) [last] m2 = Relu (c2)"
 BODIES = {
@@ -67,6 +68,32 @@ def test_a_quantised_body_keeps_every_bit_and_is_explained(
         logits = np.take_along_axis(after["logits"], ids, axis=1)
         # float32: 1e-5 of the largest logit is about 100 roundings
         np.testing.assert_allclose(total, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_toy_birds_quantised_keep_every_bit(form: str, tmp_path: Path) -> None:
+    proto = onnx.load(BIRDS)
+    pictures = np.random.default_rng(0).normal(size=(8, 3, 128, 128)).astype(np.float32)
+    head = [node.name for node in proto.graph.node[-2:]]
+    model = ir.from_proto(quantised(proto, pictures, tmp_path, form=form, exclude=head))
+    tapped = tap_features(model, find_head(model))
+    for count in (1, 8):
+        feeds = {"image": pictures[:count]}
+        np.testing.assert_array_equal(run(tapped, feeds)["logits"], run(model, feeds)["logits"])
+
+
+def test_signed_activations_are_refused_where_reading_the_map_changes_bits(tmp_path: Path) -> None:
+    model = floats("ReLU before the pooling")
+    signed = {
+        form: quantised(
+            model, images(16), tmp_path, form=form, exclude=HEAD, activations=QuantType.QInt8
+        )
+        for form in FORMATS
+    }
+    with pytest.raises(HeadError, match=r"signed 8 bits.*QuantType\.QUInt8") as error:
+        find_head(ir.from_proto(signed["QDQ"]))
+    assert "\n" not in str(error.value)
+    assert find_head(ir.from_proto(signed["QOperator"])).linear == "linear"
 
 
 @pytest.mark.parametrize("exclude", [[], ["linear"]])
