@@ -58,7 +58,7 @@ _EXPECTED = (
     "Expected: feature map -> mean over all positions [-> normalisation] -> linear "
     "[-> Softmax or Sigmoid]."
 )
-_LINEAR = {"Conv", "Gemm", "MatMul", "QGemm", "QLinearConv", "QLinearMatMul"}
+_LINEAR = {"Conv", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"}
 _POOLING = {
     "AveragePool",
     "GlobalAveragePool",
@@ -193,16 +193,17 @@ def _is_quantised(node: ir.Node) -> bool:
 
 def _why_quantised(node: ir.Node, reason: str) -> HeadError:
     """The error for a node of a quantised head, with the nodes that have to stay in float32."""
-    names = _names_of_head(node)
-    where = f": nodes_to_exclude={names} of quantize_static" if all(names) and names else ""
+    head = _head_around(node)
+    layers = [each for each in head if each.op_type == "MatMulInteger"]
+    tool = "quantize_dynamic" if layers else "quantize_static"
+    own = layers or [each for each in head if not each.op_type.endswith("uantizeLinear")]
+    names = [(each.name or "").removesuffix("_quant") for each in own]  # before they were renamed
+    where = f": nodes_to_exclude={names} of {tool}" if all(names) else ""
     return refusal(node, f"{reason} Export the float model, or quantise all but its head{where}.")
 
 
-def _names_of_head(node: ir.Node) -> list[str]:
-    """What the float model called the nodes from the pooling to the logits, around one of them.
-
-    Nothing where they were quantised dynamically, which writes other nodes in their place.
-    """
+def _head_around(node: ir.Node) -> list[ir.Node]:
+    """The nodes from the pooling to the logits, around one of them."""
     found = [node]
     while len(uses := tuple(found[-1].outputs[0].uses())) == 1:
         found.append(uses[0].node)
@@ -211,10 +212,7 @@ def _names_of_head(node: ir.Node) -> list[str]:
         if kinds & _POOLING and kinds & _LINEAR:
             break
         found.insert(0, read)
-    if any("Integer" in each.op_type or "Dynamic" in each.op_type for each in found):
-        return []
-    own = [each for each in found if not each.op_type.endswith("uantizeLinear")]
-    return [(each.name or "").removesuffix("_quant") for each in own]  # as QOperator renames it
+    return found
 
 
 def _reason(node: ir.Node) -> str:

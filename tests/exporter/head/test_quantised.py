@@ -112,10 +112,24 @@ def test_what_a_quantised_head_is_told_to_exclude_is_what_makes_it_one_that_is_f
     assert find_head(ir.from_proto(found)).linear == "linear"
 
 
-def test_a_head_that_is_quantised_dynamically_is_refused_without_names_it_never_had(
-    tmp_path: Path,
-) -> None:
+def test_a_head_that_is_quantised_dynamically_is_told_what_to_exclude(tmp_path: Path) -> None:
     onnx.save(floats("ReLU before the pooling"), tmp_path / "float.onnx")
-    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "8.onnx", weight_type=QuantType.QUInt8)
-    with pytest.raises(HeadError, match=r"The head is quantised.*quantise all but its head\.$"):
-        find_head(ir.load(tmp_path / "8.onnx"))
+
+    def dynamic(exclude: list[str]) -> ir.Model:
+        path = tmp_path / "8.onnx"
+        quantize_dynamic(
+            tmp_path / "float.onnx",
+            path,
+            weight_type=QuantType.QUInt8,
+            nodes_to_exclude=exclude,
+        )
+        return ir.load(path)
+
+    with pytest.raises(HeadError, match=r"The head is quantised.*of quantize_dynamic\.$") as error:
+        find_head(dynamic([]))
+    (named,) = re.findall(r"nodes_to_exclude=(\[.*?\])", str(error.value))
+    model = dynamic(ast.literal_eval(named))
+    tapped = tap_features(model, find_head(model))
+    for count in (1, 8):
+        feeds = {"image": images(count)}
+        np.testing.assert_array_equal(run(tapped, feeds)["logits"], run(model, feeds)["logits"])
