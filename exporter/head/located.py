@@ -18,6 +18,7 @@ from exporter.graph.elements import of_one_image
 from exporter.graph.pooling import Pooling
 from exporter.graph.read import dimensions, image_input, name_of
 from exporter.head.grid import Grid, find_grid
+from exporter.head.obstacles import require_kept_when_read
 from exporter.head.tail import vector_length
 from exporter.head.walk import End, in_one_line, walk_up
 
@@ -123,4 +124,5 @@ def _grid_of(value: ir.Value, layout: Layout) -> Grid | None:
     node = value.producer()
     if node is None:
         return None
+    require_kept_when_read(value)
     return find_grid(Pooling(value, name_of(node), node, layout, 1.0, None))

@@ -166,7 +166,7 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         f"{POOLED} q, s, zp = DynamicQuantizeLinear (z) i = MatMulInteger (q, w8, zp) "
         "f = Cast <to = 1> (i) [scale] y = Mul (f, s) logits = Add (y, bias)",
         {"w8": np.ones((6, 5), np.int8)},
-        ("Mul ('scale')", "the head is quantised", "quantise it afterwards"),
+        ("Mul ('scale')", "head is quantised", "quantise all but its head"),
     ),
     "a weight that is drawn at random": (
         f"{POOLED} w = RandomNormal <shape = [6, 5]> () [linear] logits = MatMul (z, w)",
