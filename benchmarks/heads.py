@@ -3,9 +3,9 @@
     python -m benchmarks.heads MODEL.onnx [MODEL.onnx ...] [--batch 1 8] [--rounds 10]
 
 The cost of an explained graph does not depend on what its prototypes are, nor do its sums, so any
-classifier can be asked before it is exported: are its logits bit-identical, does what is summed give
-them, and how long does the explained graph take beside the plain one. One thread, five classes,
-three prototypes each; processor time, the plain graph and the explained one in turns.
+classifier can be asked before it is exported: are its logits bit-identical, does what is summed
+give them, and how long does the explained graph take beside the plain one. One thread, five
+classes, three prototypes each; processor time, the plain graph and the explained one in turns.
 """
 
 from __future__ import annotations
