@@ -62,8 +62,8 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
     """
     if subject.artifact.manifest.head.mapped:
         raise DecompositionError(
-            "expected a head whose rows read what parts are found on. `protohead evaluate` measures "
-            "those with hidden layers."
+            "expected a head whose rows read what parts are found on: `protohead evaluate` measures"
+            " those with hidden layers."
         )
     record = subject.artifact.manifest.method
     smoothed = smooth_features(training, subject.artifact.manifest.head.grid, record.smoothing)
