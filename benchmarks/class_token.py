@@ -157,6 +157,7 @@ def methods(
     yield from both("class row times the last tokens", row[None], width)
     yield from both("attention rollout", one, 2 * width)
     yield from both("Grad-CAM", one, 2 * width + 1)
+    yield Entry("the middle of the picture", Method("centre", None, 1), 1)
 
 
 def measured(subject: Subject, trial: Trial, entry: Entry) -> dict[str, float]:
