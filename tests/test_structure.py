@@ -30,7 +30,7 @@ FLOORS = {
         "source",
         "images",
         "writing editing evaluate",
-        "report verification",
+        "report verification inspection",
         "pipelines",
         "commands",
         "cli",

@@ -35,6 +35,7 @@ class Linear:
     words: str = "linear layer"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """W y + t."""
@@ -66,6 +67,7 @@ class Scale:
     words: str = "scale and shift"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """A y + t."""
@@ -118,7 +120,21 @@ def _operands(node: ir.Node) -> tuple[ir.Value, ir.Value, bool] | None:
     else:
         return None
     array = constant(found[1])
-    return found if array is not None and array.ndim == 2 and constant(found[0]) is None else None
+    if array is None or array.ndim != 2 or constant(found[0]) is not None:
+        return None
+    return None if _is_dequantised(found[1]) else found
+
+
+def _is_dequantised(value: ir.Value) -> bool:
+    """Whether a weight is dequantised: onnxruntime may compute its product in 8 bits."""
+    for _ in range(_NEAR):
+        node = value.producer()
+        if node is None or not node.inputs or node.inputs[0] is None:
+            return False
+        if node.op_type == "DequantizeLinear":
+            return True
+        value = node.inputs[0]
+    return False
 
 
 def _product(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
@@ -242,6 +258,7 @@ def _spot(value: ir.Value, index: Index) -> Spot:
     return Spot(value.name or "", index)
 
 
+_NEAR = 4
 _Rule = Callable[[ir.Node, ir.Value, Index], Link | None]
 _LAYERS: dict[str, _Rule] = {"Conv": _convolution, "Gemm": _product, "MatMul": _product}
 _ELEMENTWISE: dict[str, _Rule] = {

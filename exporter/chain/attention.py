@@ -70,6 +70,7 @@ class Attention:
     words: str = "attention"
     holds: str = "its weights"
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:

@@ -80,7 +80,16 @@ class Activation:
     at_zero: float
     slope: float
     size: int
-    knows_reads: bool = True
+
+    @property
+    def knows_reads(self) -> bool:
+        """A gate is f(a) / a."""
+        return self.kind != "Relu"
+
+    @property
+    def knows_own(self) -> bool:
+        """The gate of a ReLU is told by its result."""
+        return self.kind == "Relu"
 
     @property
     def words(self) -> str:
@@ -116,6 +125,9 @@ class Activation:
         return write.once((id(self), "gate"), lambda: self._written(write, known))
 
     def _written(self, write: RowWriter, known: Known) -> ir.Value:
+        if self.kind == "Relu":
+            passed = write.node("Greater", [known.own(), write.floats(np.array(0))])
+            return write.node("Cast", [passed], to=int(ir.DataType.FLOAT))
         a = known.read()
         near = write.node("Less", [write.node("Abs", [a]), write.floats(np.array(_NEAR))])
         divisor = write.node("Where", [near, write.floats(np.array(1)), a])
@@ -138,6 +150,7 @@ class Product:
     kind: str
     shift: NDArray[np.float32] | None = None
     knows_reads: bool = False
+    knows_own: bool = False
 
     @property
     def words(self) -> str:
@@ -183,9 +196,9 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     around = (0.0, 1.0) if node.op_type == "PRelu" else _around_zero(node, value, read)
     single = tuple(None if found is None else np.asarray(found, np.float32) for found in others)
     step = Activation(node.op_type, attributes, single, *around, len(index))
-    return Link(
-        Spot(value.name or "", index), words(node), step, (Spot(read.name or "", table[index]),)
-    )
+    whole = node.op_type == "Relu" and np.array_equal(index, np.arange(len(table)))
+    reads = (Spot(read.name or "", table[index]),)
+    return Link(Spot(value.name or "", index), words(node), step, reads, tapped=whole)
 
 
 def read_product(value: ir.Value, index: Index) -> Link | None:

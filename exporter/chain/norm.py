@@ -41,6 +41,7 @@ class Normalise:
     epsilon: float
     centred: bool
     knows_reads: bool = True
+    knows_own: bool = False
 
     @property
     def words(self) -> str:

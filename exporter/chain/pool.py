@@ -53,6 +53,7 @@ class Pool:
     kind: str
     scale: float = 1.0
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     @property
@@ -218,8 +219,8 @@ def read_flattened(value: ir.Value, index: Index) -> Link | None:
     shape = sizes(value)
     if shape is None or len(shape) != 4 or len(index) != math.prod(shape):
         return None
-    if shape[2] * shape[3] == 1 or constant(value) is not None:
-        return None
+    if shape[1] == 1 or shape[2] * shape[3] == 1 or constant(value) is not None:
+        return None  # one channel: a vector (b, 1, 1, d)
     pool = Pool(
         FeatureMap(value.name or "", "NCHW", shape[1]), shape[2] * shape[3], index, "flatten"
     )

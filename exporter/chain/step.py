@@ -67,6 +67,10 @@ class Known(Protocol):
         """A vector that the step holds."""
         ...
 
+    def own(self) -> ir.Value:
+        """The vector that the step computes."""
+        ...
+
 
 class Step(Protocol):
     """One step. Shapes: values (b, 1, m), rows and streams (b, r, m)."""
@@ -84,6 +88,11 @@ class Step(Protocol):
     @property
     def knows_reads(self) -> bool:
         """Whether what it holds is computed from the vectors that it reads."""
+        ...
+
+    @property
+    def knows_own(self) -> bool:
+        """Whether what it holds is computed from the vector that it computes."""
         ...
 
     @property
@@ -129,6 +138,8 @@ class Link:
         reads: The vectors that it is linear in.
         held: Other vectors whose values it holds.
         located: Whether the step reads places too.
+        tapped: Whether the value of the graph is the vector and nothing else, and one that runtimes
+            keep when they fuse operations: it is read instead of computed again.
     """
 
     spot: Spot
@@ -137,6 +148,7 @@ class Link:
     reads: tuple[Spot, ...] = ()
     held: tuple[Spot, ...] = ()
     located: bool = False
+    tapped: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, above_move, numbered, pieces, sizes, spread
 from exporter.graph.read import axes_of, constant, source, words
 
-_MEANS = {"ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare"}
+_MEANS = {"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Sum:
     words: str = "sum"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -57,7 +58,12 @@ class Sum:
         return found
 
     def _sum(self, write: RowWriter, streams: Sequence[ir.Value | None]) -> ir.Value | None:
+        whole = max(self.sizes)
         first, second = streams
+        if first is None and second is not None and self.sizes[1] < whole:
+            second = write.mul(second, write.floats(np.ones(whole)))
+        if second is None and first is not None and self.sizes[0] < whole:
+            first = write.mul(first, write.floats(np.ones(whole)))
         if second is not None and self.signs[1] < 0:
             return write.scale(second, -1) if first is None else write.sub(first, second)
         return write.add(first, second)
@@ -77,6 +83,7 @@ class Join:
     words: str = "joined"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -119,6 +126,7 @@ class RowMean:
     kind: str
     size: int
     knows_reads: bool = False
+    knows_own: bool = False
     holds: str = ""
     shift: Floats | None = None
 
@@ -136,6 +144,8 @@ class RowMean:
         y = known.read()
         if self.kind in ("ReduceMean", "ReduceSum"):
             return self._sum(write, y)
+        if self.kind == "ReduceL1":
+            return write.scale(write.mean(write.node("Abs", [y]), self.size), self.size)
         squares = write.scale(write.mean(write.mul(y, y), self.size), self.size)
         return write.node("Sqrt", [squares]) if self.kind == "ReduceL2" else squares
 
@@ -162,6 +172,7 @@ class Repeat:
     words: str = "moved"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
     shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
@@ -190,6 +201,7 @@ class Start:
     words: str = "constant"
     holds: str = ""
     knows_reads: bool = False
+    knows_own: bool = False
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
         """t, (b, 1, m)."""

@@ -103,7 +103,7 @@ class Tracer:
         """
         value = self._values[name]
         spot = Spot(name, numbered(sizes(value) or ()).reshape(-1))
-        bias = np.zeros(spot.size)
+        bias, further = np.zeros(spot.size), self.further
         while True:
             link = self._link(spot)
             if link.step.shift is not None:
@@ -113,6 +113,7 @@ class Tracer:
             if not isinstance(link.step, Join) and getattr(link.step, "factor", 0) is not None:
                 break
             spot = link.reads[0]
+        self.further = further
         if not isinstance(link.step, Linear):
             raise HeadError(f"{link.node} computes the logits: expected a linear layer.")
         matrix = link.step.matrix
@@ -125,6 +126,8 @@ class Tracer:
 
     def _link(self, spot: Spot) -> Link:
         value = self._values[spot.value]
+        if value.dtype not in (None, ir.DataType.FLOAT):
+            raise _not_understood(value, spot.at)
         start = read_start(value, spot.at)
         if start is not None:
             return start
@@ -184,8 +187,17 @@ def _not_understood(value: ir.Value, index: Index) -> HeadError:
     node = value.producer()
     if node is None:
         return HeadError(f"{value.name!r} is no vector of a map.")
+    shape = sizes(value)
+    if shape is not None and len(shape) == 4 and 1 < len(np.unique(index)) < numbered(shape).size:
+        what = "one place of a map, which knows nothing of the others but what a convolution saw"
+        return refusal(
+            node,
+            f"computes {value.name!r}, of which the head reads {what}. A model that averages all "
+            "places, or attends to them, would do.",
+        )
     return refusal(
         node,
-        f"computes {len(np.unique(index))} numbers of {value.name!r} that the head reads, in a way "
-        "that is none of the steps of docs/heads.md.",
+        f"computes {value.name!r}, which the head reads: expected one of the steps that are known "
+        "(linear, activation, normalisation, mean, maximum, attention). A model with one of these "
+        "in its place would do.",
     )

@@ -37,15 +37,21 @@ class ChainWriter:
         for key in self._chain.linear:
             needed |= {spot.key for spot in self._held(self._links[key])}
         for link in reversed(self._chain.links):
-            if link.spot.key in needed and not link.located:
+            if link.spot.key in needed and not (link.located or link.tapped):
                 needed |= {spot.key for spot in (*link.reads, *link.held)}
         for link in self._chain.links:
-            if link.spot.key in needed:
-                known = _Known(self, link)
-                self._values[link.spot.key] = link.step.value(self._write, known)
+            if link.spot.key not in needed:
+                continue
+            if link.tapped:
+                tap = self._write.tap(link.spot.value)
+                found = self._write.reshape(tap, [-1, 1, link.spot.size])
+            else:
+                found = link.step.value(self._write, _Known(self, link))
+            self._values[link.spot.key] = found
 
     def _held(self, link: Link) -> tuple[Spot, ...]:
-        return (*(link.reads if link.step.knows_reads else ()), *link.held)
+        own = (link.spot,) if link.step.knows_own else ()
+        return (*(link.reads if link.step.knows_reads else ()), *link.held, *own)
 
     def value(self, spot: Spot) -> ir.Value:
         """The vector itself, (b, 1, m)."""
@@ -178,3 +184,7 @@ class _Known:
     def held(self, number: int = 0) -> ir.Value:
         """A vector that the step holds."""
         return self._writer.value(self._link.held[number])
+
+    def own(self) -> ir.Value:
+        """The vector that the step computes."""
+        return self._writer.value(self._link.spot)

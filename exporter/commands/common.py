@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from exporter.errors import MissingExtraError, OutputError
+from exporter.errors import HeadError, MissingExtraError, OutputError
 from exporter.source.presets import OWN, PRESETS, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
@@ -28,6 +29,7 @@ _EXPORT_PACKAGES = (
     "tqdm",
 )
 
+_HEADS = "docs/heads.md"
 _SERVE_PACKAGES = ("bentoml", "fastapi", "orjson", "prometheus_client", "python_multipart")
 
 weights_option = click.option(
@@ -51,6 +53,19 @@ channels_option = click.option(
 output_option = click.option(
     "--output",
     help="The output with the logits, where there are several: a name, or an index for torch.",
+)
+
+preprocess_option = click.option(
+    "--preprocess",
+    "preprocess_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
+)
+preset_option = click.option(
+    "--preset",
+    type=click.Choice([OWN, *PRESETS]),
+    help="Preprocessing by name; model takes what timm or transformers say. [default: model, for "
+    "torch models]",
 )
 
 held_out_option = click.option(
@@ -110,8 +125,12 @@ def beside(model: str, name: str) -> Path | None:
     return path
 
 
-def preprocessing_of(model: str, file: Path | None) -> Preprocessing | str:
-    """The preprocessing of the file given, of the one beside the model, or the model's own."""
+def preprocessing_of(model: str, file: Path | None, preset: str | None) -> Preprocessing | str:
+    """The preset, or what the file given says, the one beside the model, or the model itself."""
+    if file and preset:
+        raise click.UsageError("Pass --preprocess or --preset, not both.")
+    if preset:
+        return preset
     file = file or beside(model, "preprocess.json")
     if file is None and not model.endswith(".onnx"):
         return OWN
@@ -121,6 +140,18 @@ def preprocessing_of(model: str, file: Path | None) -> Preprocessing | str:
             f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
         )
     return read_preprocessing(file)
+
+
+@contextmanager
+def saying_what_is_understood() -> Iterator[None]:
+    """Let the refusal of a head end with where to read more."""
+    try:
+        yield
+    except HeadError as error:
+        message = str(error)
+        if _HEADS in message:
+            raise
+        raise HeadError(f"{message} {_HEADS} lists what is understood.") from error
 
 
 def require_place(path: Path, *, folder: bool = False) -> None:

@@ -15,13 +15,15 @@ from exporter.commands.common import (
     max_images_option,
     need_export_extra,
     output_option,
+    preprocess_option,
     preprocessing_of,
+    preset_option,
+    saying_what_is_understood,
     seed_option,
     weights_option,
 )
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import export_summary
-from exporter.source.presets import OWN, PRESETS
 
 
 @click.command()
@@ -72,18 +74,8 @@ from exporter.source.presets import OWN, PRESETS
     type=click.IntRange(1, 1000),
     help="Classes explained for each image.",
 )
-@click.option(
-    "--preprocess",
-    "preprocess_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with the preprocessing. [default: preprocess.json beside MODEL]",
-)
-@click.option(
-    "--preset",
-    type=click.Choice([OWN, *PRESETS]),
-    help="Preprocessing by name; model takes what timm or transformers say. [default: model, for "
-    "torch models]",
-)
+@preprocess_option
+@preset_option
 @click.option(
     "--labels",
     "labels_file",
@@ -133,8 +125,6 @@ def export(
     MODEL is an .onnx file; package.module:NAME or file.py:NAME, a torch.nn.Module or what returns
     one; timm:NAME with --weights; or hf:FOLDER, a classifier of transformers on disk.
     """
-    if preprocess_file and preset:
-        raise click.UsageError("Pass --preprocess or --preset, not both.")
     if options["start"] and options["method"] != "paper":
         raise click.UsageError("--start is of --method paper alone.")
     need_export_extra()
@@ -145,13 +135,14 @@ def export(
     labels_file = labels_file or beside(model, "labels.json")
     config = ExportConfig(
         model=model,
-        preprocessing=preset or preprocessing_of(model, preprocess_file),
+        preprocessing=preprocessing_of(model, preprocess_file, preset),
         labels=read_labels(labels_file) if labels_file else None,
         **options,
     )
     progress = ProgressLine()
     try:
-        artifact = run_export(config, progress=progress)
+        with saying_what_is_understood():
+            artifact = run_export(config, progress=progress)
     except KeyboardInterrupt:
         progress.close()
         click.echo(

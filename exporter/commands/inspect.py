@@ -11,12 +11,25 @@ from exporter.commands.common import (
     input_size_option,
     need_export_extra,
     output_option,
+    preprocess_option,
+    preprocessing_of,
+    preset_option,
+    saying_what_is_understood,
     weights_option,
 )
+from exporter.source.presets import OWN
 
 
 @click.command()
 @click.argument("model")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of images, or of one folder for each class: run a few of them, to see how much of "
+    "what decides has a place in the picture.",
+)
+@preprocess_option
+@preset_option
 @weights_option
 @input_size_option
 @channels_option
@@ -28,6 +41,9 @@ def inspect(
     input_size: tuple[int, int] | None,
     channels: int | None,
     output: str | None,
+    data: Path | None,
+    preprocess_file: Path | None,
+    preset: str | None,
     as_json: bool,
 ) -> None:
     """Name the parts of MODEL's head, or say why it cannot be decomposed.
@@ -35,12 +51,21 @@ def inspect(
     MODEL is an .onnx file; package.module:NAME or file.py:NAME, a torch.nn.Module or what returns
     one; timm:NAME with --weights; or hf:FOLDER, a classifier of transformers on disk.
     """
+    if data is None and (preprocess_file or preset):
+        raise click.UsageError("--preprocess and --preset prepare the images of --data alone.")
     need_export_extra()
     from exporter.pipelines.inspect import inspect_model
 
-    report = inspect_model(
-        model, weights=weights, input_size=input_size, channels=channels, output=output
-    )
+    with saying_what_is_understood():
+        report = inspect_model(
+            model,
+            weights=weights,
+            input_size=input_size,
+            channels=channels,
+            output=output,
+            data=data,
+            preprocessing=preprocessing_of(model, preprocess_file, preset) if data else OWN,
+        )
     if as_json:
         click.echo(report.model_dump_json(indent=1))
         return

@@ -31,6 +31,7 @@ def export_summary(out: Path, artifact: Artifact) -> str:
     ratios = [r.residual_ratio for r in records if r.residual_ratio is not None] or [0.0]
     warned = [r for r in records if r.state == "decomposed" and r.warnings]
     states = Counter(gate.state for gate in manifest.verification)
+    placed = [r.placed for r in records if r.placed is not None]
     lines = [
         str(out),
         f"  {number_of(len(records) - whole, 'class', 'classes')} decomposed into "
@@ -42,6 +43,11 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         f"  {states['passed']} gates passed, {states['skipped']} skipped",
     ]
     repeated = sum(r.distinct < len(r.prototypes) for r in records)
+    if placed:
+        lines.append(
+            f"  {min(placed):.0%} to {max(placed):.0%} of the evidence for a class has a place in "
+            "its pictures, the rest comes from no place"
+        )
     if repeated:
         lines.append(
             f"  {number_of(repeated, 'class', 'classes')} with prototypes that show the same thing "

@@ -16,13 +16,38 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.graph.read import attribute, computed, constant, dimensions, source
+from exporter.graph.read import attribute, computed, constant, dimensions, operand, source
+from exporter.graph.sizes import settled
 
 Index = NDArray[np.int64]
 
-_STILL = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+_STILL = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _PICKING = {"Expand", "Gather", "Slice", "Split"}
-_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
+_IMAGES = "protohead.images"
+
+
+def of_one_image(graph: ir.Graph) -> ir.Graph:
+    """A copy of a graph for one image, which remembers where there were several.
+
+    Args:
+        graph: A classifier's graph.
+
+    Returns:
+        The copy, sharing its tensors; a graph that fixes another batch is copied as it is.
+    """
+    copy = settled(graph)
+    before = {value.name: value for node in graph for value in node.outputs}
+    for node in copy:
+        for value in node.outputs:
+            old = before.get(value.name)
+            shape = None if old is None else dimensions(old)
+            value.meta[_IMAGES] = bool(shape and shape[0] is None)
+    return copy
+
+
+def _has_images_first(value: ir.Value) -> bool:
+    """Whether the first axis of a value is that of the batch, or holds it."""
+    return bool(value.meta.get(_IMAGES, False))
 
 
 def sizes(value: ir.Value) -> tuple[int, ...] | None:
@@ -51,9 +76,8 @@ def above_move(value: ir.Value, index: Index) -> tuple[ir.Value, Index] | None:
     node = value.producer()
     if node is None or node.domain not in ("", "ai.onnx"):
         return None
-    if node.op_type in _STILL:
-        kept = node.op_type != "Cast" or ir.DataType(attribute(node, "to", 0)) in _FLOATS
-        return (source(node), index) if kept else None
+    if node.op_type in _STILL or _is_still(node):
+        return source(node), index
     moved = _MOVED.get(node.op_type)
     read = None if moved is None else source(node)
     shape = None if read is None else sizes(read)
@@ -61,6 +85,15 @@ def above_move(value: ir.Value, index: Index) -> tuple[ir.Value, Index] | None:
         return None
     table = moved(node, value, numbered(shape))
     return None if table is None else (read, table.reshape(-1)[index])
+
+
+def _is_still(node: ir.Node) -> bool:
+    """Whether a Cast or a Dropout changes nothing."""
+    if node.op_type == "Cast":
+        return ir.DataType(attribute(node, "to", 0)) == ir.DataType.FLOAT
+    training = operand(node, 2)
+    mode = None if training is None else constant(training)
+    return node.op_type == "Dropout" and (training is None or (mode is not None and not mode.any()))
 
 
 def pieces(node: ir.Node) -> list[tuple[ir.Value, Index]] | None:
@@ -73,7 +106,9 @@ def pieces(node: ir.Node) -> list[tuple[ir.Value, Index]] | None:
     whole = sizes(node.outputs[0])
     if whole is None or None in shapes:
         return None
-    axis = attribute(node, "axis", 0)
+    axis = attribute(node, "axis", 0) % len(whole)
+    if axis == 0 and _has_images_first(node.outputs[0]):
+        return None
     ends = np.cumsum([shape[axis] for shape in shapes if shape])[:-1]
     parts = np.split(numbered(whole), ends, axis=axis)
     return [
@@ -92,6 +127,8 @@ def spread(read: ir.Value, value: ir.Value) -> Index | None:
     own, whole = sizes(read), sizes(value)
     if own is None or whole is None:
         return None
+    if _has_images_first(read) and len(own) == len(whole) and own[0] != whole[0]:
+        return None  # a constant tells images apart
     try:
         return np.broadcast_to(numbered(own), whole).reshape(-1)
     except ValueError:
@@ -125,7 +162,27 @@ def _picked(node: ir.Node, value: ir.Value, numbers: Index) -> Index | None:
     if any(constant(read) is None for read in others):
         return None
     name = source(node).name or ""
-    return np.asarray(computed(value, [node], {name: numbers}))
+    table = np.asarray(computed(value, [node], {name: numbers}))
+    # As torch writes as_strided of a batch: every element of every image, at indices of its own.
+    strided = node.op_type == "Gather" and numbers.ndim == 1
+    if _picks_images(node) and not (strided and np.array_equal(table.reshape(-1), numbers)):
+        return None
+    return table
+
+
+def _picks_images(node: ir.Node) -> bool:
+    """Whether a node picks some of the images of a batch."""
+    read = source(node)
+    if not _has_images_first(read) or node.op_type == "Expand":
+        return False
+    if node.op_type != "Slice":
+        return bool(attribute(node, "axis", 0) % len(dimensions(read) or (1,)) == 0)
+    axes = attribute(node, "axes", None)
+    stored = constant(operand(node, 3)) if axes is None else np.array(axes)
+    starts = constant(operand(node, 1)) if "starts" not in node.attributes else None
+    if stored is None:
+        return starts is not None and starts.size > 0  # from the first axis on
+    return bool((np.asarray(stored) % len(dimensions(read) or (1,)) == 0).any())
 
 
 _MOVED: dict[str, Callable[[ir.Node, ir.Value, Index], Any]] = {

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _ROUNDED = 1e-6  # relative; constants are float32, so that what cancels leaves a rounding
+_NO_LENGTH = 1e-6  # a pooled vector that is shorter holds nothing but zeros
 _MOST = 4  # factors; what normalises has no more
 
 
@@ -199,13 +200,15 @@ def at_least(form: Form, least: float) -> Form:
         return fixed(np.maximum(constant, least), form.length)
     one = _one_number(form)
     ((powers, factors),) = one.terms.items()
-    factor, number = uniform(factors), one.number
-    if number is None or factor <= 0 or powers.inverse not in (-1, -2):
+    number = one.number
+    if number is None or (factors <= 0).any() or powers.inverse not in (-1, -2):
         raise NoForm
     if least <= 0:
         return form
-    bound = (least / factor) ** (-1 / powers.inverse) - number.offset
-    return replace(one, number=replace(number, floor=max(number.floor, bound)))
+    bounds = (least / factors) ** (-1 / powers.inverse) - number.offset
+    if np.ptp(bounds) != 0 and bounds.max() > _NO_LENGTH:
+        raise NoForm  # another N for each class
+    return replace(one, number=replace(number, floor=max(number.floor, float(bounds.max()))))
 
 
 def normalised(
@@ -302,6 +305,8 @@ def _squared(form: Form) -> Form:
     """Mean or sum of squares, centred or not, plus a constant, as N squared."""
     if not form.terms.keys() <= {_SQUARES, _MEAN_SQUARED, _ONE}:
         raise NoForm
+    if form.terms.keys() == {_SQUARES} and np.ptp(form.terms[_SQUARES]) != 0:
+        return _squared_for_each(form)
     zero = np.zeros(1)
     squares, mean, shift = (
         uniform(form.terms.get(powers, zero)) for powers in (_SQUARES, _MEAN_SQUARED, _ONE)
@@ -313,6 +318,14 @@ def _squared(form: Form) -> Form:
     factor = squares / form.length if summed else squares
     number = Normalisation("sum" if summed else "mean", centred, epsilon=shift / factor)
     return Form({Powers(inverse=-2): np.full(1, factor)}, form.length, number)
+
+
+def _squared_for_each(form: Form) -> Form:
+    """The sum of squares, times another number for each class."""
+    factors = form.terms[_SQUARES] / form.length
+    if (factors <= 0).any():
+        raise NoForm
+    return Form({Powers(inverse=-2): factors}, form.length, Normalisation("sum", centred=False))
 
 
 def _shifted(form: Form, powers: Powers) -> Form:

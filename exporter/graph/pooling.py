@@ -16,10 +16,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import HeadError
+from exporter.graph.products import spelled_out, summed
 from exporter.graph.read import (
     attribute,
     axes_of,
-    constant,
     dimensions,
     how_to_tell,
     name_of,
@@ -89,7 +89,9 @@ def is_pooling(node: ir.Node) -> bool:
     """Whether a node averages or sums over axes of its input."""
     if node.domain not in ("", "ai.onnx"):
         return False
-    return node.op_type in _POOLS or (node.op_type == "Einsum" and _summed(node) is not None)
+    if node.op_type in _POOLS:
+        return spelled_out(node) is None
+    return summed(node) is not None
 
 
 def read_pooling(node: ir.Node) -> Pooling:
@@ -205,9 +207,11 @@ def _read_mean(node: ir.Node) -> _Mean:
         return _Mean(node, frozenset(range(2, len(shape))), True, _window(node))
     if node.op_type == "GlobalAveragePool":
         return _Mean(node, frozenset(range(2, len(shape))), True)
-    if node.op_type == "Einsum":
-        axes, scale, matrix = _summed(node) or (frozenset[int](), 1.0, None)
-        return _Mean(node, axes, False, scale * _count(node, shape, axes), matrix)
+    product = summed(node)
+    if product is not None:
+        axes = product.axes
+        scale = product.weight * _count(node, shape, axes)
+        return _Mean(node, axes, product.keepdims, scale, product.matrix)
     found = axes_of(node)
     if not found or not shape:
         raise refusal(
@@ -237,46 +241,9 @@ def _count(node: ir.Node, shape: tuple[int | None, ...], axes: frozenset[int]) -
     return float(count)
 
 
-def _summed(node: ir.Node) -> tuple[frozenset[int], float, NDArray[np.float64] | None] | None:
-    """The axes that an Einsum sums, the weight of each number there, and a matrix (m, d) if any.
-
-    None where it is something else: bchw->bc, bchw,hw->bc with equal weights, bchw,kc->bk.
-    """
-    equation = str(attribute(node, "equation", "")).replace(" ", "")
-    terms, arrow, result = equation.partition("->")
-    arrays = [constant(source(node, index)) for index in range(len(node.inputs))]
-    images = [index for index, array in enumerate(arrays) if array is None]
-    if not arrow or "." in equation or len(images) != 1 or len(arrays) > 2:
-        return None
-    term, scale, matrix = terms.split(",")[images[0]], 1.0, None
-    gone = [letter for letter in term if letter not in result]
-    if len(arrays) == 2:
-        own, weights = (
-            terms.split(",")[1 - images[0]],
-            np.asarray(arrays[1 - images[0]], np.float64),
-        )
-        new = [letter for letter in own if letter not in term and letter in result]
-        if len(own) == 2 and len(new) == 1 and gone:
-            summed = own.replace(new[0], "")
-            matrix = weights if own[0] == new[0] else weights.T
-            result = result.replace(new[0], summed)
-            gone = [letter for letter in gone if letter != summed]
-        elif set(own) <= set(gone) and np.ptp(weights) == 0:
-            scale = float(weights.flat[0])
-        else:
-            return None
-    if not gone or result != "".join(letter for letter in term if letter in result):
-        return None
-    return frozenset(term.index(letter) for letter in gone), scale, matrix
-
-
-def _image_operand(node: ir.Node) -> int:
-    """Which of a pooling's operands depends on the image."""
-    return 1 if node.op_type == "Einsum" and constant(source(node)) is not None else 0
-
-
 def _image(node: ir.Node) -> ir.Value:
-    return source(node, _image_operand(node))
+    product = summed(node)
+    return source(node, 0 if product is None else product.image)
 
 
 def _window(node: ir.Node) -> float:

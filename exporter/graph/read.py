@@ -196,6 +196,26 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     return found
 
 
+def alike(value: ir.Value) -> NDArray[Any] | None:
+    """What a value holds of every image, where it is computed from constants and sizes alone.
+
+    Exporters repeat a constant as often as there are images: torch.zeros_like, expand.
+
+    Args:
+        value: A value whose first axis is the batch, or a constant.
+
+    Returns:
+        A constant as it is, else the row of an image; None if it depends on the image.
+    """
+    held = constant(value)
+    if held is not None:
+        return held
+    sizes: dict[str, NDArray[Any]] = {}
+    nodes = _constant_nodes(value, sizes)
+    rows = None if nodes is None else computed(value, nodes, sizes)
+    return rows[0] if rows is not None and rows.ndim and (rows == rows[:1]).all() else None
+
+
 def axes_of(node: ir.Node) -> tuple[int, ...] | None:
     """The axes of a Reduce, Squeeze or Unsqueeze node: an attribute once, an input since.
 
@@ -208,8 +228,16 @@ def axes_of(node: ir.Node) -> tuple[int, ...] | None:
     return None if array is None else tuple(int(axis) for axis in array.ravel())
 
 
-def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
-    """The nodes that compute a value from stored tensors alone, in graph order, or None."""
+def _constant_nodes(
+    value: ir.Value, sizes: dict[str, NDArray[Any]] | None = None
+) -> list[ir.Node] | None:
+    """The nodes that compute a value from stored tensors alone, in graph order, or None.
+
+    Args:
+        value: The value.
+        sizes: Where shapes of values may be read too, it gets them, of two images where the batch
+            is open.
+    """
     found: set[ir.Node] = set()
     waiting: list[ir.Value | None] = [value]
     while waiting:
@@ -217,6 +245,10 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
         if current is None or current.const_value is not None:
             continue
         node = current.producer()
+        shape = None if sizes is None or node is None else _shape_of_two(node)
+        if sizes is not None and shape is not None:
+            sizes[current.name or ""] = shape
+            continue
         if node is None or not _folded(node):
             return None
         if node not in found:
@@ -224,6 +256,14 @@ def _constant_nodes(value: ir.Value) -> list[ir.Node] | None:
             waiting.extend(node.inputs)
     graph = value.graph
     return None if graph is None else [node for node in graph if node in found]
+
+
+def _shape_of_two(node: ir.Node) -> NDArray[np.int64] | None:
+    """What a Shape holds of two images, or of as many as the graph fixes; None if it is open."""
+    shape = dimensions(source(node)) if node.op_type == "Shape" else None
+    part = (shape[0] or 2, *shape[1:]) if shape else (None,)
+    part = part[attribute(node, "start", 0) : attribute(node, "end", None)]
+    return None if None in part else np.array(part, np.int64)
 
 
 def _folded(node: ir.Node) -> bool:

@@ -107,7 +107,9 @@ def find_head(model: ir.Model, *, output: str | None = None) -> Head:
     """
     copy = with_shapes(model)
     try:
-        return _find(copy, output)
+        head = _find(copy, output)
+        if head.chain is None or not measure_shapes(copy):
+            return head  # a chain where shapes are open may be a plain head
     except HeadError:
         if not measure_shapes(copy):
             raise
@@ -157,8 +159,10 @@ def _trace(output: ir.Value) -> Head:
     except HeadError as plain:
         try:
             return _located(output, logits, activation)
-        except UntracedError:
-            raise plain from None
+        except UntracedError as untraced:
+            if not untraced.advice:
+                raise plain from None
+            raise HeadError(f"{plain} {untraced.advice}") from plain
     if head.grid != (1, 1):
         return head
     try:  # a layer that reads a whole map makes a map of one position, which says nothing of where
@@ -190,7 +194,10 @@ def _located(output: ir.Value, logits: ir.Value, activation: Activation) -> Head
         grid=found.chain.grid,
         chain=found.chain,
     )
-    _require_finite(head.weight, head.bias, head.linear)
+    try:
+        _require_finite(head.weight, head.bias, head.linear)
+    except HeadError as error:  # as the linear walk says it
+        raise UntracedError(str(error)) from error
     return head
 
 

@@ -3,6 +3,7 @@
 Concat(a, b), Add, Sub, Sum, Mean, Where         each operand has a part of the tail
 Slice, Gather, Split, Pad                        rows of the matrix are picked
 ReduceMean or ReduceSum of Concat                a stack of heads, averaged or summed
+ReduceMean or ReduceSum of (b, d)                one number of a vector, that is taken off it
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph.read import (
+    alike,
     attribute,
     axes_of,
     computed,
@@ -65,6 +67,19 @@ def unstacked(node: ir.Node) -> Sequence[ir.Value]:
     return parts if ones and len(parts) == len(stack.inputs) else ()
 
 
+def is_of_vector(node: ir.Node) -> bool:
+    """Whether a node averages or sums all numbers of one vector an image, (b, d) or (b, d, 1, 1).
+
+    In (b, l, 1) they may be positions, so that is left to the pooling.
+    """
+    if node.op_type not in _REDUCED:
+        return False
+    axes, shape = axes_of(node), dimensions(source(node)) or ()
+    if axes is None or len(shape) not in (2, 4) or _vector(source(node)) is None:
+        return False
+    return [axis % len(shape) for axis in axes] == [1] and set(shape[2:]) <= {1}
+
+
 def _vector(value: ir.Value | None) -> int | None:
     """The length of a value (b, d), (b, d, 1, 1) or (b, 1, d); None if it is no such value."""
     shape = None if value is None else dimensions(value)
@@ -73,10 +88,14 @@ def _vector(value: ir.Value | None) -> int | None:
     return product(shape[1:])
 
 
-def _unstack(_value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
+def _reduce(_value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
+    if is_of_vector(node):
+        length = _vector(source(node)) or 1
+        factor = 1 / length if node.op_type == "ReduceMean" else 1.0
+        return [(source(node), tail.above_sum(factor, length))]
     parts = unstacked(node)
     share = 1 / len(parts) if parts and node.op_type == "ReduceMean" else 1.0
-    return _shared([(part, share) for part in parts], tail) if parts else None
+    return shared([(part, share) for part in parts], tail) if parts else None
 
 
 def _sum(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
@@ -92,7 +111,7 @@ def _sum(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
     for index, part in enumerate(parts):
         share = -1.0 if node.op_type == "Sub" and index else 1.0
         share = share / len(parts) if node.op_type == "Mean" else share
-        array = constant(part)
+        array = alike(part)
         if array is None:
             branches.append((part, share))
         else:
@@ -101,11 +120,11 @@ def _sum(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
     return [
         # One number for all classes is picked for each.
         (part, own if _vector(part) == length else own.above_pick(np.zeros(length, np.int64), 1))
-        for part, own in _shared(branches, tail)
+        for part, own in shared(branches, tail)
     ]
 
 
-def _shared(parts: Sequence[tuple[ir.Value, float | NDArray[np.float64]]], tail: Tail) -> Branches:
+def shared(parts: Sequence[tuple[ir.Value, float | NDArray[np.float64]]], tail: Tail) -> Branches:
     """The tail for every part, times the factor of each; the bias is counted with the first."""
     return [
         (part, (tail.without_bias() if index else tail).above_scale(np.atleast_1d(factor)))
@@ -129,7 +148,7 @@ def _where(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
             return None
         else:
             branches.append((part, own.astype(np.float64)))
-    return _shared(branches, tail)
+    return shared(branches, tail)
 
 
 def _concat(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
@@ -140,13 +159,23 @@ def _concat(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
     if axis == 0 or product(shape[1:axis]) != 1 or None in lengths:
         return None
     sizes = [length or 0 for length in lengths]
-    places, start = np.arange(sum(sizes)), 0
-    found: Branches = []
-    for part, size in zip(parts, sizes, strict=True):
-        own = tail.without_bias() if found else tail
-        found.append((part, own.above_pick(places - start, size)))
-        start += size
-    return found
+    starts = np.cumsum([0, *sizes[:-1]])
+    places, shift = np.arange(sum(sizes)), np.zeros(sum(sizes))
+    branches = list[tuple[ir.Value, int, int]]()
+    for part, start, size in zip(parts, starts, sizes, strict=True):
+        array = alike(part)
+        if array is None:
+            branches.append((part, start, size))
+        elif array.size == size:
+            shift[start : start + size] = array.reshape(-1)
+        else:
+            return None  # it tells images apart
+    if len(branches) < len(parts):
+        tail = tail.above_shift(require_finite(node, shift))
+    return [
+        (part, (tail.without_bias() if index else tail).above_pick(places - start, size))
+        for index, (part, start, size) in enumerate(branches)
+    ] or None
 
 
 def _pick(value: ir.Value, node: ir.Node, tail: Tail) -> Branches | None:
@@ -242,7 +271,7 @@ _RULES: dict[str, Callable[[ir.Value, ir.Node, Tail], Branches | None]] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean"), _sum),
     **dict.fromkeys(_PICKING, _pick),
     "Transpose": _from_behind,
-    **dict.fromkeys(_REDUCED, _unstack),
+    **dict.fromkeys(_REDUCED, _reduce),
     "Concat": _concat,
     "Where": _where,
 }

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
-from exporter.head.normalisation import above_normalisation, is_normalisation
+from exporter.head.normalisation import above_normalisation, above_product, is_normalisation
 from exporter.head.obstacles import require_float_product, why_combined
 from exporter.head.tail import Tail, require_linear, vector_length
 
@@ -294,4 +294,5 @@ _COMPUTING: dict[str, Step] = {
     "Div": _divide,
     "Einsum": _einsum,
     "Neg": _negate,
+    "ReduceSum": above_product,
 }

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from exporter.chain.step import Chain, Layout, Spot
 from exporter.chain.trace import Tracer
 from exporter.errors import HeadError
+from exporter.graph.elements import of_one_image
 from exporter.graph.pooling import Pooling
-from exporter.graph.read import image_input, name_of
-from exporter.graph.sizes import settled
+from exporter.graph.read import dimensions, image_input, name_of
 from exporter.head.grid import Grid, find_grid
+from exporter.head.obstacles import require_kept_when_read
 from exporter.head.tail import vector_length
 from exporter.head.walk import End, in_one_line, walk_up
 
@@ -39,7 +40,16 @@ class Located(NamedTuple):
 
 
 class UntracedError(HeadError):
-    """There is no chain, and what is in the way is what a linear head has as well."""
+    """There is no chain, and what is in the way is what a linear head has as well.
+
+    Args:
+        message: Why there is none.
+        advice: What may help.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 def find_chain(logits: ir.Value) -> Located:
@@ -50,15 +60,21 @@ def find_chain(logits: ir.Value) -> Located:
         HeadError: A node further up is none of the steps.
     """
     graph = logits.graph
-    if graph is None or image_input(graph) is None:
+    found = None if graph is None else image_input(graph)
+    if graph is None or found is None:
         raise UntracedError("expected one image as input.")
-    tracer = Tracer(settled(graph), _grid_of)
+    if (dimensions(found[0]) or (1,))[0] not in (None, 1):
+        advice = "More kinds of heads are understood of a model with a free batch, or of one image."
+        raise UntracedError("the batch is fixed", advice)
+    tracer = Tracer(of_one_image(graph), _grid_of)
     try:
         try:
             ends = walk_up(logits, linear=True)
         except HeadError:
             return _picked(tracer, logits)
         return _behind(tracer, ends)
+    except UntracedError:
+        raise
     except HeadError as error:
         if tracer.further:
             raise
@@ -67,7 +83,12 @@ def find_chain(logits: ir.Value) -> Located:
 
 def _behind(tracer: Tracer, ends: list[End]) -> Located:
     """The chain of the vectors that a linear tail ends at."""
+    if any(end.tail.linear is None for end in ends):
+        raise HeadError("expected a linear layer behind the pooling.")
     lengths = [vector_length(end.value, end.node) for end in ends]
+    for end, length in zip(ends, lengths, strict=True):
+        if end.tail.weight.shape[1] != length:
+            raise HeadError(f"{end.tail.linear!r} does not fit {end.value.name!r}.")
     spots = (
         Spot(end.value.name or "", np.arange(length))
         for end, length in zip(ends, lengths, strict=True)
@@ -85,7 +106,10 @@ def _picked(tracer: Tracer, logits: ir.Value) -> Located:
     if node is None:
         raise HeadError(f"{logits.name!r} is computed by no node.")
     with in_one_line(node):
-        spot, rows, bias, linear = tracer.layer_of(logits.name or "")
+        try:
+            spot, rows, bias, linear = tracer.layer_of(logits.name or "")
+        except HeadError as error:
+            raise UntracedError(str(error)) from error
         chain = tracer.trace((spot,))
     return Located(chain, _behind_map(chain, rows), bias, linear)
 
@@ -100,4 +124,5 @@ def _grid_of(value: ir.Value, layout: Layout) -> Grid | None:
     node = value.producer()
     if node is None:
         return None
+    require_kept_when_read(value)
     return find_grid(Pooling(value, name_of(node), node, layout, 1.0, None))

@@ -22,6 +22,7 @@ from exporter.graph.operations import (
     reads,
     vector_size,
 )
+from exporter.graph.products import spelled_out
 from exporter.graph.read import constant, refusal, source
 from exporter.head.obstacles import why_combined
 from exporter.head.tail import Tail, vector_length
@@ -73,6 +74,25 @@ def above_normalisation(node: ir.Node, tail: Tail, step: Step) -> tuple[ir.Value
     return base, tail.above_form(found, length)
 
 
+def above_product(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    """Go above a product of a vector and a matrix that is spelled out, and what normalises it.
+
+    Raises:
+        HeadError: It is another sum.
+    """
+    found = spelled_out(node)
+    if found is None:
+        raise refusal(node, "sums: expected products of one pooled vector with stored weights.")
+    tail = tail.above_matrix(found.matrix, node)
+    if found.row is None:
+        return found.base, tail
+    length = vector_length(found.base, node)
+    try:
+        return found.base, tail.above_form(linear(found.row.form(length)), length)
+    except NoForm:
+        raise _why(node) from None
+
+
 def _above_number(node: ir.Node, tail: Tail, step: Step) -> tuple[ir.Value, Tail] | None:
     """Go above y / N(z), where a linear layer computed y of z; None for any other node."""
     found = _number(node) if node.op_type in ("Mul", "Div") else None
@@ -99,16 +119,24 @@ def _number(node: ir.Node) -> tuple[ir.Value, ir.Value, Factor] | None:
     """What a linear layer computed, the vector whose number divides it, and that number."""
     for index in (1,) if node.op_type == "Div" else (1, 0):
         divided, by = source(node, 1 - index), source(node, index).producer()
-        layer = _unshaped(divided).producer()
-        if layer is None or layer.op_type not in _LAYERS or by is None or not is_read(by):
+        vector = _read_by_layer(_unshaped(divided).producer())
+        if vector is None or by is None or not is_read(by):
             continue
         try:
-            base, nodes = _nearest(by, _order(node), _unshaped(source(layer)))
+            base, nodes = _nearest(by, _order(node), _unshaped(vector))
             form = computed(by, base, nodes, vector_size(base))
             return divided, base, over_number(form if node.op_type == "Mul" else power(form, -1))
         except (HeadError, NoForm):
             continue
     return None
+
+
+def _read_by_layer(layer: ir.Node | None) -> ir.Value | None:
+    """What a linear layer reads; None for any other node."""
+    if layer is None or layer.op_type in _LAYERS:
+        return None if layer is None else source(layer)
+    found = spelled_out(layer)
+    return None if found is None or found.row is not None else found.base
 
 
 def _unshaped(value: ir.Value) -> ir.Value:

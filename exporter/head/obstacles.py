@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from exporter.errors import HeadError
-from exporter.graph.read import attribute, dimensions, refusal, source
+from exporter.graph.read import attribute, dimensions, operand, refusal, source
 from exporter.head.tail import Tail
 
 _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "ThresholdedRelu"}
@@ -41,7 +39,7 @@ _NORM = (
 )
 _DECIDED = "class numbers are not logits. Export the model with its logits as output."
 _COMPUTED = {  # what a value is that should be a constant; the first counts
-    "quantised": "the head is quantised. Export the float model, and quantise it afterwards.",
+    "quantised": "The head is quantised.",
     "norm": _NORM[0].upper() + _NORM[1:],
     "attention": (
         "Weights that depend on the image (attention pooling) are not linear in one feature map. A "
@@ -60,6 +58,16 @@ _EXPECTED = (
     "Expected: feature map -> mean over all positions [-> normalisation] -> linear "
     "[-> Softmax or Sigmoid]."
 )
+_LINEAR = {"Conv", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"}
+_POOLING = {
+    "AveragePool",
+    "GlobalAveragePool",
+    "QLinearAveragePool",
+    "QLinearGlobalAveragePool",
+    "QLinearReduceMean",
+    "ReduceMean",
+    "ReduceSum",
+}
 
 
 def why_not(node: ir.Node, tail: Tail) -> HeadError:
@@ -73,6 +81,8 @@ def why_not(node: ir.Node, tail: Tail) -> HeadError:
         The error: which node, why, and what could be decomposed or done.
     """
     place = "behind the linear layer" if tail.linear is None else f"before {tail.linear!r}"
+    if _is_quantised(node):
+        return _why_quantised(node, f"lies {place}: the head is quantised.")
     return refusal(node, f"lies {place}: {_reason(node)} {_EXPECTED}")
 
 
@@ -86,11 +96,12 @@ def why_combined(node: ir.Node, *values: ir.Value) -> HeadError:
         values: What it combines.
     """
     names = " and ".join(repr(value.name) for value in values)
-    return refusal(
-        node,
-        f"combines {names}: expected one of them to be a constant of the graph. "
-        f"{_why_computed(values)}",
-    )
+    reason = f"combines {names}: expected one of them to be a constant of the graph."
+    kinds = [_kind_above(value) for value in values]
+    kind = next((kind for kind in _COMPUTED if kind in kinds), None)
+    if kind == "quantised":
+        return _why_quantised(node, f"{reason} {_COMPUTED[kind]}")
+    return refusal(node, f"{reason} {_JOINED if kind is None else _COMPUTED[kind]}")
 
 
 def require_float_product(node: ir.Node) -> None:
@@ -108,11 +119,40 @@ def require_float_product(node: ir.Node) -> None:
         value = source(above)
     exact = not moved and node.op_type == "Gemm" and attribute(node, "transB", 0)
     if above is not None and above.op_type == "DequantizeLinear" and not exact:
-        raise refusal(
+        raise _why_quantised(
             node,
             f"multiplies by {value.name!r}, which is dequantised: onnxruntime computes that in 8 "
-            f"bits, so a logit is no sum over positions; {_COMPUTED['quantised']}",
+            "bits, so a logit is no sum over positions.",
         )
+
+
+def require_kept_when_read(feature: ir.Value) -> None:
+    """Refuse a feature map that onnxruntime computes otherwise where it is read as well.
+
+    On x86 it makes the signed 8 bits of a QuantizeLinear and its DequantizeLinear unsigned, to fuse
+    the layer in front of them, but only where one node reads what they compute.
+
+    Raises:
+        HeadError: It is such a map.
+    """
+    node = feature.producer()
+    if node is None or node.op_type != "DequantizeLinear":
+        return
+    above = source(node).producer()
+    if above is not None and above.op_type == "QuantizeLinear" and _is_signed(above):
+        raise refusal(
+            node,
+            f"computes the feature map {feature.name!r} from signed 8 bits: onnxruntime computes "
+            "that otherwise where it is explained, and the logits would change. Quantise with "
+            "activation_type=QuantType.QUInt8, or quant_format=QuantFormat.QOperator.",
+        )
+
+
+def _is_signed(node: ir.Node) -> bool:
+    """Whether a QuantizeLinear rounds to signed numbers."""
+    zero = operand(node, 2)
+    kind = attribute(node, "output_dtype", 0) if zero is None else zero.dtype
+    return kind == ir.DataType.INT8
 
 
 def why_no_number(value: ir.Value) -> HeadError | None:
@@ -123,12 +163,6 @@ def why_no_number(value: ir.Value) -> HeadError | None:
     if node is None or node.op_type not in _DECIDING:
         return None
     return refusal(node, f"computes the output {value.name!r}: {_DECIDED}")
-
-
-def _why_computed(values: Sequence[ir.Value]) -> str:
-    """Why a value is no constant, by what is nearest above it."""
-    kinds = [_kind_above(value) for value in values]
-    return next((_COMPUTED[kind] for kind in _COMPUTED if kind in kinds), _JOINED)
 
 
 def _kind_above(value: ir.Value) -> str | None:
@@ -157,9 +191,31 @@ def _is_quantised(node: ir.Node) -> bool:
     return any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer", "QGemm"))
 
 
+def _why_quantised(node: ir.Node, reason: str) -> HeadError:
+    """The error for a node of a quantised head, with the nodes that have to stay in float32."""
+    head = _head_around(node)
+    layers = [each for each in head if each.op_type == "MatMulInteger"]
+    tool = "quantize_dynamic" if layers else "quantize_static"
+    own = layers or [each for each in head if not each.op_type.endswith("uantizeLinear")]
+    names = [(each.name or "").removesuffix("_quant") for each in own]  # before they were renamed
+    where = f": nodes_to_exclude={names} of {tool}" if all(names) else ""
+    return refusal(node, f"{reason} Export the float model, or quantise all but its head{where}.")
+
+
+def _head_around(node: ir.Node) -> list[ir.Node]:
+    """The nodes from the pooling to the logits, around one of them."""
+    found = [node]
+    while len(uses := tuple(found[-1].outputs[0].uses())) == 1:
+        found.append(uses[0].node)
+    while (read := source(found[0]).producer()) is not None:
+        kinds = {each.op_type for each in found}
+        if kinds & _POOLING and kinds & _LINEAR:
+            break
+        found.insert(0, read)
+    return found
+
+
 def _reason(node: ir.Node) -> str:
-    if _is_quantised(node):
-        return _COMPUTED["quantised"]
     if node.domain.startswith("com.microsoft"):
         return (
             f"it is an operation of the runtime ({node.domain}), not of ONNX: the file was "

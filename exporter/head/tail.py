@@ -79,6 +79,11 @@ class Tail:
         np.add.at(found, picked[inside], weight.T[inside])
         return replace(self, weight=found.T)
 
+    def above_sum(self, factor: float, length: int) -> Tail:
+        """The tail above z = factor * sum(y), one number, y of this length."""
+        weight = _dense(self.weight, 1) * factor
+        return replace(self, weight=np.repeat(weight, length, axis=1))
+
     def without_bias(self) -> Tail:
         """The same tail, for a value beside one that the bias is counted with."""
         return replace(self, bias=np.zeros(1))

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from exporter.errors import HeadError
 from exporter.graph.pooling import is_pooling
 from exporter.graph.read import refusal
-from exporter.head.joining import step_apart, unstacked
+from exporter.head.joining import is_of_vector, step_apart, unstacked
 from exporter.head.linear import step_up
 from exporter.head.normalisation import is_normalisation
 from exporter.head.obstacles import why_not
@@ -59,7 +59,7 @@ def walk_up(logits: ir.Value, *, linear: bool = False) -> list[End]:
                 f"{logits.name!r} reaches {value.name!r} without a pooling on the way: expected a "
                 "mean over all positions of a feature map before the linear layer."
             )
-        if is_pooling(node) and not unstacked(node):
+        if is_pooling(node) and not unstacked(node) and not is_of_vector(node):
             ends.append(End(value, node, tail))
             continue
         with in_one_line(node):

@@ -21,12 +21,12 @@ from PIL import Image
 
 from exporter.errors import SourceError
 from exporter.head import Head
+from exporter.images.doubts import Looked
 from exporter.smoothing import NONE, Passes, smooth_features
 from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import Source
 from exporter.surgery import AT_MAP, ROW, features_of, tap_features
 from serving.artifact import Preprocessing
-from serving.artifact.layout import ImageLayout, channel_axis
 from serving.errors import ImageError
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, preprocess, to_tensor
@@ -110,32 +110,6 @@ class _Measured(NamedTuple):
     rows: NDArray[np.float32]
 
 
-class _Looked:
-    """What the input tensors of a class say of its images."""
-
-    def __init__(self, layout: ImageLayout) -> None:
-        axes = {0, 1, 2} - {channel_axis(layout) - 1}
-        self._over_pixels = tuple(sorted(axes))
-        self._seen: set[bytes] = set()
-        self._count = self._flat = 0
-
-    def at(self, tensors: list[NDArray[np.float32]]) -> None:
-        """Look at some of them."""
-        for tensor in tensors:
-            self._seen.add(hashlib.sha256(tensor.tobytes()).digest())
-            self._flat += bool((np.ptp(tensor, axis=self._over_pixels) == 0).all())
-        self._count += len(tensors)
-
-    def doubts(self) -> tuple[str, ...]:
-        """What is odd, for a warning."""
-        again = self._count - len(self._seen)
-        found = {
-            f"{again} of {self._count} images show what another one shows, pixel for pixel": again,
-            f"{self._flat} of {self._count} images have one colour all over": self._flat,
-        }
-        return tuple(text for text, count in found.items() if count)
-
-
 class FeatureReader:
     """Reads the feature maps of images, one class at a time.
 
@@ -209,7 +183,7 @@ class FeatureReader:
         maps: NDArray[np.float32] | None = None
         logits: list[NDArray[np.float32]] = []
         rows: list[NDArray[np.float32]] = []
-        digest, looked = hashlib.sha256(), _Looked(self._preprocessing.layout)
+        digest, looked = hashlib.sha256(), Looked(self._preprocessing.layout)
         for chunk, read in self._decoded(paths):
             decoded = [tensor for _, tensor in read]
             for content_hash, _ in read:

@@ -22,13 +22,14 @@ from threadpoolctl import threadpool_limits
 from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
 from exporter.errors import DecompositionError, OutputError, VerificationError
-from exporter.head import find_head
+from exporter.head import Head, find_head
 from exporter.head.grid import warn_of_one_cell
 from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
+from exporter.images.placed import HALF, placed_shares
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
@@ -106,7 +107,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         resume=config.resume,
         overwrite=config.overwrite,
     ) as staging:
-        job = _Job(config, dataset, preprocessing, rows, staging, progress)
+        job = _Job(config, dataset, preprocessing, head, rows, staging, progress)
         with staging.writing():
             with FeatureReader(source, head, preprocessing, config.jobs) as reader:
                 _explain_classes(job, reader)
@@ -126,6 +127,7 @@ class _Job:
     config: ExportConfig
     dataset: Dataset
     preprocessing: Preprocessing
+    head: Head
     rows: HeadRows
     staging: Staging
     progress: Progress
@@ -214,6 +216,7 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
     features = features.smoothed(smoothing_of(job.config.method, features.grid))
     for doubt in features.doubts:
         _logger.warning("%s: %s", entry.label, doubt)
+    placed, doubts = _placed(job, entry, features)
     split, warnings = _decompose(job.config, features, row)
     prototypes = np.zeros((job.config.prototypes, len(row)), dtype=np.float32)
     if split is None:
@@ -234,8 +237,9 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         crops,
         likeness,
         job.dataset,
-        (*features.doubts, *warnings),
+        (*features.doubts, *doubts, *warnings),
         job.rows.activation,
+        placed,
     )
     files = {
         crop_file(entry.index, number, rank): crop.jpeg
@@ -243,6 +247,20 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         for rank, crop in enumerate(found)
     }
     job.staging.save(record, prototypes, files, features.sha256)
+
+
+def _placed(
+    job: _Job, entry: ClassImages, features: ClassFeatures
+) -> tuple[float | None, tuple[str, ...]]:
+    """How much of what decides for a class has a place in its images, and a warning of little."""
+    chain = job.head.chain
+    if chain is None or chain.whole or not features.paths:
+        return None, ()
+    own = np.full(len(features.paths), entry.index)
+    share = float(placed_shares(features, job.head, job.rows, own).mean())
+    if share >= HALF:
+        return share, ()
+    return share, (f"only {share:.0%} of this class's evidence has a place in the picture",)
 
 
 def _decompose(

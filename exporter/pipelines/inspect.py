@@ -9,8 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from exporter.config import TorchModule
 from exporter.head import find_head
 from exporter.head.grid import ONE_CELL, warn_of_one_cell
+from exporter.inspection.cost import CLASSES, PROTOTYPES, explanation_cost
+from exporter.inspection.drawing import draw
+from exporter.inspection.sample import Placed, measure_placed
 from exporter.source.onnx_file import load_source
-from exporter.surgery import require_room
+from exporter.source.presets import OWN, fitting_preprocessing, require_pixels
+from exporter.surgery import fix_input_size, require_room
+from serving.artifact import Preprocessing
 
 
 class Inspection(BaseModel):
@@ -18,7 +23,14 @@ class Inspection(BaseModel):
 
     ``shape`` is that of the input, None for any size; ``grid`` is (h, w) of the feature map where
     the graph fixes it; ``normalisation`` says in words what the pooled vector is divided by;
-    ``channels`` is d and ``classes`` is c.
+    ``channels`` is d, or of a head with a chain the length of what its linear layer reads;
+    ``classes`` is c.
+
+    ``steps`` draws the chain of a head that is more than a mean (docs/heads.md), from the places of
+    the image to the logits; ``held`` says what its steps hold of each image, and ``unplaced`` what
+    adds to logits from no place. All three are empty for other heads. ``placed`` was measured on
+    a few images, if any were given. ``cost`` is the multiply-adds of explaining 5 classes by 3
+    prototypes over the network's, None where they cannot be counted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,22 +50,57 @@ class Inspection(BaseModel):
     linear: str
     channels: int
     classes: int
+    steps: tuple[str, ...]
+    held: tuple[str, ...]
+    unplaced: tuple[str, ...]
+    placed: Placed | None
+    cost: float | None
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line that a person reads."""
         shape = " x ".join("any" if size is None else str(size) for size in self.shape)
-        grid = f"{self.grid[0]} x {self.grid[1]}" if self.grid else "any size"
         behind = "" if self.activation == "none" else f", then {self.activation}"
-        normalised = f", then {self.normalisation}" if self.normalisation else ""
-        return [
+        rows = [
             ("model", self.model),
             ("input", f"{self.input} ({shape})"),
+            *(self._chain() if self.steps else self._plain()),
+            ("logits", f"{self.logits}{behind}"),
+        ]
+        if self.placed is not None:
+            rows.append(("placed", self.placed.words))
+        if self.cost is not None:
+            rows.append(("cost", _cost(self.cost)))
+        decomposable = f"yes, but {ONE_CELL}" if self.grid == (1, 1) else "yes"
+        return [*rows, ("decomposable", decomposable)]
+
+    def _plain(self) -> list[tuple[str, str]]:
+        """A mean and a linear layer."""
+        grid = f"{self.grid[0]} x {self.grid[1]}" if self.grid else "any size"
+        normalised = f", then {self.normalisation}" if self.normalisation else ""
+        return [
             ("feature map", f"{self.feature} ({self.layout}, D = {self.channels}, grid {grid})"),
             ("pooling", f"{self.pooling}{normalised}"),
             ("linear head", f"{self.linear} (D = {self.channels}, C = {self.classes})"),
-            ("logits", f"{self.logits}{behind}"),
-            ("decomposable", f"yes, but {ONE_CELL}" if self.grid == (1, 1) else "yes"),
         ]
+
+    def _chain(self) -> list[tuple[str, str]]:
+        """The steps of a chain."""
+        rows = [("steps", " -> ".join(self.steps))]
+        if self.held:
+            rows.append(("held", "; ".join(self.held)))
+        nowhere = (
+            f"{' and '.join(self.unplaced)} come from no place" if self.unplaced else "nothing"
+        )
+        return [*rows, ("unplaced", nowhere)]
+
+
+def _cost(share: float) -> str:
+    """Multiply-adds in words."""
+    about = "less than 1%" if share < 0.01 else f"about {share:.0%}"
+    return (
+        f"explaining {CLASSES} classes by {PROTOTYPES} prototypes takes {about} of the network's "
+        "multiply-adds"
+    )
 
 
 def inspect_model(
@@ -63,6 +110,8 @@ def inspect_model(
     input_size: tuple[int, int] | None = None,
     channels: int | None = None,
     output: str | None = None,
+    data: Path | None = None,
+    preprocessing: Preprocessing | str = OWN,
 ) -> Inspection:
     """Find the head of a model.
 
@@ -74,6 +123,9 @@ def inspect_model(
         channels: Channels of the images of a torch model that does not say: 1 is greyscale.
         output: The output with the logits, where there are several: a name, or for a torch model
             an index.
+        data: A folder of images, or of one folder for each class: a few are run to see how much of
+            the evidence has a place.
+        preprocessing: How their images become the input tensor, or the name of a preset.
 
     Returns:
         The parts of its head.
@@ -82,14 +134,23 @@ def inspect_model(
         SourceError: The model cannot be read.
         HeadError: It cannot be decomposed; the message names the node in the way.
         SurgeryError: Prototypes cannot be added to its graph.
+        DatasetError: ``data`` holds no image that can be read.
     """
     source = load_source(
         model, weights=weights, input_size=input_size, channels=channels, output=output
     )
+    prepared = None
+    if data is not None:
+        prepared = fitting_preprocessing(preprocessing, source.input.shape, source.own)
+        require_pixels(prepared, source.input.dtype)
+        fix_input_size(source.model, prepared.size)
     head = find_head(source.model, output=source.output)
     require_room(source.model, head)
     warn_of_one_cell(head.grid, source.name)
-    classes, channels = head.weight.shape
+    drawing = draw(head)
+    placed = None
+    if data is not None and prepared is not None:
+        placed = measure_placed(source, head, prepared, data)
     return Inspection(
         model=source.name,
         sha256=source.sha256,
@@ -104,6 +165,11 @@ def inspect_model(
         pooling=head.pooling,
         normalisation=head.normalisation.words if head.normalisation else None,
         linear=head.linear,
-        channels=channels,
-        classes=classes,
+        channels=head.weight.shape[1] if head.chain is None else head.chain.size,
+        classes=len(head.weight),
+        steps=drawing.steps,
+        held=drawing.held,
+        unplaced=drawing.unplaced,
+        placed=placed,
+        cost=explanation_cost(source.model, head),
     )

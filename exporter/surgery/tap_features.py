@@ -44,7 +44,8 @@ def tap_features(model: ir.Model, head: Head) -> ir.Model:
         if head.chain.map is not None:
             row = write.input(ROW, ir.DataType.FLOAT, [1, 1, head.chain.size])
             shape = [None, 1, head.chain.mapped]
-            write.output(chain.at_map(row), AT_MAP, ir.DataType.FLOAT, shape)
+            found = write.node("Identity", [chain.at_map(row)], "row_at_map")
+            write.output(found, AT_MAP, ir.DataType.FLOAT, shape)
         tapped.graph.sort()
     expose(tapped, find_value(tapped, head.logits), rank=1 + len(head.logits_shape))
     return tapped

@@ -32,7 +32,6 @@ Symbols: n pictures, q places painted, t classes, k prototypes, d channels, p = 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ from exporter.head import find_head
 from exporter.images.features import feature_rows
 from exporter.smoothing import smooth_heatmaps
 from exporter.source.graph_session import open_session
-from exporter.surgery import features_of, fix_input_size, tap_features
+from exporter.surgery import ROW, features_of, fix_input_size, tap_features
 from exporter.verification.gates import COMPLETENESS, limit_gate, worst
 from serving.artifact import PROTOTYPES, GateRecord, Manifest
 from serving.errors import ArtifactError
@@ -137,12 +136,17 @@ def _features(
     model = graph.clone()
     fix_input_size(model, manifest.input.preprocessing.size)
     head = find_head(model, output=manifest.head.output)
-    step = partial(
-        run, open_session(tap_features(model, head), threads=threads), [features_of(head)]
-    )
+    session = open_session(tap_features(model, head), threads=threads)
+    given: dict[str, NDArray[np.generic]] = {}
+    if head.chain is not None and head.chain.map is not None:
+        given[ROW] = np.zeros((1, 1, head.chain.size), np.float32)  # of no class: it is not read
     found = []
     for batch in batches:
-        values = run_in_batches(step, {manifest.input.name: batch}, manifest.input.shape[0])
+        values = run_in_batches(
+            lambda feeds: run(session, [features_of(head)], {**feeds, **given}),
+            {manifest.input.name: batch},
+            manifest.input.shape[0],
+        )
         rows, grid = feature_rows(values[features_of(head)], head)
         if grid != manifest.head.grid:
             raise _disagreement(manifest.head.grid, "the source's features", grid)

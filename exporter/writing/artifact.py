@@ -256,6 +256,7 @@ def class_record(
     dataset: Dataset,
     warnings: tuple[str, ...],
     activation: Activation,
+    placed: float | None,
 ) -> ClassRecord:
     """The record of one class.
 
@@ -268,6 +269,7 @@ def class_record(
         dataset: The data the images come from.
         warnings: What the user should know of this class.
         activation: What turns the logits into probabilities.
+        placed: The share of its evidence that has a place; None where the head adds nothing else.
     """
     prototypes = tuple(
         PrototypeRecord(
@@ -288,6 +290,7 @@ def class_record(
         "images": count,
         "skipped": len(features.skipped) + entry.others,
         "accuracy": correct / count if count else None,
+        "placed": placed,
         "prototypes": prototypes,
     }
     if decomposition is None:

@@ -45,7 +45,8 @@ class PrototypeRecord(Record):
 class _Class(Record):
     """What both records of a class hold, in the order of the file.
 
-    ``accuracy`` is the share of the class's own images that the model gives to it.
+    ``accuracy`` is the share of the class's own images that the model gives to it; ``placed`` the
+    share of its evidence that has a place in them, None where the head adds nothing from no place.
     """
 
     index: int = Field(ge=0)
@@ -60,6 +61,7 @@ class _Class(Record):
     scaling: SolveRecord | None = None
     refinement: SolveRecord | None = None
     accuracy: float | None = None
+    placed: float | None = Field(default=None, ge=0, le=1, exclude_if=lambda placed: placed is None)
     warnings: tuple[str, ...] = ()
     prototypes: tuple[PrototypeRecord, ...]
 

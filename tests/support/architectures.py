@@ -30,13 +30,13 @@ class Architecture:
         name: The builder's name in this module.
         size: Side of the square input in pixels.
         linear: Path of the classifying `nn.Linear` in the module.
-        layout: Layout of the feature map, or None for a head that must be refused.
+        layout: Layout of the feature map, or of the tokens that a class token attends to.
     """
 
     name: str
     size: int
     linear: str
-    layout: str | None
+    layout: str
 
 
 ARCHITECTURES = [
@@ -52,8 +52,8 @@ ARCHITECTURES = [
     Architecture("convnext_v2", 64, "classifier", "NCHW"),
     Architecture("pvt_v2", 64, "classifier", "NLC"),
     Architecture("swin", 64, "classifier", "NLC"),
-    Architecture("vit", 64, "classifier", None),
-    Architecture("dinov2", 56, "classifier", None),
+    Architecture("vit", 64, "classifier", "NLC"),
+    Architecture("dinov2", 56, "classifier", "NLC"),
 ]
 
 

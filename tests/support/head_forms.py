@@ -190,6 +190,11 @@ LAYERS = {
         "h = Gemm <transB = 1> (z, w1, b1) [linear] logits = Gemm <transB = 1> (h, weight, bias)",
         weights={"w1": (7, 6), "b1": (7,), "weight": (5, 7)},
     ),
+    "products with stored weights that are summed": _linear(
+        "u = Unsqueeze (z, one) m = Mul (weight, u) [linear] logits = ReduceSum <keepdims = 0> "
+        "(m, two)",
+        weights={"weight": (5, 6), "one": ints(1), "two": ints(2)},
+    ),
     "1x1 Conv": _linear(
         "[linear] c = Conv (p, weight, bias) logits = Flatten (c)",
         weights={"weight": (5, 6, 1, 1)},
@@ -365,6 +370,28 @@ DIVIDED = {
         "m = Max (s, floor) r = Sqrt (m) i = Reciprocal (r) l = Mul (i, y) logits = Add (l, bias)",
         weights={**_SMALL, **_LIFTED},
     ),
+    "F.cosine_similarity as TorchScript exports it": _linear(
+        "u = Unsqueeze (z, one) m = Mul (u, weight) [linear] y = ReduceSum <keepdims = 0> (m, two) "
+        "uu = Mul (u, u) us = ReduceSum <keepdims = 0> (uu, two) w2 = Mul (weight, weight) "
+        "ws = ReduceSum <keepdims = 0> (w2, two) q = Mul (us, ws) r = Sqrt (q) n = Max (r, least) "
+        "logits = Div (y, n)",
+        weights={"weight": (1, 5, 6), "one": ints(1), "two": ints(2), "least": np.float32(1e-8)},
+    ),
+    "F.cosine_similarity as torch.export exports it": _linear(
+        "u = Unsqueeze (z, one) s = Shape <end = 1> (image) to = Concat <axis = 0> (s, five, six) "
+        "we = Expand (weight, to) e = Expand (u, to) n = ReduceL2 (e, two) wn = ReduceL2 (we, two) "
+        "c = Clip (n, least) wc = Clip (wn, least) ww = Div (we, wc) v = Div (e, c) "
+        "m = Mul (v, ww) [linear] logits = ReduceSum <keepdims = 0> (m, two)",
+        weights={
+            "weight": (1, 5, 6),
+            "one": ints(1),
+            "two": ints(2),
+            "five": ints(5),
+            "six": ints(6),
+            "least": np.float32(1e-8),
+        },
+        options=_OPSET_18,
+    ),
     "RMSNormalization": _linear(
         "n = RMSNormalization <epsilon = 0.5> (z, gamma) " + _SCALED,
         weights=_NORMS,
@@ -420,6 +447,20 @@ SUMS = {
     "AveragePool with padding that counts": _pool(
         "[pool] p = AveragePool <kernel_shape = [6, 5], pads = [1, 1, 1, 1], "
         "count_include_pad = 1> (map) z = Flatten (p)"
+    ),
+    "MatMul with the same weight for every position": _pool(
+        "q = Reshape (map, to_bdl) [pool] z = MatMul (q, even)",
+        weights={**_TO_TOKENS, "even": np.full(12, 1 / 12, np.float32)},
+    ),
+    "MatMul with a column of the same weight": _pool(
+        "q = Reshape (map, to_bdl) [pool] p = MatMul (q, even) z = Flatten (p)",
+        weights={**_TO_TOKENS, "even": np.full((12, 1), 1 / 12, np.float32)},
+    ),
+    "MatMul of a row of the same weight with tokens": _pool(
+        f"{_TOKENS} [pool] p = MatMul (even, r) z = Flatten (p)",
+        weights={**_TO_TOKENS, "even": np.full((1, 1, 12), 0.5, np.float32)},
+        feature="r",
+        layout="NLC",
     ),
     "Slice of all positions": _pool(
         "s = Slice (map, start, end, axes) [pool] p = GlobalAveragePool (s) z = Flatten (p)",
@@ -481,6 +522,54 @@ CLASS_MAPS = {
         weights=_MATRIX,
         feature="r",
         layout="NHWC",
+    ),
+    "classes of a class map picked, and shifted": Form(
+        "[linear] c = Conv (map, weight, bias) s = Slice (c, one, six, one) "
+        "g = Gather <axis = 1> (s, wanted) a = Add (g, shift) [pool] p = GlobalAveragePool (a) "
+        "logits = Flatten (p)",
+        weights={
+            "weight": (6, 6, 1, 1),
+            "bias": (6,),
+            "one": ints(1),
+            "six": ints(6),
+            "wanted": ints(4, 0, 2, 2, -4),
+            "shift": (1, 5, 1, 1),
+        },
+    ),
+    "classes of tokens picked": Form(
+        f"{_TOKENS} [linear] m = MatMul (r, weight) s = Slice (m, one, six, last) "
+        "[pool] logits = ReduceMean <axes = [1], keepdims = 0> (s)",
+        weights={
+            **_TO_TOKENS,
+            "weight": (6, 6),
+            "one": ints(1),
+            "six": ints(6),
+            "last": ints(-1),
+        },
+        feature="r",
+        layout="NLC",
+    ),
+    "two class maps of one map, subtracted": Form(
+        "[linear] c = Conv (map, weight, bias) o = Conv (map, w2, b2) s = Sub (o, c) "
+        "[pool] p = GlobalAveragePool (s) logits = Flatten (p)",
+        weights={**_KERNEL, "w2": (5, 6, 1, 1), "b2": (5,)},
+    ),
+    "two class maps of one map, joined": Form(
+        "[linear] c = Conv (map, weight, bias) o = Conv (map, w2, b2) "
+        "s = Concat <axis = 1> (o, c) [pool] p = GlobalAveragePool (s) logits = Flatten (p)",
+        weights={"weight": (2, 6, 1, 1), "bias": (2,), "w2": (3, 6, 1, 1), "b2": (3,)},
+    ),
+    "a class map less its mean over the classes": Form(
+        "[linear] c = Conv (map, weight, bias) m = ReduceMean <axes = [1]> (c) s = Sub (c, m) "
+        "[pool] p = GlobalAveragePool (s) logits = Flatten (p)",
+        weights=_KERNEL,
+    ),
+    "a residual class map": Form(
+        "[linear] h = Conv (map, weight, bias) r = Add (map, h) c = Conv (r, w2, b2) "
+        "[pool] p = GlobalAveragePool (c) logits = Flatten (p)",
+        weights={"weight": (6, 6, 1, 1), "bias": (6,), "w2": (5, 6, 1, 1), "b2": (5,)},
+        feature="r",
+        linear="-> c",
     ),
     "Einsum of the map": Form(
         '[linear] c = Einsum <equation = "bchw,kc->bkhw"> (map, weight) '
@@ -603,6 +692,30 @@ JOINED = {
         },
     ),
     "Neg": _linear(f"{_Y} logits = Neg (y)"),
+    "logits less their mean": _linear(f"{_Y} m = ReduceMean <axes = [-1]> (y) logits = Sub (y, m)"),
+    "logits less their mean, by a sum, before they are flattened": _linear(
+        "[linear] c = Conv (p, weight, bias) s = ReduceSum (c, one) m = Div (s, five) "
+        "d = Sub (c, m) logits = Flatten (d)",
+        weights={"weight": (5, 6, 1, 1), "one": ints(1), "five": np.float32(5)},
+    ),
+    "a constant class in front, one for each image": _linear(
+        f"{_Y} s = Shape (y) n = Slice (s, zero, one) u = Concat <axis = 0> (n, one) "
+        "e = ConstantOfShape (u) logits = Concat <axis = 1> (e, y)",
+        weights={"weight": (4, 6), "bias": (4,), "zero": ints(0), "one": ints(1)},
+    ),
+    "a constant class behind, expanded": _linear(
+        f"{_Y} s = Shape <end = 1> (image) u = Concat <axis = 0> (s, one) "
+        "e = Expand (fixed, u) logits = Concat <axis = 1> (y, e)",
+        weights={"weight": (4, 6), "bias": (4,), "one": ints(1), "fixed": (1, 1)},
+    ),
+    "pooled features joined with constants": _linear(
+        "s = Shape <end = 1> (image) u = Concat <axis = 0> (s, three) e = Expand (fixed, u) "
+        "j = Concat <axis = 1> (e, z) " + GEMM.replace("(z", "(j"),
+        weights={"weight": (5, 9), "three": ints(3), "fixed": (1, 3)},
+    ),
+    "a bias that is expanded": _linear(
+        f"{_Y} s = Shape (y) e = Expand (fixed, s) logits = Add (e, y)", weights={"fixed": (5,)}
+    ),
     "Einsum": _linear(
         '[linear] m = Einsum <equation = "bc,kc->bk"> (z, weight) logits = Add (m, bias)'
     ),

@@ -11,8 +11,13 @@ import termios
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import onnx
 import pytest
 import tiny
+import two_layers
+from onnx.numpy_helper import from_array
+from onnx.parser import parse_model
 
 import exporter
 import serving
@@ -40,6 +45,51 @@ def test_inspect_names_the_parts_of_the_head(run, files):
     assert "grid 12 x 12" in out
     code, out, _ = run("inspect", files / "tiny.onnx", "--json")
     assert json.loads(out)["feature"] == "feature"
+
+
+def test_inspect_draws_a_head_that_is_more_than_a_mean(run, tmp_path):
+    config = two_layers.write(tmp_path)
+    (tmp_path / "preprocess.json").write_text(config.preprocessing.model_dump_json())
+    code, out, err = run("inspect", config.model)
+    assert (code, err) == (0, "")
+    assert "feature map 'feature' 12 x 12 x 16 -> mean -> linear layer -> Relu -> linear" in out
+    assert "Relu: its gate" in out
+    assert "biases come from no place" in out
+    assert "explaining 5 classes by 3 prototypes takes about" in out
+    assert "of the evidence" not in out
+    code, out, err = run("inspect", config.model, "--data", config.data)
+    assert code == 0
+    assert "of the evidence for the predicted class, " in out
+    assert " over 6 images" in out
+    code, out, _ = run("inspect", config.model, "--data", config.data, "--json")
+    report = json.loads(out)
+    assert (report["steps"][1:-1], report["channels"]) == (["mean", "linear layer", "Relu"], 24)
+    assert report["placed"]["images"] == 6
+
+
+def test_images_are_prepared_only_where_there_are_some(run, files):
+    code, _, err = run("inspect", files / "tiny.onnx", "--preset", "unit")
+    assert code == 2
+    assert "--preprocess and --preset prepare the images of --data alone." in err
+
+
+def test_a_refused_head_says_where_to_read_more(run, files):
+    model = parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        classifier (float[b, 3, 24, 24] image) => (float[b, 3] logits) {
+            p = ReduceLogSumExp <axes = [2, 3], keepdims = 0> (image)
+            logits = Gemm (p, weight)
+        }"""
+    )
+    model.graph.initializer.append(from_array(np.eye(3, dtype=np.float32), "weight"))
+    onnx.save(model, files / "refused.onnx")
+    more = ("--data", files / "data", "--out", files / "no", "--preset", "unit")
+    for arguments in (("inspect",), ("export",)):
+        rest = more if arguments == ("export",) else ()
+        code, _, err = run(*arguments, files / "refused.onnx", *rest)
+        assert code == 1
+        assert "ReduceLogSumExp" in err
+        assert err.count("docs/heads.md") == 1
 
 
 def test_export_verify_and_explain_in_a_row(run, files):

@@ -10,6 +10,7 @@ from exporter.graph.forms import (
     at_least,
     fixed,
     linear,
+    over_number,
     power,
     variable,
 )
@@ -104,3 +105,22 @@ REFUSED = {
 def test_what_is_no_vector_over_one_number_has_no_form(name: str) -> None:
     with pytest.raises(NoForm):
         REFUSED[name]()
+
+
+def test_a_norm_times_a_number_for_each_class_keeps_one_number_of_the_vector() -> None:
+    own = np.array([0.5, 1.0, 3.0])
+    lengths = power(SUM * fixed(own**2, D), 0.5)
+    found = over_number(power(at_least(lengths, 1e-8), -1))
+    expected = 1 / (np.sqrt(Q)[:, None] * own)
+    np.testing.assert_allclose(found.factor / found.number.of(VECTORS)[:, None], expected)
+
+
+def test_a_least_length_of_its_own_for_each_class_is_no_one_number() -> None:
+    lengths = power(SUM * fixed(np.array([0.25, 1.0, 9.0]), D), 0.5)
+    with pytest.raises(NoForm):
+        at_least(lengths, 0.1)
+
+
+def test_a_negative_square_of_one_class_is_no_length() -> None:
+    with pytest.raises(NoForm):
+        power(SUM * fixed(np.array([0.25, -1.0, 9.0]), D), 0.5)

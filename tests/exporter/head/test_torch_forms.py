@@ -102,6 +102,28 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "masked_fill": lambda: Network(
         lambda m, x: m["a"](pooled(x)).masked_fill(torch.arange(CLASSES) == 2, -1e4), a=linear()
     ),
+    "classes of a class map, shifted": lambda: Network(
+        lambda m, x: pooled(m["a"](x)[:, 1:] + torch.arange(5.0)[:, None, None]), a=conv(6)
+    ),
+    "class maps added and joined": lambda: Network(
+        lambda m, x: pooled(torch.cat([m["a"](x) + m["b"](x), m["c"](x)], 1)),
+        a=conv(2),
+        b=conv(2),
+        c=conv(3),
+    ),
+    "logits less their mean": lambda: Network(
+        lambda m, x: (lambda y: y - y.mean(1, keepdim=True))(m["a"](pooled(x))), a=linear()
+    ),
+    "a class of zeros": lambda: Network(
+        lambda m, x: (lambda y: torch.cat([torch.zeros_like(y[:, :1]), y], 1))(m["a"](pooled(x))),
+        a=linear(4),
+    ),
+    "a feature that is always one": lambda: Network(
+        lambda m, x: m["a"](torch.cat([pooled(x), torch.ones(x.shape[0], 1)], 1)), a=nn.Linear(9, 5)
+    ),
+    "a sum over h * w": lambda: Network(
+        lambda m, x: m["a"](x.sum((2, 3)) / (x.shape[2] * x.shape[3])), a=linear()
+    ),
     "a class overwritten": lambda: Network(overwritten, a=linear()),
 }
 

@@ -98,6 +98,15 @@ class Cosine(nn.Module):
         return self.temperature.exp() * functional.linear(functional.normalize(z), weight)
 
 
+class Similarity(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(CLASSES, CHANNELS))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return 16 * functional.cosine_similarity(z[:, None], self.weight[None], dim=-1)
+
+
 class Standardised(nn.Linear):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         weight = self.weight - self.weight.mean(1, keepdim=True)
@@ -116,6 +125,7 @@ HEADS: dict[str, tuple[Callable[[], nn.Module], str | None]] = {
     "F.normalize": (lambda: flat(Unit(), linear()), "sum of squares"),
     "a norm and a number": (lambda: flat(Lifted(), linear()), "sum of squares"),
     "a cosine with a temperature": (lambda: flat(Cosine()), "sum of squares"),
+    "F.cosine_similarity": (lambda: flat(Similarity()), "sum of squares"),
     "nn.RMSNorm": (lambda: flat(nn.RMSNorm(CHANNELS), linear()), "mean square"),
     "RMSNorm of transformers": (lambda: flat(RootMeanSquare(), linear()), "mean square"),
     "nn.LayerNorm": (lambda: flat(nn.LayerNorm(CHANNELS), linear()), "LayerNormalization"),

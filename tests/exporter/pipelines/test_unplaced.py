@@ -1,9 +1,14 @@
 """A head that adds something from no place of the picture, evaluated and reported."""
 
 import numpy as np
+import onnx
 import pytest
 import tiny
+import two_layers
+from onnx.numpy_helper import from_array, to_array
 
+from exporter import export, inspect_model
+from exporter.commands.summaries import export_summary
 from exporter.evaluate import EvaluationConfig
 from exporter.images.dataset import ClassImages
 from exporter.pipelines.evaluate import evaluate
@@ -62,3 +67,39 @@ def test_the_report_has_its_line_only_where_something_has_no_place(
     ]
     assert [b"from no place" in page for page in pages] == [True, False]
     assert b"misses the logit by up to" not in pages[0]
+
+
+@pytest.fixture(scope="module")
+def mostly_unplaced(tmp_path_factory):
+    """The same with biases that outweigh what is seen."""
+    config = two_layers.write(tmp_path_factory.mktemp("biased"), images=5)
+    model = onnx.load(config.model)
+    biases = {tensor.name: tensor for tensor in model.graph.initializer}["first_bias"]
+    biases.CopyFrom(from_array(to_array(biases) + 8, "first_bias"))
+    onnx.save(model, config.model)
+    return config, export(config)
+
+
+def test_each_class_records_the_share_that_has_a_place(two_layers_export, tiny_export):
+    config, artifact = two_layers_export
+    predictor = Predictor(artifact, threads=1)
+    for record in artifact.manifest.classes:
+        images = sorted((config.data / record.label).iterdir())
+        found = [predictor.explain(path, classes=[record.index]).classes[0] for path in images]
+        mean = np.mean([explained.placed for explained in found])
+        assert record.placed == pytest.approx(mean, abs=1e-4)  # float32 in the graph
+        assert not any("place in the picture" in text for text in record.warnings)
+    assert "the rest comes from no place" in export_summary(config.out, artifact)
+    assert '"placed"' not in (tiny_export[1].folder / "manifest.json").read_text()
+    assert "no place" not in export_summary(config.out, tiny_export[1])
+
+
+def test_a_class_with_little_of_a_place_is_warned_of(mostly_unplaced):
+    config, artifact = mostly_unplaced
+    record = min(artifact.manifest.classes, key=lambda record: record.placed)
+    assert record.placed < 0.5
+    told = f"only {record.placed:.0%} of this class's evidence has a place in the picture"
+    assert record.warnings.count(told) == 1
+    report = inspect_model(config.model, data=config.data, preprocessing=config.preprocessing)
+    assert report.placed.below_half
+    assert f"less than half in {report.placed.below_half} of them" in report.placed.words

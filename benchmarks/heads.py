@@ -1,0 +1,144 @@
+"""What explaining a head costs and keeps, with prototypes drawn at random.
+
+    python -m benchmarks.heads MODEL.onnx [MODEL.onnx ...] [--batch 1 8] [--rounds 10]
+
+The cost of an explained graph does not depend on what its prototypes are, nor do its sums, so any
+classifier can be asked before it is exported: are its logits bit-identical, does what is summed
+give them, and how long does the explained graph take beside the plain one. One thread, five
+classes, three prototypes each; processor time, the plain graph and the explained one in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.paper.markdown import table
+from exporter.errors import ExporterError
+from exporter.graph.read import dimensions, image_input
+from exporter.head import Head, find_head
+from exporter.head.rows import round_exactly
+from exporter.source.graph_session import open_session
+from exporter.source.onnx_file import load_source
+from exporter.surgery import add_prototype_outputs
+from serving.errors import ArtifactError
+from serving.model.runtime import Session, output_names, run
+
+TOP, PROTOTYPES = 5, 3
+_SIDE = 224
+HEADINGS = ("model", "batch", "bits kept", "residual", "unplaced", "explained / plain", "plain, ms")
+
+
+class Explained(NamedTuple):
+    """A classifier beside its explained graph."""
+
+    head: Head
+    plain: Session
+    explained: Session
+    input: str
+    shape: tuple[int | None, ...]
+
+
+def build(path: Path) -> Explained:
+    """Explain a classifier by random prototypes that sum to its rows.
+
+    Raises:
+        ExporterError: It cannot be read, or its head cannot be decomposed.
+    """
+    model = load_source(str(path)).model
+    head = find_head(model)
+    random = np.random.default_rng(0)
+    rows = head.weight
+    parts = random.normal(scale=np.abs(rows).mean(), size=(len(rows), PROTOTYPES, rows.shape[1]))
+    parts[:, -1] = rows - parts[:, :-1].sum(axis=1)
+    prototypes = np.stack([round_exactly(own, row) for own, row in zip(parts, rows, strict=True)])
+    grid = head.grid or (1, 1)
+    graph = add_prototype_outputs(model, head, prototypes, reference=None, top=TOP, grid=grid)
+    found = image_input(model.graph)
+    if found is None:
+        raise ExporterError("expected one image as input.")
+    shape = dimensions(found[0]) or ()
+    return Explained(
+        head,
+        open_session(model, threads=1),
+        open_session(graph, threads=1),
+        found[0].name or "",
+        shape,
+    )
+
+
+def rows_of(path: Path, batches: list[int], rounds: int) -> list[list[str]]:
+    """A row of the table for each batch."""
+    try:
+        one = build(path)
+        return [_row(path, one, batch, rounds) for batch in batches]
+    except (ExporterError, ArtifactError) as error:
+        return [[path.stem, "", f"refused: {error}", "", "", "", ""]]
+
+
+def _row(path: Path, one: Explained, batch: int, rounds: int) -> list[str]:
+    shape = [batch, *(_SIDE if size is None else size for size in one.shape[1:])]
+    feeds = {one.input: np.random.default_rng(1).normal(size=shape).astype(np.float32)}
+    plain, own = (_timed(session, feeds, 1)[0] for session in (one.plain, one.explained))
+    kept = all(own[name].tobytes() == value.tobytes() for name, value in plain.items())
+    residual, share = _sums(one.head, own, batch)
+    times = np.array(
+        [[_timed(s, feeds, 1)[1] for s in (one.plain, one.explained)] for _ in range(rounds)]
+    )
+    ratio = float(np.median(times[:, 1] / times[:, 0]))
+    return [
+        path.stem,
+        str(batch),
+        "yes" if kept else "no",
+        f"{residual:.0e}",
+        f"{share:.0%}",
+        f"{ratio:.2f}",
+        f"{1e3 * times[:, 0].min():.0f}",
+    ]
+
+
+def _timed(
+    session: Session, feeds: dict[str, NDArray[np.float32]], times: int
+) -> tuple[dict[str, NDArray[Any]], float]:
+    start = time.process_time()
+    for _ in range(times):
+        found = run(session, output_names(session), feeds)
+    return found, time.process_time() - start
+
+
+def _sums(head: Head, found: dict[str, NDArray[Any]], batch: int) -> tuple[float, float]:
+    """The largest residual, of what is summed, and the share of the evidence without a place."""
+    ids = found["class_ids"]
+    logits = np.take_along_axis(found[head.logits].reshape(batch, -1), ids, axis=1)
+    unplaced = found.get("unplaced", np.zeros(ids.shape))
+    placed = found["contributions"].sum(axis=2, dtype=np.float64)
+    bias = head.bias[ids]
+    size = np.abs(found["contributions"]).sum(axis=2) + np.abs(unplaced) + np.abs(bias)
+    residual = np.abs(placed + unplaced + bias - logits) / size
+    share = np.abs(unplaced).sum() / (np.abs(unplaced) + np.abs(placed)).sum()
+    return float(residual.max()), float(share)
+
+
+def main() -> None:
+    """Measure and print."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.heads", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("model", type=Path, nargs="+")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    rows = [row for path in options.model for row in rows_of(path, options.batch, options.rounds)]
+    print(table(HEADINGS, rows))
+    sys.exit(any("refused" in row[2] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""A chain places what the logits are made of, exactly, whatever lies before the last layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+from chain_forms import FORMS, Form
+from graphs import classifier, images, run, split_head
+
+from exporter.head import Head, find_head
+from exporter.surgery import (
+    AT_MAP,
+    ROW,
+    add_prototype_outputs,
+    add_steering,
+    features_of,
+    tap_features,
+)
+
+EVERY = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+TOP, K = 3, 3
+
+
+def built(form: Form) -> tuple[ir.Model, Head]:
+    """The classifier of a form, and its head."""
+    model = classifier(form.tail, form.stored, opset=form.opset)
+    return model, find_head(model)
+
+
+def explained(model: ir.Model, head: Head, batch: int) -> dict[str, np.ndarray]:
+    """What the explained graph answers with random prototypes and a mean reference."""
+    prototypes, reference = split_head(head.weight, K)
+    graph = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=TOP, grid=head.grid
+    )
+    return run(graph, {"image": images(batch)})
+
+
+@EVERY
+def test_the_steps_are_named_from_the_logits_upwards(form):
+    _, head = built(form)
+    found = iter(head.chain.words)
+    assert all(word in found for word in form.words), head.chain.words
+    assert head.grid == (4, 3)
+    assert head.chain.whole is form.whole
+
+
+@EVERY
+@pytest.mark.parametrize("batch", [1, 4])
+def test_contributions_and_what_has_no_place_sum_to_a_logit_that_keeps_its_bits(form, batch):
+    model, head = built(form)
+    found = explained(model, head, batch)
+    source = run(model, {"image": images(batch)})["logits"]
+    np.testing.assert_array_equal(found["logits"], source)
+    assert ("unplaced" in found) is not form.whole
+    ids = found["class_ids"]
+    unplaced = found.get("unplaced", np.zeros(ids.shape, np.float32))
+    terms = (found["contributions"].sum(axis=2), unplaced, found["common"], head.bias[ids])
+    size = np.abs(found["contributions"]).sum(axis=2) + sum(np.abs(term) for term in terms[1:])
+    error = np.abs(sum(terms) - np.take_along_axis(source, ids, axis=1))
+    assert (error <= 1e-5 * size).all()
+
+
+@EVERY
+def test_the_mean_of_a_heatmap_is_its_contribution(form):
+    model, head = built(form)
+    found = explained(model, head, 4)
+    size = np.abs(found["contributions"]).max()
+    means = found["heatmaps"].mean(axis=(3, 4))
+    np.testing.assert_allclose(means, found["contributions"], atol=1e-5 * size)
+
+
+@EVERY
+def test_evidence_is_autograds_gradient_times_what_is_read_with_held_numbers_detached(form):
+    model, head = built(form)
+    rows = head.weight[:, None].astype(np.float32)
+    graph = add_prototype_outputs(model, head, rows, reference=None, top=5, grid=head.grid)
+    with_map = graph.clone()
+    with_map.graph.outputs.append(
+        next(value for node in with_map.graph for value in node.outputs if value.name == "map")
+    )
+    found = run(with_map, {"image": images(3)}, optimise=False)
+    stored = {
+        name: torch.tensor(value.const_value.numpy(), dtype=torch.float64)
+        for name, value in model.graph.initializers.items()
+        if value.dtype == ir.DataType.FLOAT
+    }
+    features = torch.tensor(found["map"], dtype=torch.float64, requires_grad=True)
+    logits, leaves = form.torch(features, stored)
+    leaves = leaves or [features]
+    np.testing.assert_allclose(logits.detach(), found["logits"], rtol=1e-4, atol=1e-4)
+    for slot in range(5):
+        ids = torch.tensor(found["class_ids"][:, slot])
+        chosen = logits.gather(1, ids[:, None]).sum()
+        gradients = torch.autograd.grad(chosen, leaves, retain_graph=True)
+        read = [g * leaf for g, leaf in zip(gradients, leaves, strict=True)]
+        places = [r.flatten(2).sum(1) if r.ndim == 4 else r.sum(2) for r in read]
+        expected = 12 * sum(places).detach().numpy().reshape(-1, 4, 3)
+        heat = found["heatmaps"][:, slot, 0]
+        np.testing.assert_allclose(heat, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+@EVERY
+def test_heat_is_prototypes_at_what_each_place_gives_in_both_graphs(form):
+    model, head = built(form)
+    prototypes, reference = split_head(head.weight, K)
+    tapped = tap_features(model, head)
+    row = {ROW: np.zeros((1, 1, head.chain.size), np.float32)} if head.chain.map else {}
+    features = run(tapped, {"image": images(2), **row})[features_of(head)]  # (b, p, d)
+    found = explained(model, head, 2)
+    steerable = add_steering(model, head, prototypes, reference=reference, grid=head.grid)
+    steered = run(
+        steerable,
+        {
+            "image": images(2),
+            "prototype_mask": np.ones((5, K), np.float32),
+            "classes": found["class_ids"],
+        },
+    )
+    np.testing.assert_array_equal(steered["logits"], found["logits"])
+    chosen = prototypes[found["class_ids"]]  # (b, t, k, d)
+    expected = np.einsum("bpd,btkd->btkp", features, chosen).reshape(found["heatmaps"].shape)
+    for maps in (found["heatmaps"], steered["heatmaps"]):
+        np.testing.assert_allclose(maps, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@EVERY
+def test_a_muted_prototype_takes_its_contribution_from_the_logit(form):
+    model, head = built(form)
+    prototypes, reference = split_head(head.weight, K)
+    steerable = add_steering(model, head, prototypes, reference=reference, grid=head.grid)
+    mask = np.ones((5, K), np.float32)
+    classes = np.tile(np.arange(5), (2, 1))
+    feeds = {"image": images(2), "classes": classes}
+    whole = run(steerable, {**feeds, "prototype_mask": mask})
+    mask[2, 1] = 0
+    muted = run(steerable, {**feeds, "prototype_mask": mask})
+    lost = whole["logits"] - muted["logits"]
+    np.testing.assert_allclose(lost[:, 2], whole["contributions"][:, 2, 1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(np.delete(lost, 2, axis=1), 0)
+
+
+MAPPED = {name: form for name, form in FORMS.items() if "attention" not in form.words}
+
+
+@pytest.mark.parametrize("form", MAPPED.values(), ids=MAPPED)
+def test_a_row_at_the_map_reads_the_evidence_off_it_where_each_place_is_read_alike(form):
+    model, head = built(form)
+    row = head.weight[1, head.chain.mapped :].astype(np.float32)
+    found = run(tap_features(model, head), {"image": images(2), ROW: row[None, None]})
+    features = found[features_of(head)]
+    assert found[AT_MAP].shape[1:] == (1, 6)
+    if all("mean" in word for word in head.chain.words if " of " in word):
+        own = features[:, :, :6]
+        evidence = features[:, :, 6:] @ row
+        np.testing.assert_allclose(
+            (own * found[AT_MAP]).sum(axis=2), evidence, rtol=1e-3, atol=1e-3
+        )
+
+
+def test_a_place_of_a_maximum_has_all_of_its_channel_and_ties_share_it():
+    form = FORMS["maximum"]
+    model, head = built(form)
+    found = run(tap_features(model, head), {"image": images(2), ROW: np.zeros((1, 1, 6), "f")})
+    features = found[features_of(head)]
+    own, given = features[:, :, :6], features[:, :, 6:]
+    at = own == own.max(axis=1, keepdims=True)
+    np.testing.assert_allclose(given, np.where(at, 12 * own / at.sum(axis=1, keepdims=True), 0))
+
+
+def test_a_fixed_batch_of_several_images_is_refused_with_what_would_do():
+    form = FORMS["two layers, ReLU"]
+    model = classifier(form.tail, form.stored)
+    model.graph.inputs[0].shape = ir.Shape([2, 3, 8, 6])
+    model.graph.outputs[0].shape = ir.Shape([2, 5])
+    with pytest.raises(Exception, match="free batch"):
+        find_head(model)
