@@ -23,6 +23,7 @@ from exporter.source.embedded import embedded_source
 from exporter.source.onnx_file import Source
 from serving.artifact import PROTOTYPES, Artifact, Preprocessing
 from serving.errors import ImageError
+from serving.model.predictor import Predictor
 from serving.model.preprocess import View, decode, make_view, to_tensor
 
 
@@ -125,6 +126,16 @@ class Subject:
                 head = find_head(model, output=self.artifact.manifest.head.output)
         with FeatureReader(source, head, self.preprocessing, jobs) as reader:
             yield reader
+
+    def predictor(self, jobs: int) -> Predictor | None:
+        """Runs the artifact's own graphs, where these alone say what comes from no place.
+
+        Args:
+            jobs: Threads; 0 takes all cores.
+        """
+        if not self.artifact.manifest.head.unplaced:
+            return None
+        return Predictor(self.artifact, threads=jobs)
 
     def picture(self, path: Path) -> Picture:
         """Decode and prepare an image.
