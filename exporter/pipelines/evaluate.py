@@ -298,6 +298,11 @@ def _notes(job: _Job, data: Dataset, found: list[Measured], present: set[str]) -
             f"{_count(lacking)} have no usable training images: the means of "
             f"{', '.join(asked)} are over the other classes, the differences too."
         )
+    if job.conditions.subject.head.chain is not None:
+        yield (
+            "Grad-CAM is left out: only of a head that averages its feature map is its gradient "
+            "the head row."
+        )
     if job.conditions.truth is not None:
         yield from _missing_truth(present)
     if manifest.activation == "sigmoid":

@@ -117,12 +117,14 @@ class Subject:
 
         Args:
             jobs: Threads; 0 takes all cores.
-            model: The changed copy.
+            model: The changed copy. A chain is read off it again, for its steps know weights.
         """
-        source = self.source
+        source, head = self.source, self.head
         if model is not None:
             source = Source(source.name, model, source.sha256, source.input)
-        with FeatureReader(source, self.head, self.preprocessing, jobs) as reader:
+            if head.chain is not None:
+                head = find_head(model, output=self.artifact.manifest.head.output)
+        with FeatureReader(source, head, self.preprocessing, jobs) as reader:
             yield reader
 
     def predictor(self, jobs: int) -> Predictor | None:
