@@ -8,7 +8,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ test: $(VENV)/.dev ## Run the tests
 
 slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an export killed at every step
 	$(BIN)/pytest -m slow
+
+systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
+	$(BIN)/pytest -m systems
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .
