@@ -83,7 +83,14 @@ def trials(subject: Subject, train: Path, parts: Path | None, seed: int) -> Iter
     progress, done = ProgressLine(), 0
     with subject.reader(0) as reader:
         conditions = Conditions(
-            subject, reader, annotations, truth=None, seeds=1, seed=seed, jobs=0
+            subject,
+            reader,
+            subject.predictor(0),
+            annotations,
+            truth=None,
+            seeds=1,
+            seed=seed,
+            jobs=0,
         )
         for entry in entries:
             progress("validate", done, sum(len(entry.paths) for entry in entries))

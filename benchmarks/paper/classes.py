@@ -232,6 +232,7 @@ def _conditions(subject: Subject, plan: Plan, reader: FeatureReader) -> Conditio
     return Conditions(
         subject=subject,
         reader=reader,
+        predictor=subject.predictor(plan.jobs),
         annotations=None if plan.parts is None else read_annotations(plan.parts),
         truth=None if plan.parts is None else read_truth(plan.parts),
         seeds=plan.seeds,

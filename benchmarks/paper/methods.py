@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from exporter.decompose import decompose
 from exporter.decompose.scaling import scale
+from exporter.errors import DecompositionError
 from exporter.evaluate.baselines.methods import OURS, Baseline, Method, baselines, ours
 from exporter.evaluate.trial.subject import Subject
 from exporter.head.rows import round_exactly
@@ -59,6 +60,11 @@ def own(subject: Subject, training: Floats, row: Doubles, k: int, seed: int) -> 
     Raises:
         DecompositionError: The class cannot be decomposed.
     """
+    if subject.artifact.manifest.head.mapped:
+        raise DecompositionError(
+            "expected a head whose rows read what parts are found on: `protohead evaluate` measures"
+            " those with hidden layers."
+        )
     record = subject.artifact.manifest.method
     smoothed = smooth_features(training, subject.artifact.manifest.head.grid, record.smoothing)
     split = decompose(

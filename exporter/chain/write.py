@@ -147,16 +147,15 @@ class ChainWriter:
                     else write.add(stream, write.floats(shift))
                 )
             streams[link.spot.key] = stream
-        ends = [streams[spot.key] for spot in self._chain.ends]
-        if all(stream is None for stream in ends):
-            return None
+        ends = self._chain.ends
+        if all(streams[spot.key] is not None for spot in ends):
+            return write.join([found for spot in ends if (found := streams[spot.key]) is not None])
         start, whole = 0, None
-        if all(stream is not None for stream in ends):
-            return write.join([stream for stream in ends if stream is not None])
-        for spot, stream in zip(self._chain.ends, ends, strict=True):
-            numbers = range(start, start + spot.size)
+        for spot in ends:
+            stream = streams[spot.key]
             if stream is not None:
-                whole = write.add(whole, write.place(stream, np.array(numbers), self._chain.size))
+                own = np.arange(start, start + spot.size)
+                whole = write.add(whole, write.place(stream, own, self._chain.size))
             start += spot.size
         return whole
 

@@ -51,6 +51,8 @@ def measure_class(
 ) -> Measured:
     """Measure every method on the images of one class, and the baselines of one map.
 
+    Grad-CAM is one of these only where its gradient is the head row: behind a mean.
+
     Args:
         trial: The images, as every method sees them.
         subject: The artifact.
@@ -87,9 +89,10 @@ def measure_case(case: Case) -> dict[str, Value]:
 
 def _class_maps(trial: Trial, subject: Subject, runs: Runs) -> Iterator[Case]:
     """Grad-CAM on all images; RISE, which follows the probability, on the first ones."""
-    maps = trial.maps.transpose(0, 2, 1).reshape(len(trial.maps), -1, *trial.grid)
-    gradient = grad_cam(maps, subject.head.weight[trial.index])
-    yield Case(trial, ClassMap(GRAD_CAM, gradient, gradient), subject, runs=runs)
+    if subject.head.chain is None:
+        maps = trial.maps.transpose(0, 2, 1).reshape(len(trial.maps), -1, *trial.grid)
+        gradient = grad_cam(maps, subject.head.weight[trial.index])
+        yield Case(trial, ClassMap(GRAD_CAM, gradient, gradient), subject, runs=runs)
     if not subject.by_softmax:
         return
     saliency = rise(

@@ -9,6 +9,7 @@ batch is settled to one (sizes.py), so that a Reshape changes no number:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ Index = NDArray[np.int64]
 _STILL = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _PICKING = {"Expand", "Gather", "Slice", "Split"}
 _IMAGES = "protohead.images"
+_MOST = 2**25
 
 
 def of_one_image(graph: ir.Graph) -> ir.Graph:
@@ -51,10 +53,15 @@ def _has_images_first(value: ir.Value) -> bool:
 
 
 def sizes(value: ir.Value) -> tuple[int, ...] | None:
-    """The sizes of a value's axes for one image; None if the graph leaves one of them open."""
+    """The sizes of a value's axes for one image.
+
+    None if the graph leaves one of them open, or the value is too large to number its elements.
+    """
     shape = dimensions(value)
     known = tuple(size for size in shape or () if size is not None)
-    return known if shape is not None and len(known) == len(shape) else None
+    if shape is None or len(known) < len(shape) or math.prod(known) > _MOST:
+        return None
+    return known
 
 
 def numbered(shape: tuple[int, ...]) -> Index:

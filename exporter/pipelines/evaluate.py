@@ -45,7 +45,6 @@ from exporter.images.features import ClassFeatures, FeatureReader
 from exporter.progress import Progress, silent
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
-from serving.model.predictor import Predictor
 
 _logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
@@ -86,7 +85,7 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evalua
         conditions = Conditions(
             subject,
             reader,
-            _predictor(subject, config.jobs),
+            subject.predictor(config.jobs),
             annotations,
             truth,
             config.seeds,
@@ -131,13 +130,6 @@ class _Job:
     random_reader: FeatureReader
     training: Dataset | None
     progress: Progress
-
-
-def _predictor(subject: Subject, jobs: int) -> Predictor | None:
-    """The artifact as it is served, where only that tells what comes from no place."""
-    if not subject.artifact.manifest.head.unplaced:
-        return None
-    return Predictor(subject.artifact, threads=jobs)
 
 
 def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
@@ -305,6 +297,11 @@ def _notes(job: _Job, data: Dataset, found: list[Measured], present: set[str]) -
         yield (
             f"{_count(lacking)} have no usable training images: the means of "
             f"{', '.join(asked)} are over the other classes, the differences too."
+        )
+    if job.conditions.subject.head.chain is not None:
+        yield (
+            "Grad-CAM is left out: only of a head that averages its feature map is its gradient "
+            "the head row."
         )
     if job.conditions.truth is not None:
         yield from _missing_truth(present)

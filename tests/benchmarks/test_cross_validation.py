@@ -33,6 +33,7 @@ def test_each_half_is_measured_with_the_prototypes_of_the_other(subject, trial):
             pictures=trial.pictures[n::2],
             maps=trial.maps[n::2],
             logits=trial.logits[n::2],
+            unplaced=trial.unplaced[n::2],
             noisy=(trial.noisy[0][n::2],),
             mirrored=trial.mirrored[n::2],
             shifted=trial.shifted[n::2],

@@ -23,6 +23,7 @@ from exporter.source.embedded import embedded_source
 from exporter.source.onnx_file import Source
 from serving.artifact import PROTOTYPES, Artifact, Preprocessing
 from serving.errors import ImageError
+from serving.model.predictor import Predictor
 from serving.model.preprocess import View, decode, make_view, to_tensor
 
 
@@ -116,13 +117,25 @@ class Subject:
 
         Args:
             jobs: Threads; 0 takes all cores.
-            model: The changed copy.
+            model: The changed copy. A chain is read off it again, for its steps know weights.
         """
-        source = self.source
+        source, head = self.source, self.head
         if model is not None:
             source = Source(source.name, model, source.sha256, source.input)
-        with FeatureReader(source, self.head, self.preprocessing, jobs) as reader:
+            if head.chain is not None:
+                head = find_head(model, output=self.artifact.manifest.head.output)
+        with FeatureReader(source, head, self.preprocessing, jobs) as reader:
             yield reader
+
+    def predictor(self, jobs: int) -> Predictor | None:
+        """Runs the artifact's own graphs, where these alone say what comes from no place.
+
+        Args:
+            jobs: Threads; 0 takes all cores.
+        """
+        if not self.artifact.manifest.head.unplaced:
+            return None
+        return Predictor(self.artifact, threads=jobs)
 
     def picture(self, path: Path) -> Picture:
         """Decode and prepare an image.

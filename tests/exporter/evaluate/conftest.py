@@ -24,7 +24,9 @@ def subject():
     """An artifact of two classes and two channels, as far as a metric reads it."""
     return SimpleNamespace(
         head=SimpleNamespace(
-            weight=np.array([[1.0, 2.0], [0.0, -1.0]], np.float32), bias=np.array([0.5, 0.0])
+            weight=np.array([[1.0, 2.0], [0.0, -1.0]], np.float32),
+            bias=np.array([0.5, 0.0]),
+            chain=None,
         ),
         reference=np.array([10.0, 0.0], np.float32),
         by_softmax=True,

@@ -247,6 +247,12 @@ def test_a_class_has_the_figures_of_each_method_and_of_two_maps(
     assert found.figures["grad-cam"].keys() == found.figures["rise"].keys() == of_maps
 
 
+def test_behind_other_heads_than_a_mean_no_gradient_is_known(trial, truth, method, subject, probe):
+    subject.head.chain = object()
+    found = measure_class(replace(trial, truth=truth), subject, [method], {}, probe)
+    assert list(found.figures) == ["naive", "rise"]
+
+
 def test_a_class_map_is_that_of_the_class_and_rise_stands_out_on_the_first_pictures(
     trial, truth, method, subject
 ):

@@ -43,6 +43,8 @@ def test_the_sum_is_complete_and_what_has_no_place_is_not_missing(two_layers_exp
     )
     for method in ("ours", "cam"):
         assert found.figures[method]["completeness"].mean < 1e-5
+    assert found.methods == ("ours", "random", "cam", "rise")
+    assert any(note.startswith("Grad-CAM is left out") for note in found.notes)
 
 
 def test_an_example_of_the_report_adds_up_with_what_has_no_place(two_layers_export, held_out):
