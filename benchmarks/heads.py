@@ -56,6 +56,9 @@ def build(path: Path) -> Explained:
     random = np.random.default_rng(0)
     rows = head.weight
     parts = random.normal(scale=np.abs(rows).mean(), size=(len(rows), PROTOTYPES, rows.shape[1]))
+    if head.chain is not None and head.chain.map is not None:
+        behind = slice(head.chain.mapped, None)
+        parts[:, :, behind] = random.normal(size=parts.shape[:2])[..., None] * rows[:, None, behind]
     parts[:, -1] = rows - parts[:, :-1].sum(axis=1)
     prototypes = np.stack([round_exactly(own, row) for own, row in zip(parts, rows, strict=True)])
     grid = head.grid or (1, 1)

@@ -93,14 +93,42 @@ class ChainWriter:
         return self._write.join([mean, placed])
 
     def heat(self, rows: ir.Value) -> ir.Value:
-        """What rows (b, r, d + H) see of each place, (b, r, p)."""
+        """What rows (b, r, H) see of each place, (b, r, p)."""
+        return self._pulled(
+            rows, lambda link, part: cast("Place", link.step).heat(self._write, part)
+        )
+
+    def heat_of_parts(self, rows: ir.Value, classes: ir.Value, k: int) -> ir.Value:
+        """What the k parts of each class see of each place of the map, (b, t * k, p).
+
+        Behind the map all parts of a class are multiples of one row, which is pulled up once.
+
+        Args:
+            rows: Parts (b, t * k, d + H): c_i of the map's channels, and w_i v behind them.
+            classes: v (b, t, H), the rows of their classes.
+            k: Parts of a class.
+        """
         write, chain = self._write, self._chain
         if chain.map is None:
-            return self._pull(rows)
+            raise ValueError("expected a chain with a map")
         own = write.slice(rows, 2, 0, chain.mapped)
         further = write.slice(rows, 2, chain.mapped, chain.mapped + chain.size)
+        evidence = write.reshape(self.heat(classes), [0, -1, 1, chain.places])
+        shares = self._shares(write.reshape(further, [0, -1, k, chain.size]), classes)
+        shared = write.reshape(write.mul(shares, evidence), [0, -1, chain.places])
         found = features(write, chain.map, chain.places)
-        return write.node("Add", [read_off(write, own, found, chain.map), self._pull(further)])
+        return write.node("Add", [read_off(write, own, found, chain.map), shared])
+
+    def _shares(self, parts: ir.Value, classes: ir.Value) -> ir.Value:
+        """W_i (b, t, k, 1) of parts w_i v (b, t, k, H) of rows v (b, t, H): w_i v . v / v . v.
+
+        Read off the parts and not stored, so that a part that is muted has no share.
+        """
+        write, size = self._write, self._chain.size
+        columns = write.reshape(classes, [0, -1, size, 1])
+        square = write.matmul(write.reshape(classes, [0, -1, 1, size]), columns)
+        least = write.floats(np.array(np.finfo(np.float32).tiny))  # a row of zeros has no shares
+        return write.div(write.matmul(parts, columns), write.node("Max", [square, least]))
 
     def _push(self, *, delivered: bool) -> ir.Value | None:
         """What comes from no place (b, 1, H), or what comes from each (b, p, H)."""
@@ -135,12 +163,6 @@ class ChainWriter:
         """Rows (b, r, H) as rows of the chain's map, the mean over places, (b, r, d)."""
         return self._pulled(
             rows, lambda link, part: cast(Pool, link.step).at_map(self._write, part)
-        )
-
-    def _pull(self, rows: ir.Value) -> ir.Value:
-        """What rows (b, r, H) see of each place, (b, r, p)."""
-        return self._pulled(
-            rows, lambda link, part: cast("Place", link.step).heat(self._write, part)
         )
 
     def _pulled(self, rows: ir.Value, read: Callable[[Link, ir.Value], ir.Value]) -> ir.Value:

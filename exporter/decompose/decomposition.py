@@ -109,21 +109,27 @@ def smoothing_of(method: Method, grid: tuple[int, int]) -> Passes:
     return passes_for(grid) if method == "evidence" else NONE
 
 
-def require_feasible(method: Method, prototypes: int, channels: int) -> None:
+def require_feasible(method: Method, prototypes: int, channels: int, mapped: int = 0) -> None:
     """Refuse what no class can be decomposed with, before any features are read.
 
     Args:
         method: "evidence", "paper" or "naive".
         prototypes: k.
         channels: d.
+        mapped: Those of a map in front of what the row reads, as :func:`decompose` has it.
 
     Raises:
-        DecompositionError: There are more prototypes than channels, or the problem is too large
-            for the paper's solver.
+        DecompositionError: There are more prototypes than channels, the problem is too large for
+            the paper's solver, or the method gives no shares of a row.
     """
     if not 1 <= prototypes <= channels:
         raise DecompositionError(
             f"expected 1 to {channels} prototypes, one channel each at least, got {prototypes}."
+        )
+    if mapped and method != "evidence":
+        raise DecompositionError(
+            f"`method` {method}: expected a head that is linear on the mean of its feature map, "
+            "found more steps between them, whose evidence can only be shared out. Use evidence."
         )
     if method == "paper":
         require_simplex((prototypes - 1) * channels)
@@ -160,7 +166,7 @@ def decompose(
         DecompositionError: There are too few images for k, the features are not finite or never
             positive, shapes do not fit, or the problem is too large for the paper's solver.
     """
-    require_feasible(method, prototypes, len(row))
+    require_feasible(method, prototypes, len(row), 0 if own is None else len(own))
     _check(features, row, prototypes)
     size = float(np.linalg.norm(row))
     if method == "evidence":

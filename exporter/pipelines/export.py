@@ -92,7 +92,8 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
     head = find_head(source.model, output=source.output)
     require_room(source.model, head, config.prototypes)
     warn_of_one_cell(head.grid, source.name)
-    require_feasible(config.method, config.prototypes, channels=head.weight.shape[1])
+    mapped = 0 if head.chain is None else head.chain.mapped
+    require_feasible(config.method, config.prototypes, head.weight.shape[1], mapped)
     dataset = read_dataset(
         config.data,
         class_count=len(head.weight),

@@ -7,29 +7,24 @@ same bits whatever the batch; heatmaps are prototypes @ feature map, smoothed. W
 the head normalises, both are divided by sigma, one number of the pooled vector (docs/method.md,
 "Exactness"). Where a chain of steps lies between map and linear layer, the pooled features are the
 mean of what each place gives, and heatmaps are prototypes pulled back to the places
-(docs/heads.md).
+(docs/heads.md, located.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.chain.rows import RowWriter
-from exporter.chain.step import Chain
-from exporter.chain.write import ChainWriter
 from exporter.errors import SurgeryError
 from exporter.graph.read import dimensions
 from exporter.graph.write import NodeWriter, find_value
 from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
-
-Maps = Callable[[ir.Value], ir.Value]
+from exporter.surgery.located import Maps, Rows, write_located
 
 _POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
 
@@ -41,9 +36,9 @@ class Explanation:
     Attributes:
         pooled: (b, d, 1), divided by sigma if the head normalises.
         everything: The same, and what comes from no place.
-        maps: Writes the heatmaps (b, r, l) of rows (b, r, d).
+        maps: Writes the heatmaps (b, t * k, l) of prototypes (b, t * k, d) of the classes (b, t).
         unplaced: What of the vector that the linear layer reads comes from no place (b, H, 1), and
-            the rows of the classes (c, H), less the reference; None where that is nothing.
+            what writes the rows (b, t, H) of classes (b, t); None where that is nothing.
         table: Prototypes (c, k * d), a row a class.
         shape: c, k, d.
         grid: h, w.
@@ -52,8 +47,8 @@ class Explanation:
 
     pooled: ir.Value
     everything: ir.Value
-    maps: Callable[[ir.Value], ir.Value]
-    unplaced: tuple[ir.Value, ir.Value] | None
+    maps: Maps
+    unplaced: tuple[ir.Value, Rows] | None
     table: ir.Value
     shape: tuple[int, int, int]
     grid: tuple[int, int]
@@ -88,7 +83,7 @@ def write_explanation(
     found = (
         _pooled(write, head, feature, grid)
         if head.chain is None
-        else _located(write, head.chain, head.weight, reference)
+        else write_located(write, head.chain, head.weight, prototypes, reference)
     )
     return Explanation(*found, table, (count, k, channels), grid, smoothing)
 
@@ -111,31 +106,11 @@ def _pooled(
         sigma = _write_number(write, pooled, channels, head.normalisation)
         pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
 
-    def maps(rows: ir.Value) -> ir.Value:
+    def maps(rows: ir.Value, _classes: ir.Value) -> ir.Value:
         found = _write_maps(write, features, rows, channels_first=channels_first)
         return found if sigma is None else write.node("Div", [found, sigma], "maps_over_sigma")
 
     return pooled, pooled, maps, None
-
-
-def _located(
-    write: NodeWriter,
-    chain: Chain,
-    weight: NDArray[np.float64],
-    reference: NDArray[np.float32] | None,
-) -> tuple[ir.Value, ir.Value, Maps, tuple[ir.Value, ir.Value] | None]:
-    """The mean of what each place gives (b, d, 1), and how rows are pulled back to the places."""
-    chained = ChainWriter(RowWriter(write), chain)
-    column = [0, weight.shape[1], 1]
-    nowhere = chained.unplaced()
-    pooled = write.reshape(chained.pooled(nowhere), column, "pooled")
-    if nowhere is None:
-        return pooled, pooled, chained.heat, None
-    everything = write.reshape(chained.pooled(None), column, "everything")
-    rows = weight if reference is None else weight - reference
-    stored = write.constant("class_rows", rows[:, chain.mapped :].astype(np.float32))
-    unplaced = write.reshape(nowhere, [-1, chain.size, 1], "unplaced_vector"), stored
-    return pooled, everything, chained.heat, unplaced
 
 
 def write_contributions(
@@ -158,7 +133,7 @@ def write_contributions(
     rows = write.reshape(chosen, [0, -1, channels], "chosen_rows")  # (b, t * k, d)
     products = write.node("MatMul", [rows, parts.pooled], "products")
     contributions = write.reshape(products, [0, -1, k], "contributions")
-    maps = _write_smoothing(write, parts, parts.maps(rows))
+    maps = _write_smoothing(write, parts, parts.maps(rows, class_ids))
     return contributions, write.reshape(maps, [0, -1, k, *parts.grid], "heatmaps")
 
 
@@ -188,9 +163,8 @@ def write_unplaced(write: NodeWriter, parts: Explanation, class_ids: ir.Value) -
     """
     if parts.unplaced is None:
         return None
-    vector, table = parts.unplaced
-    rows = write.node("Gather", [table, class_ids], "chosen_class_rows", axis=0)  # (b, t, H)
-    product = write.node("MatMul", [rows, vector], "unplaced_products")
+    vector, of_classes = parts.unplaced
+    product = write.node("MatMul", [of_classes(class_ids), vector], "unplaced_products")
     return write.reshape(product, [0, -1], "unplaced")
 
 

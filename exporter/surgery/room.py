@@ -9,6 +9,7 @@ import onnx_ir as ir
 from exporter.errors import SurgeryError
 from exporter.graph.write import NodeWriter
 from exporter.head import Head
+from exporter.surgery.located import has_class_rows
 
 MOST_BYTES = 2**31 - 1
 """Of one protobuf message, which each graph of an artifact is."""
@@ -27,7 +28,10 @@ def require_room(model: ir.Model, head: Head, prototypes: int = 1) -> None:
     """
     NodeWriter(model)
     classes, channels = head.weight.shape
-    own, table = sum(_sizes(model)), 4 * classes * prototypes * channels
+    numbers = prototypes * channels
+    if head.chain is not None and has_class_rows(head.chain):
+        numbers += head.chain.size
+    own, table = sum(_sizes(model)), 4 * classes * numbers
     if own + table > MOST_BYTES:
         raise SurgeryError(
             f"expected at most 2 GiB in one graph, the largest ONNX file, got {own / 2**30:.2f} "

@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from graphs import GEMM, LINEAR, POOLED, Weights, ints
+from graphs import GEMM, LINEAR, POOLED, Weights, ints, split_head
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from exporter.head import Head
 
 Stored = Mapping[str, Tensor]
 BEHIND = GEMM.replace("(z", "(a")
@@ -49,6 +52,22 @@ class Form:
     def stored(self) -> Weights:
         """All weights of the tail."""
         return {**LINEAR, **self.weights}
+
+
+def split_chain(head: Head, k: int = 3) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Random prototypes (c, k, d) and the mean row (d,) that together sum to a head with a chain.
+
+    Behind the channels of the chain's map, if it has one, they are shares of the class's row.
+    """
+    prototypes, reference = split_head(head.weight, k)
+    mapped = head.chain.mapped
+    if mapped:
+        rows = head.weight[:, None, mapped:] - reference[mapped:]
+        shares = np.random.default_rng(4).normal(size=(len(rows), k - 1, 1))
+        behind = prototypes[:, :, mapped:]
+        behind[:, :-1] = shares * rows
+        behind[:, -1] = rows[:, 0] - behind[:, :-1].sum(axis=1, dtype=np.float64)
+    return prototypes, reference
 
 
 def held(function: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:

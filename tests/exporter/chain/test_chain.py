@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from chain_forms import FORMS, Form
-from graphs import classifier, images, run, split_head
+from chain_forms import FORMS, Form, split_chain
+from graphs import classifier, images, run
 
+from exporter.errors import SurgeryError
 from exporter.head import Head, find_head
+from exporter.inspection.cost import multiply_adds
 from exporter.surgery import (
     AT_MAP,
     ROW,
+    add_edit,
     add_prototype_outputs,
     add_steering,
     features_of,
@@ -31,7 +36,7 @@ def built(form: Form) -> tuple[ir.Model, Head]:
 
 def explained(model: ir.Model, head: Head, batch: int) -> dict[str, np.ndarray]:
     """What the explained graph answers with random prototypes and a mean reference."""
-    prototypes, reference = split_head(head.weight, K)
+    prototypes, reference = split_chain(head, K)
     graph = add_prototype_outputs(
         model, head, prototypes, reference=reference, top=TOP, grid=head.grid
     )
@@ -105,7 +110,7 @@ def test_evidence_is_autograds_gradient_times_what_is_read_with_held_numbers_det
 @EVERY
 def test_heat_is_prototypes_at_what_each_place_gives_in_both_graphs(form):
     model, head = built(form)
-    prototypes, reference = split_head(head.weight, K)
+    prototypes, reference = split_chain(head, K)
     tapped = tap_features(model, head)
     row = {ROW: np.zeros((1, 1, head.chain.size), np.float32)} if head.chain.map else {}
     features = run(tapped, {"image": images(2), **row})[features_of(head)]  # (b, p, d)
@@ -129,7 +134,7 @@ def test_heat_is_prototypes_at_what_each_place_gives_in_both_graphs(form):
 @EVERY
 def test_a_muted_prototype_takes_its_contribution_from_the_logit(form):
     model, head = built(form)
-    prototypes, reference = split_head(head.weight, K)
+    prototypes, reference = split_chain(head, K)
     steerable = add_steering(model, head, prototypes, reference=reference, grid=head.grid)
     mask = np.ones((5, K), np.float32)
     classes = np.tile(np.arange(5), (2, 1))
@@ -158,6 +163,56 @@ def test_a_row_at_the_map_reads_the_evidence_off_it_where_each_place_is_read_ali
         np.testing.assert_allclose(
             (own * found[AT_MAP]).sum(axis=2), evidence, rtol=1e-3, atol=1e-3
         )
+
+
+@pytest.mark.parametrize("form", MAPPED.values(), ids=MAPPED)
+def test_a_prototype_that_an_edit_mutes_has_no_heat_and_the_others_keep_theirs(form):
+    model, head = built(form)
+    prototypes, reference = split_chain(head, K)
+    steerable = add_steering(model, head, prototypes, reference=reference, grid=head.grid)
+    edited = add_edit(
+        steerable, "logits", [(2, 1)], shape=prototypes.shape, logits_shape=head.logits_shape
+    )
+    mask, classes = np.ones((5, K), np.float32), np.tile(np.arange(5), (2, 1))
+    feeds = {"image": images(2), "classes": classes, "prototype_mask": mask}
+    heat, left = (run(graph, feeds)["heatmaps"] for graph in (steerable, edited))
+    assert heat[:, 2, 1].any()
+    heat[:, 2, 1] = 0
+    np.testing.assert_array_equal(left, heat)
+
+
+def test_a_class_whose_row_is_zero_has_no_heat():
+    form = FORMS["two layers, ReLU"]
+    model = classifier(form.tail, {**form.stored, "weight": np.zeros((5, 6), np.float32)})
+    head = find_head(model)
+    prototypes = np.zeros((5, K, head.weight.shape[1]), np.float32)
+    graph = add_prototype_outputs(model, head, prototypes, reference=None, top=TOP, grid=head.grid)
+    found = run(graph, {"image": images(2)})
+    np.testing.assert_array_equal(found["heatmaps"], 0)
+
+
+@pytest.mark.parametrize("form", MAPPED.values(), ids=MAPPED)
+def test_prototypes_that_share_no_row_behind_the_map_are_refused(form):
+    model, head = built(form)
+    prototypes, reference = split_chain(head, K)
+    prototypes[2, 1, -1] += 0.1
+    message = "multiples of the class's row .* got one of class 2 that differs by 0.0"
+    for add in (partial(add_prototype_outputs, top=TOP), add_steering):
+        with pytest.raises(SurgeryError, match=message):
+            add(model, head, prototypes, reference=reference, grid=head.grid)
+
+
+def test_what_more_prototypes_cost_is_not_the_way_back_through_the_head():
+    model, head = built(FORMS["all positions, two layers, as in VGG"])
+    costs = []
+    for k in (K, 2 * K):
+        prototypes, reference = split_chain(head, k)
+        graph = add_prototype_outputs(
+            model, head, prototypes, reference=reference, top=TOP, grid=head.grid
+        )
+        costs.append(multiply_adds(graph))
+    off_the_map, sums, shares = 6 * 12, 12, 6  # d p, d + H, H
+    assert costs[1] - costs[0] == TOP * K * (off_the_map + sums + shares)
 
 
 def test_a_place_of_a_maximum_has_all_of_its_channel_and_ties_share_it():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import GEMM, LINEAR, POOLED, Weights, classifier, images, ints, run, split_head
+from chain_forms import split_chain
+from graphs import GEMM, LINEAR, POOLED, Weights, classifier, images, ints, run
 
 from exporter.head import find_head
 from exporter.surgery import add_prototype_outputs
@@ -117,7 +118,7 @@ def test_what_is_placed_and_what_is_not_sum_to_a_logit_that_keeps_its_bits(name,
     model = classifier(tail, {**LINEAR, **weights})
     head = find_head(model)
     assert head.chain is not None
-    prototypes, reference = split_head(head.weight)
+    prototypes, reference = split_chain(head)
     graph = add_prototype_outputs(
         model, head, prototypes, reference=reference, top=3, grid=head.grid
     )

@@ -9,6 +9,7 @@ from onnx.numpy_helper import from_array, to_array
 
 from exporter import export, inspect_model
 from exporter.commands.summaries import export_summary
+from exporter.errors import DecompositionError
 from exporter.evaluate import EvaluationConfig
 from exporter.images.dataset import ClassImages
 from exporter.pipelines.evaluate import evaluate
@@ -103,3 +104,13 @@ def test_a_class_with_little_of_a_place_is_warned_of(mostly_unplaced):
     report = inspect_model(config.model, data=config.data, preprocessing=config.preprocessing)
     assert report.placed.below_half
     assert f"less than half in {report.placed.below_half} of them" in report.placed.words
+
+
+@pytest.mark.parametrize("method", ["paper", "naive"])
+def test_a_method_whose_prototypes_share_no_row_is_refused_before_any_work(
+    two_layers_export, tmp_path, method
+):
+    config = two_layers_export[0].model_copy(update={"method": method, "out": tmp_path / "out"})
+    with pytest.raises(DecompositionError, match=f"`method` {method}: .* Use evidence"):
+        export(config)
+    assert not list(tmp_path.iterdir())
