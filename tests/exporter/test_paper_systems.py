@@ -69,4 +69,7 @@ def test_a_system_of_the_paper_is_inspected_exported_and_verified(
     artifact = export(config)
     assert {record.state for record in artifact.manifest.classes} == {"decomposed"}
     gates = verify(config.out, source=source.model, images=sorted(data.rglob("*.png"))[:2])
-    assert {gate.name: gate.state for gate in gates if gate.state != "passed"} == {}
+    states = {gate.name: gate.state for gate in gates}
+    # Random weights: behind 16 layers no cell of VGG's map tells one place from another.
+    assert states.pop("grid") in ({"passed", "skipped"} if name == "vgg19" else {"passed"})
+    assert set(states.values()) == {"passed"}
