@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from exporter.chain.rows import Floats, Matrix, RowWriter
 from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, sizes, spread, stored_elements
-from exporter.graph.read import attribute, constant, operand, refusal, source, words
+from exporter.graph.read import attribute, constant, name_of, operand, refusal, source
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Linear:
     knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """W y + t."""
+        """The layer's result."""
         product = write.forward(known.read(), self.matrix)
         return product if self.shift is None else _added(write, product, self.shift)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], _known: Known
     ) -> ir.Value | None:
-        """W u."""
+        """The stream times W."""
         return None if streams[0] is None else write.forward(streams[0], self.matrix)
 
     def pull(self, write: RowWriter, rows: ir.Value, _known: Known) -> list[ir.Value]:
-        """Wᵀ r."""
+        """The rows times the transpose of W."""
         return [write.backward(rows, self.matrix)]
 
 
@@ -70,18 +70,18 @@ class Scale:
     knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """A y + t."""
+        """The scaled and shifted vector."""
         scaled = self._scaled(write, known.read())
         return scaled if self.shift is None else _added(write, scaled, self.shift)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], _known: Known
     ) -> ir.Value | None:
-        """A u."""
+        """The scaled stream."""
         return None if streams[0] is None else self._scaled(write, streams[0])
 
     def pull(self, write: RowWriter, rows: ir.Value, _known: Known) -> list[ir.Value]:
-        """A r."""
+        """The scaled rows."""
         return [self._scaled(write, rows)]
 
     def _scaled(self, write: RowWriter, value: ir.Value) -> ir.Value:
@@ -153,7 +153,7 @@ def _product(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
             return None
         shift = shift * float(attribute(node, "beta", 1.0))
     step = Linear(matrix, _single(shift))
-    return Link(Spot(value.name or "", index), words(node), step, (_spot(read, above[1][0]),))
+    return Link(Spot(value.name or "", index), name_of(node), step, (_spot(read, above[1][0]),))
 
 
 def _convolution(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
@@ -173,7 +173,7 @@ def _convolution(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
         shift = None if bias is None else bias[index]
     step = Linear(matrix, _single(shift))
     reads = (_spot(read, np.arange(rows.shape[1])),)
-    return Link(Spot(value.name or "", index), words(node), step, reads)
+    return Link(Spot(value.name or "", index), name_of(node), step, reads)
 
 
 def _matrix(
@@ -210,7 +210,9 @@ def _with_stored(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
         if factor is None and shift is None:
             return None
         step = Scale(_single(factor), _single(shift))
-        return Link(Spot(value.name or "", index), words(node), step, (_spot(read, table[index]),))
+        return Link(
+            Spot(value.name or "", index), name_of(node), step, (_spot(read, table[index]),)
+        )
     return None
 
 
@@ -229,7 +231,7 @@ def _of(
 
 def _negated(node: ir.Node, value: ir.Value, index: Index) -> Link:
     step = Scale(-np.ones(len(index), np.float32))
-    return Link(Spot(value.name or "", index), words(node), step, (_spot(source(node), index),))
+    return Link(Spot(value.name or "", index), name_of(node), step, (_spot(source(node), index),))
 
 
 def _batch_norm(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
@@ -242,8 +244,9 @@ def _batch_norm(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
     gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in arrays)
     factor = gamma / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
     channel = np.unravel_index(index, shape)[1]
-    step = Scale(_single(factor[channel]), _single((beta - factor * mean)[channel]))
-    return Link(Spot(value.name or "", index), words(node), step, (_spot(source(node), index),))
+    shift = (beta - factor * mean)[channel]
+    step = Scale(_single(factor[channel]), _single(shift), words="BatchNorm")
+    return Link(Spot(value.name or "", index), name_of(node), step, (_spot(source(node), index),))
 
 
 def _added(write: RowWriter, value: ir.Value, shift: Floats) -> ir.Value:

@@ -20,7 +20,7 @@ from exporter.chain.gate import activation_above
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, sizes
-from exporter.graph.read import attribute, constant, operand, source, words
+from exporter.graph.read import attribute, constant, name_of, operand, source
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Attention:
     shift: Floats | None = None
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
-        """Z."""
+        """The vector z itself, as the graph has it."""
         shape = [-1, self.heads, self.asking, self.width]
         row = self._asking(write, write.reshape(write.tap(self.output), shape))
         return write.reshape(row, [0, 1, self.heads * self.width])
@@ -198,7 +198,7 @@ def read_attention(value: ir.Value, index: Index, tokens: Tokens) -> Link | None
         others=others,
     )
     reads = tuple(Spot(values.name or "", of_token[other]) for other in others)
-    return Link(Spot(value.name or "", index), words(node), step, reads, located=True)
+    return Link(Spot(value.name or "", index), name_of(node), step, reads, located=True)
 
 
 def _parts(node: ir.Node) -> tuple[str | Scores, ir.Value] | None:

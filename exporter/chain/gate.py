@@ -19,44 +19,20 @@ from numpy.typing import NDArray
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, spread, stored_elements
-from exporter.graph.read import computed, constant, source, words
+from exporter.graph.read import computed, constant, name_of, source
 
 _STEP = 1e-3  # of the difference quotient for the slope at 0
 _NEAR = 1e-12
-_STEPS = {"Relu", "LeakyRelu", "ThresholdedRelu"}  # whose gate is a number for each sign
 _ACTIVATIONS = {
-    *_STEPS,
-    *(
-        "Celu",
-        "Clip",
-        "Elu",
-        "Erf",
-        "Gelu",
-        "PRelu",
-        "HardSigmoid",
-        "HardSwish",
-        "Mish",
-        "Selu",
-        "Sigmoid",
-    ),
-    *("Softplus", "Softsign", "Swish", "Tanh"),
+    *("Celu", "Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish"),
+    *("PRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh"),
+    "ThresholdedRelu",
 }
 _UNARY = {*_ACTIVATIONS, "Abs", "Exp", "Log", "Pow", "Reciprocal", "Sqrt", "Max", "Min"}
 GATING = {*_ACTIVATIONS, "Softmax"}
 _THROUGH = {
-    *(
-        "Add",
-        "Cast",
-        "Clip",
-        "Div",
-        "Identity",
-        "IsNaN",
-        "Mul",
-        "Reshape",
-        "Sub",
-        "Transpose",
-        "Where",
-    ),
+    *("Add", "Cast", "Clip", "Div", "Identity", "IsNaN", "Mul", "Reshape", "Sub", "Transpose"),
+    "Where",
 }
 _FAR = 8
 
@@ -114,11 +90,11 @@ class Activation:
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], known: Known
     ) -> ir.Value | None:
-        """G u."""
+        """The stream times the gate."""
         return None if streams[0] is None else write.mul(streams[0], self._gate(write, known))
 
     def pull(self, write: RowWriter, rows: ir.Value, known: Known) -> list[ir.Value]:
-        """G r."""
+        """The rows times the gate."""
         return [write.mul(rows, self._gate(write, known))]
 
     def _gate(self, write: RowWriter, known: Known) -> ir.Value:
@@ -159,21 +135,21 @@ class Product:
 
     @property
     def holds(self) -> str:
-        """C."""
+        """What c is."""
         return "the number" if self.divided else "the gate"
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """Y * c."""
+        """The product or the quotient."""
         return self._times(write, known.read(), known)
 
     def push(
         self, write: RowWriter, streams: Sequence[ir.Value | None], known: Known
     ) -> ir.Value | None:
-        """U * c."""
+        """The same of the stream."""
         return None if streams[0] is None else self._times(write, streams[0], known)
 
     def pull(self, write: RowWriter, rows: ir.Value, known: Known) -> list[ir.Value]:
-        """R * c."""
+        """The same of the rows."""
         return [self._times(write, rows, known)]
 
     def _times(self, write: RowWriter, value: ir.Value, known: Known) -> ir.Value:
@@ -198,7 +174,7 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     step = Activation(node.op_type, attributes, single, *around, len(index))
     whole = node.op_type == "Relu" and np.array_equal(index, np.arange(len(table)))
     reads = (Spot(read.name or "", table[index]),)
-    return Link(Spot(value.name or "", index), words(node), step, reads, tapped=whole)
+    return Link(Spot(value.name or "", index), name_of(node), step, reads, tapped=whole)
 
 
 def read_product(value: ir.Value, index: Index) -> Link | None:
@@ -220,7 +196,7 @@ def read_product(value: ir.Value, index: Index) -> Link | None:
     step = Product(divided=node.op_type == "Div", kind=above or "")
     return Link(
         Spot(value.name or "", index),
-        words(node),
+        name_of(node),
         step,
         (Spot(read.name or "", tables[0][index]),),
         (Spot(other.name or "", factor),),

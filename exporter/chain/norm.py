@@ -16,7 +16,7 @@ import onnx_ir as ir
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, sizes
-from exporter.graph.read import attribute, constant, operand, source, words
+from exporter.graph.read import attribute, constant, name_of, operand, source
 
 _CENTRED = {
     "LayerNormalization": True,
@@ -104,5 +104,5 @@ def read_norm(value: ir.Value, index: Index) -> Link | None:
         _CENTRED[node.op_type],
     )
     return Link(
-        Spot(value.name or "", index), words(node), step, (Spot(source(node).name or "", index),)
+        Spot(value.name or "", index), name_of(node), step, (Spot(source(node).name or "", index),)
     )

@@ -30,7 +30,7 @@ from exporter.graph.pooling import (
     map_layout,
     read_pooling,
 )
-from exporter.graph.read import attribute, constant, source, words
+from exporter.graph.read import attribute, constant, name_of, source
 
 _MAXIMA = {"GlobalMaxPool", "MaxPool", "ReduceMax"}
 
@@ -68,7 +68,7 @@ class Pool:
         return "where each channel is largest" if self.kind == "maximum" else ""
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
-        """Z."""
+        """The vector z itself."""
         if self.kind == "flatten":
             length = self.map.channels * self.places
             flat = write.reshape(self._map(write), [0, 1, length])
@@ -103,17 +103,17 @@ class Pool:
         """P times what rows see of each place, (b, r, p)."""
         d, p = self.map.channels, self.places
         if self.kind == "flatten":
-            rows = write.reshape(write.place(rows, self.channels, d * p), [0, -1, d, p])
+            rows = write.reshape(write.scatter(rows, self.channels, d * p), [0, -1, d, p])
             x = write.reshape(self._map(write), [0, 1, d, p])
             return write.scale(write.total(write.mul(rows, x), 2), p)
-        return read_off(write, write.place(rows, self.channels, d), self._given(write), self.map)
+        return read_off(write, write.scatter(rows, self.channels, d), self._given(write), self.map)
 
     def at_map(self, write: RowWriter, rows: ir.Value) -> ir.Value:
         """Rows (b, r, m) as rows of the map's channels, summed over places, (b, r, d)."""
         d, p = self.map.channels, self.places
         if self.kind != "flatten":
-            return write.scale(write.place(rows, self.channels, d), self.scale)
-        rows = write.place(rows, self.channels, d * p)
+            return write.scale(write.scatter(rows, self.channels, d), self.scale)
+        rows = write.scatter(rows, self.channels, d * p)
         return write.total(write.reshape(rows, [0, -1, d, p]), 3)
 
     @property
@@ -209,9 +209,9 @@ def read_pool(value: ir.Value, index: Index) -> Link | None:
     if pool.places == 1 and pool.scale == 1:
         step = Join((np.arange(len(index)),), len(index), words="moved")
         return Link(
-            Spot(value.name or "", index), words(node), step, (Spot(pool.map.value, index),)
+            Spot(value.name or "", index), name_of(node), step, (Spot(pool.map.value, index),)
         )
-    return Link(Spot(value.name or "", index), words(node), pool, located=True)
+    return Link(Spot(value.name or "", index), name_of(node), pool, located=True)
 
 
 def read_flattened(value: ir.Value, index: Index) -> Link | None:
@@ -226,7 +226,7 @@ def read_flattened(value: ir.Value, index: Index) -> Link | None:
     )
     node = value.producer()
     return Link(
-        Spot(value.name or "", index), "" if node is None else words(node), pool, located=True
+        Spot(value.name or "", index), "" if node is None else name_of(node), pool, located=True
     )
 
 

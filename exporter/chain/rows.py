@@ -142,7 +142,7 @@ class RowWriter:
             return self.slice(value, axis, start, start + len(index))
         return self.node("Gather", [value, self.constant(index)], axis=axis)
 
-    def place(self, value: ir.Value, index: NDArray[np.int64], length: int) -> ir.Value:
+    def scatter(self, value: ir.Value, index: NDArray[np.int64], length: int) -> ir.Value:
         """Rows (b, r, m) at some numbers of a longer vector, zero elsewhere: (b, r, length)."""
         if np.array_equal(index, np.arange(length)):
             return value
@@ -178,11 +178,11 @@ class RowWriter:
         return self.node("MatMul", [first, second])
 
     def forward(self, rows: ir.Value, matrix: Matrix) -> ir.Value:
-        """W u of each row u: (b, r, n) -> (b, r, m)."""
+        """The product W u of each row u: (b, r, n) -> (b, r, m)."""
         return self._times(rows, matrix, transposed=not matrix.outputs_last)
 
     def backward(self, rows: ir.Value, matrix: Matrix) -> ir.Value:
-        """Wᵀ r of each row r: (b, r, m) -> (b, r, n)."""
+        """The product Wᵀ r of each row r: (b, r, m) -> (b, r, n)."""
         return self._times(rows, matrix, transposed=matrix.outputs_last)
 
     def _times(self, rows: ir.Value, matrix: Matrix, *, transposed: bool) -> ir.Value:

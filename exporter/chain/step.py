@@ -52,7 +52,7 @@ class Spot(NamedTuple):
 
     @property
     def size(self) -> int:
-        """M."""
+        """The length m."""
         return len(self.at)
 
 
@@ -97,11 +97,11 @@ class Step(Protocol):
 
     @property
     def shift(self) -> NDArray[np.float32] | None:
-        """T (m,), which comes from no place; None where it is zero."""
+        """The shift t (m,), which comes from no place; None where it is zero."""
         ...
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
-        """Z (b, 1, m)."""
+        """The vector z itself, (b, 1, m)."""
         ...
 
     def push(
@@ -133,7 +133,7 @@ class Link:
 
     Attributes:
         spot: The vector that it computes.
-        node: The node of the graph that it was read from, in words.
+        node: Name of the node that it was read from; empty for a constant.
         step: The step.
         reads: The vectors that it is linear in.
         held: Other vectors whose values it holds.

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from exporter.chain.rows import Floats, RowWriter
 from exporter.chain.step import Known, Link, Spot
 from exporter.graph.elements import Index, above_move, numbered, pieces, sizes, spread
-from exporter.graph.read import axes_of, constant, source, words
+from exporter.graph.read import axes_of, constant, name_of, source
 
 _MEANS = {"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
 
@@ -102,7 +102,7 @@ class Join:
         total = None
         for stream, place in zip(streams, self.places, strict=True):
             if stream is not None:
-                total = write.add(total, write.place(stream, place, self.size))
+                total = write.add(total, write.scatter(stream, place, self.size))
         return total
 
     def pull(self, write: RowWriter, rows: ir.Value, _known: Known) -> list[ir.Value]:
@@ -235,10 +235,10 @@ def read_move(value: ir.Value, index: Index) -> Link | None:
         return None
     if len(index) > 1 and (moved[1] == moved[1][0]).all():
         one = Spot(moved[0].name or "", moved[1][:1])
-        return Link(Spot(value.name or "", index), words(node), Repeat(len(index)), (one,))
+        return Link(Spot(value.name or "", index), name_of(node), Repeat(len(index)), (one,))
     step = Join((np.arange(len(index)),), len(index), words="moved")
     return Link(
-        Spot(value.name or "", index), words(node), step, (Spot(moved[0].name or "", moved[1]),)
+        Spot(value.name or "", index), name_of(node), step, (Spot(moved[0].name or "", moved[1]),)
     )
 
 
@@ -257,7 +257,7 @@ def read_sum(value: ir.Value, index: Index) -> Link | None:
             found = found[:1]  # one number for the whole vector
         reads.append(Spot(source(node, number).name or "", found))
     step = Sum((1, 1 if node.op_type == "Add" else -1), tuple(spot.size for spot in reads))
-    return Link(Spot(value.name or "", index), words(node), step, tuple(reads))
+    return Link(Spot(value.name or "", index), name_of(node), step, tuple(reads))
 
 
 def read_join(value: ir.Value, index: Index) -> Link | None:
@@ -275,7 +275,7 @@ def read_join(value: ir.Value, index: Index) -> Link | None:
             places.append(inside)
             reads.append(Spot(part.name or "", own[index[inside]]))
     return Link(
-        Spot(value.name or "", index), words(node), Join(tuple(places), len(index)), tuple(reads)
+        Spot(value.name or "", index), name_of(node), Join(tuple(places), len(index)), tuple(reads)
     )
 
 
@@ -295,4 +295,6 @@ def read_row_mean(value: ir.Value, index: Index) -> Link | None:
     )
     numbers = np.sort(table[index[0]])
     step = RowMean(node.op_type, len(numbers))
-    return Link(Spot(value.name or "", index), words(node), step, (Spot(read.name or "", numbers),))
+    return Link(
+        Spot(value.name or "", index), name_of(node), step, (Spot(read.name or "", numbers),)
+    )

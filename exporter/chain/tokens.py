@@ -138,7 +138,12 @@ def _stream(node: ir.Node, order: dict[ir.Node, int]) -> ir.Value | None:
     ]
     if not reads:
         return None
-    return min(reads, key=lambda read: order.get(read.producer(), -1))  # type: ignore[arg-type]
+    return min(reads, key=lambda read: _age(read, order))
+
+
+def _age(value: ir.Value, order: dict[ir.Node, int]) -> int:
+    node = value.producer()
+    return -1 if node is None else order.get(node, -1)
 
 
 def _apart(at: Origin, node: ir.Node) -> list[Origin]:

@@ -108,14 +108,13 @@ class Tracer:
             link = self._link(spot)
             if link.step.shift is not None:
                 bias += link.step.shift
-            if isinstance(link.step, Linear) or len(link.reads) != 1:
-                break
-            if not isinstance(link.step, Join) and getattr(link.step, "factor", 0) is not None:
+            shifted = isinstance(link.step, Scale) and link.step.factor is None
+            if len(link.reads) != 1 or not (shifted or isinstance(link.step, Join)):
                 break
             spot = link.reads[0]
         self.further = further
         if not isinstance(link.step, Linear):
-            raise HeadError(f"{link.node} computes the logits: expected a linear layer.")
+            raise HeadError(f"{link.node!r} computes the logits: expected a linear layer.")
         matrix = link.step.matrix
         rows = matrix.array
         if rows is None:

@@ -28,7 +28,6 @@ class ChainWriter:
         self._chain = chain
         self._links = {link.spot.key: link for link in chain.links}
         self._values: dict[Key, ir.Value] = {}
-        self._unplaced: ir.Value | None = None
         self._add_values()
 
     def _add_values(self) -> None:
@@ -58,7 +57,7 @@ class ChainWriter:
         return self._values[spot.key]
 
     def whole(self) -> ir.Value:
-        """H (b, 1, H)."""
+        """The vector h itself, (b, 1, H)."""
         return self._write.join([self.value(spot) for spot in self._chain.ends])
 
     def unplaced(self) -> ir.Value | None:
@@ -120,9 +119,10 @@ class ChainWriter:
         return write.node("Add", [read_off(write, own, found, chain.map), shared])
 
     def _shares(self, parts: ir.Value, classes: ir.Value) -> ir.Value:
-        """W_i (b, t, k, 1) of parts w_i v (b, t, k, H) of rows v (b, t, H): w_i v . v / v . v.
+        """The shares w_i (b, t, k, 1) of parts w_i v (b, t, k, H) of rows v (b, t, H).
 
-        Read off the parts and not stored, so that a part that is muted has no share.
+        They are (w_i v) . v / v . v, read off the parts and not stored, so that a part that is muted
+        has none.
         """
         write, size = self._write, self._chain.size
         columns = write.reshape(classes, [0, -1, size, 1])
@@ -155,7 +155,7 @@ class ChainWriter:
             stream = streams[spot.key]
             if stream is not None:
                 own = np.arange(start, start + spot.size)
-                whole = write.add(whole, write.place(stream, own, self._chain.size))
+                whole = write.add(whole, write.scatter(stream, own, self._chain.size))
             start += spot.size
         return whole
 

@@ -112,7 +112,7 @@ def _part(link: Link, before: str) -> _Part | None:
     """One link as it is drawn behind another."""
     step = link.step
     if isinstance(step, Scale):
-        name = _scale(link, step, before)
+        name = _scale(step, before)
         return None if name is None else _Part(name)
     if isinstance(step, Start | Repeat) or (isinstance(step, Join) and len(link.reads) < 2):
         return None
@@ -127,10 +127,10 @@ def _part(link: Link, before: str) -> _Part | None:
     return _Part(name, "its gate" if isinstance(step, Activation) else step.holds)
 
 
-def _scale(link: Link, step: Scale, before: str) -> str | None:
+def _scale(step: Scale, before: str) -> str | None:
     """Stored numbers that are more than a bias, a position's vector at the start, or one number."""
-    if link.node.startswith("BatchNormalization"):
-        return "BatchNorm"
+    if step.words == "BatchNorm":
+        return step.words
     if not before or before == _DIVISION:  # what follows a division is gamma and beta of a norm
         return None
     if step.factor is None:
