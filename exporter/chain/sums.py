@@ -116,7 +116,7 @@ class Join:
 
 @dataclass(frozen=True)
 class RowMean:
-    """z = factor * sum of y, one number; of squares only where it is held.
+    """z = factor * sum of y, one number; or a norm of y, which may only be held.
 
     Attributes:
         kind: The operator.
@@ -136,13 +136,18 @@ class RowMean:
         return self.kind
 
     @property
+    def linear(self) -> bool:
+        """Whether it is no norm."""
+        return self.kind in ("ReduceMean", "ReduceSum")
+
+    @property
     def _factor(self) -> float:
         return 1.0 if self.kind == "ReduceMean" else float(self.size)
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """One number, (b, 1, 1)."""
         y = known.read()
-        if self.kind in ("ReduceMean", "ReduceSum"):
+        if self.linear:
             return self._sum(write, y)
         if self.kind == "ReduceL1":
             return write.scale(write.mean(write.node("Abs", [y]), self.size), self.size)

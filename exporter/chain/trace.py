@@ -83,6 +83,13 @@ class Tracer:
                 if len(links) > _MOST:
                     raise HeadError(f"the head has more than {_MOST} steps: too many to explain.")
         linear = _linear(ends, links)
+        for key in linear:
+            step = links[key].step
+            if isinstance(step, RowMean) and not step.linear:
+                raise HeadError(
+                    f"{links[key].node!r} computes a norm of features that the head reads as one: "
+                    "expected features to be divided by it. A model without it would do."
+                )
         order = TopologicalSorter(
             {key: [spot.key for spot in (*link.reads, *link.held)] for key, link in links.items()}
         )
@@ -150,7 +157,7 @@ class Tracer:
     def _chain(
         self, ends: tuple[Spot, ...], links: tuple[Link, ...], linear: frozenset[tuple[str, bytes]]
     ) -> Chain:
-        places = [link for link in links if link.located]
+        places = [link for link in links if link.located and link.spot.key in linear]
         maps = {link.step.map for link in places if isinstance(link.step, Pool)}
         attended = any(not isinstance(link.step, Pool) for link in places)
         for found in maps:

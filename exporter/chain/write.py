@@ -121,8 +121,8 @@ class ChainWriter:
     def _shares(self, parts: ir.Value, classes: ir.Value) -> ir.Value:
         """The shares w_i (b, t, k, 1) of parts w_i v (b, t, k, H) of rows v (b, t, H).
 
-        They are (w_i v) . v / v . v, read off the parts and not stored, so that a part that is muted
-        has none.
+        They are (w_i v) . v / v . v, read off the parts and not stored, so that a part that is
+        muted has none.
         """
         write, size = self._write, self._chain.size
         columns = write.reshape(classes, [0, -1, size, 1])

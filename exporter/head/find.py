@@ -177,7 +177,8 @@ def _located(output: ir.Value, logits: ir.Value, activation: Activation) -> Head
     shape = _logits_shape(logits)
     found = find_chain(logits)
     classes = len(found.weight)
-    places = [link for link in found.chain.links if link.located]
+    chain = found.chain
+    places = [link for link in chain.links if link.located and link.spot.key in chain.linear]
     own = found.chain.map
     head = Head(
         output=output.name or "",

@@ -9,9 +9,9 @@ import onnx_ir as ir
 import pytest
 import torch
 from chain_forms import FORMS, Form, split_chain
-from graphs import classifier, images, run
+from graphs import POOLED, classifier, images, run
 
-from exporter.errors import SurgeryError
+from exporter.errors import HeadError, SurgeryError
 from exporter.head import Head, find_head
 from exporter.inspection.cost import multiply_adds
 from exporter.surgery import (
@@ -230,5 +230,14 @@ def test_a_fixed_batch_of_several_images_is_refused_with_what_would_do():
     model = classifier(form.tail, form.stored)
     model.graph.inputs[0].shape = ir.Shape([2, 3, 8, 6])
     model.graph.outputs[0].shape = ir.Shape([2, 5])
-    with pytest.raises(Exception, match="free batch"):
+    with pytest.raises(HeadError, match="free batch"):
         find_head(model)
+
+
+def test_a_norm_that_is_a_feature_and_divides_nothing_is_refused():
+    tail = (
+        f"{POOLED} [norm] n = ReduceL2 <axes = [1], keepdims = 1> (z) r = Relu (n) "
+        "a = Concat <axis = 1> (z, r) logits = MatMul (a, w)"
+    )
+    with pytest.raises(HeadError, match=r"'norm' computes a norm of features"):
+        find_head(classifier(tail, {"w": (7, 5)}))

@@ -16,6 +16,11 @@ DIVIDED = GEMM.replace("(z", "(n")
 EPSILON = {"epsilon": np.float32(1e-5)}
 
 TAKEN: dict[str, tuple[str, Weights]] = {
+    "a gate that is computed from another map": (
+        f"{POOLED} other = GlobalMaxPool (conv) o = Flatten (other) g = Sigmoid (o) "
+        "u = Mul (z, g) " + GEMM.replace("(z", "(u"),
+        {},
+    ),
     "GlobalMaxPool": (
         f"[pool] p = GlobalMaxPool (map) z = Flatten (p) {GEMM}",
         {},
