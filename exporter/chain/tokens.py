@@ -163,7 +163,7 @@ def _laid_out(patches: Origin, grid_of: GridOf, node: ir.Node) -> tuple[Grid, In
     shape = sizes(patches.value)
     if shape is not None and len(shape) == 4:
         place = patches.index % (shape[2] * shape[3])
-        grid = shape[2], shape[3]
+        grid = grid_of(patches.value, "NCHW") or (0, 0)
     elif shape is not None and len(shape) == 3:
         place, found = patches.index // shape[2], grid_of(patches.value, "NLC")
         grid = found or (0, 0)

@@ -150,6 +150,7 @@ class Tracer:
         return found
 
     def _tokens(self, value: ir.Value, index: Index) -> tuple[Index, Index]:
+        self.further = True
         patches, others, grid = places_of(value, index, self._grid_of)
         self._grids.add(grid)
         return patches, others

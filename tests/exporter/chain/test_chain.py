@@ -241,3 +241,11 @@ def test_a_norm_that_is_a_feature_and_divides_nothing_is_refused():
     )
     with pytest.raises(HeadError, match=r"'norm' computes a norm of features"):
         find_head(classifier(tail, {"w": (7, 5)}))
+
+
+def test_patches_that_lie_column_by_column_on_the_image_are_refused():
+    form = FORMS["attention pooling by a stored query"]
+    swapped = "turned = Transpose <perm = [0, 1, 3, 2]> (map) cut = Conv (turned, kernel) "
+    tail = swapped + form.tail.replace("Reshape (map", "Reshape (cut")
+    with pytest.raises(HeadError, match="column by column"):
+        find_head(classifier(tail, {**form.stored, "kernel": (6, 6, 1, 1)}))
