@@ -40,7 +40,7 @@ class Architecture(NamedTuple):
     """What is built, by which library; ``size`` is the side of its images in pixels."""
 
     name: str
-    library: str
+    package: str
     make: Callable[[], nn.Module]
     size: int = 224
 
@@ -258,7 +258,7 @@ def _rows(only: str, exporters: list[str]) -> Iterator[tuple[str, str, str, str,
             except subprocess.CalledProcessError as error:
                 last = error.stderr.strip().splitlines()[-1:] or [""]
                 outcome, reason = "failed", f"exit code {error.returncode}: {last[0]}"
-            yield architecture.name, architecture.library, exporter, outcome, reason
+            yield architecture.name, architecture.package, exporter, outcome, reason
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.chain.rows import Floats, Matrix, RowWriter
-from exporter.chain.step import Known, Link, Spot
+from exporter.chain.step import Known, Link, Plain, Spot
 from exporter.graph.elements import Index, sizes, spread, stored_elements
 from exporter.graph.read import attribute, constant, name_of, operand, refusal, source
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Plain):
     """z = W y + t.
 
     Attributes:
@@ -33,9 +33,6 @@ class Linear:
     matrix: Matrix
     shift: Floats | None = None
     words: str = "linear layer"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """The layer's result."""
@@ -54,7 +51,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(Plain):
     """z = a y + t, number by number.
 
     Attributes:
@@ -65,9 +62,6 @@ class Scale:
     factor: Floats | None
     shift: Floats | None = None
     words: str = "scale and shift"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """The scaled and shifted vector."""

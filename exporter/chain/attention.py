@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from exporter.chain.gate import activation_above
 from exporter.chain.rows import Floats, RowWriter
-from exporter.chain.step import Known, Link, Spot
+from exporter.chain.step import Known, Link, Plain, Spot
 from exporter.graph.elements import Index, sizes
 from exporter.graph.read import attribute, constant, name_of, operand, source
 
@@ -41,7 +41,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Plain):
     """z = sum of alpha V.
 
     Attributes:
@@ -69,9 +69,6 @@ class Attention:
     others: Index
     words: str = "attention"
     holds: str = "its weights"
-    knows_reads: bool = False
-    knows_own: bool = False
-    shift: Floats | None = None
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
         """The vector z itself, as the graph has it."""

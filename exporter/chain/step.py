@@ -115,6 +115,15 @@ class Step(Protocol):
         ...
 
 
+class Plain:
+    """What most steps have: they hold nothing that is computed, and nothing comes from no place."""
+
+    holds: str = ""
+    knows_reads: bool = False
+    knows_own: bool = False
+    shift: NDArray[np.float32] | None = None
+
+
 class Place(Step, Protocol):
     """A step that reads places of the image."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.chain.rows import Floats, RowWriter
-from exporter.chain.step import Known, Link, Spot
+from exporter.chain.step import Known, Link, Plain, Spot
 from exporter.graph.elements import Index, above_move, numbered, pieces, sizes, spread
 from exporter.graph.read import axes_of, constant, name_of, source
 
@@ -17,7 +17,7 @@ _MEANS = {"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(Plain):
     """z = y_1 + y_2, or y_1 - y_2; a vector of length 1 is added to every number.
 
     Attributes:
@@ -28,10 +28,6 @@ class Sum:
     signs: tuple[int, ...]
     sizes: tuple[int, ...]
     words: str = "sum"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
-    shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """The sum."""
@@ -70,7 +66,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Join:
+class Join(Plain):
     """z = (y_1, y_2, ...), or any order of their numbers.
 
     Attributes:
@@ -81,10 +77,6 @@ class Join:
     places: tuple[Index, ...]
     size: int
     words: str = "joined"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
-    shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """The parts, joined."""
@@ -115,7 +107,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class RowMean:
+class RowMean(Plain):
     """z = factor * sum of y, one number; or a norm of y, which may only be held.
 
     Attributes:
@@ -125,10 +117,6 @@ class RowMean:
 
     kind: str
     size: int
-    knows_reads: bool = False
-    knows_own: bool = False
-    holds: str = ""
-    shift: Floats | None = None
 
     @property
     def words(self) -> str:
@@ -170,15 +158,11 @@ class RowMean:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Repeat(Plain):
     """z = (y, y, ...), one number m times."""
 
     size: int
     words: str = "moved"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
-    shift: Floats | None = None
 
     def value(self, write: RowWriter, known: Known) -> ir.Value:
         """The number, m times."""
@@ -199,14 +183,11 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Start:
+class Start(Plain):
     """z = t, whatever the image: a class token, a probe."""
 
     shift: Floats | None
     words: str = "constant"
-    holds: str = ""
-    knows_reads: bool = False
-    knows_own: bool = False
 
     def value(self, write: RowWriter, _known: Known) -> ir.Value:
         """t, (b, 1, m)."""
