@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def quantised(
 ) -> onnx.ModelProto:
     """The model in 8 bits, calibrated on pictures, all but some of its nodes."""
     onnx.save(model, folder / "float.onnx")
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to prepare the model before
     quantize_static(
         folder / "float.onnx",
         folder / "quantised.onnx",
