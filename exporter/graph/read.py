@@ -216,6 +216,11 @@ def alike(value: ir.Value) -> NDArray[Any] | None:
     return rows[0] if rows is not None and rows.ndim and (rows == rows[:1]).all() else None
 
 
+def is_stored(value: ir.Value | None) -> bool:
+    """Whether a value is computed from stored tensors alone, if at all."""
+    return value is None or value.const_value is not None or _constant_nodes(value) is not None
+
+
 def axes_of(node: ir.Node) -> tuple[int, ...] | None:
     """The axes of a Reduce, Squeeze or Unsqueeze node: an attribute once, an input since.
 

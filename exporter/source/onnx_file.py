@@ -24,7 +24,7 @@ from onnx.external_data_helper import (
 
 from exporter.errors import MissingExtraError, SourceError
 from exporter.graph.measured import declare_outputs
-from exporter.graph.read import free_sizes
+from exporter.graph.read import attribute, free_sizes, is_stored
 from exporter.source.graph_session import digest as digest_of
 from exporter.source.graph_session import own_arrays, with_new_opset
 from exporter.source.own import Own, as_size
@@ -291,7 +291,8 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
     free_sizes(model)
     declare_outputs(model)
     for node in model.graph:
-        if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode"):
+        training = node.op_type == "BatchNormalization" and attribute(node, "training_mode", 0)
+        if training and not is_stored(node.inputs[0]):  # that of a weight standardises it
             raise SourceError(
                 f"{where}: BatchNormalization ({node.name!r}) is in training mode, so the logits "
                 "of an image depend on the rest of its batch. Export the model in eval mode."

@@ -224,6 +224,20 @@ def test_a_graph_whose_images_depend_on_each_other_is_refused(model: Path) -> No
         load_source(str(model))
 
 
+def test_a_weight_that_is_standardised_by_its_own_statistics_depends_on_no_image(
+    model: Path,
+) -> None:
+    line = (
+        "standard, mean, deviation = BatchNormalization <training_mode = 1> "
+        "(image_like, one, one, one, one)\n        pooled = GlobalAveragePool(image)"
+    )
+    text = CLASSIFIER.replace(
+        "float[2] bias",
+        "float[3] one = {1, 1, 1}, float[1,3] image_like = {1, 2, 3}, float[2] bias",
+    ).replace("pooled = GlobalAveragePool(image)", line)
+    assert load_source(str(save(model, text))).input.name == "image"
+
+
 def test_operators_of_other_domains_are_left_to_the_runtime(model: Path) -> None:
     text = CLASSIFIER.replace('"" : 17', '"" : 17, "com.microsoft" : 1').replace(
         "logits = Gemm", "unused = com.microsoft.Gelu (features)\n        logits = Gemm"
