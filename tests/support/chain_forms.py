@@ -24,6 +24,7 @@ from torch.nn import functional
 from exporter.head import Head
 
 Stored = Mapping[str, Tensor]
+Floats = NDArray[np.float32]
 BEHIND = GEMM.replace("(z", "(a")
 
 
@@ -68,6 +69,17 @@ def split_chain(head: Head, k: int = 3) -> tuple[NDArray[np.float32], NDArray[np
         behind[:, :-1] = shares * rows
         behind[:, -1] = rows[:, 0] - behind[:, :-1].sum(axis=1, dtype=np.float64)
     return prototypes, reference
+
+
+def require_sums(found: Mapping[str, NDArray[np.generic]], logits: Floats, head: Head) -> None:
+    """An explained graph keeps the bits of the logits (b, c), and its terms add up to them."""
+    np.testing.assert_array_equal(found["logits"], logits)
+    ids = found["class_ids"]
+    unplaced = found.get("unplaced", np.zeros(ids.shape, np.float32))
+    terms = (found["contributions"].sum(axis=2), unplaced, found["common"], head.bias[ids])
+    size = np.abs(found["contributions"]).sum(axis=2) + sum(np.abs(term) for term in terms[1:])
+    error = np.abs(sum(terms) - np.take_along_axis(logits, ids, axis=1))
+    assert (error <= 1e-5 * size).all()
 
 
 def held(function: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:

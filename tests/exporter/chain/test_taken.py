@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from chain_forms import split_chain
+from chain_forms import require_sums, split_chain
 from graphs import GEMM, LINEAR, POOLED, Weights, classifier, images, ints, run
 
 from exporter.head import find_head
@@ -128,11 +128,4 @@ def test_what_is_placed_and_what_is_not_sum_to_a_logit_that_keeps_its_bits(name,
         model, head, prototypes, reference=reference, top=3, grid=head.grid
     )
     feeds = {"image": images(batch)}
-    found, source = run(graph, feeds), run(model, feeds)["logits"]
-    np.testing.assert_array_equal(found["logits"], source)
-    ids = found["class_ids"]
-    unplaced = found.get("unplaced", np.zeros(ids.shape, np.float32))
-    terms = (found["contributions"].sum(axis=2), unplaced, found["common"], head.bias[ids])
-    size = np.abs(found["contributions"]).sum(axis=2) + sum(np.abs(term) for term in terms[1:])
-    error = np.abs(sum(terms) - np.take_along_axis(source, ids, axis=1))
-    assert (error <= 1e-5 * size).all()
+    require_sums(run(graph, feeds), run(model, feeds)["logits"], head)
