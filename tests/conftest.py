@@ -11,6 +11,7 @@ import tiny
 import two_layers
 from hypothesis import settings
 from places import TOYBIRDS
+from quantised import write_quantised
 
 from exporter import ExportConfig, export
 from exporter.cli import main
@@ -70,4 +71,13 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig,
 def two_layers_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig, Artifact]:
     """The same with a head of two layers, of whose logits something is unplaced."""
     config = two_layers.write(tmp_path_factory.mktemp("two_layers"))
+    return config, export(config)
+
+
+@pytest.fixture(scope="session")
+def rounded_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportConfig, Artifact]:
+    """The same quantised to 8 bits, its head too, which rounds the logits."""
+    folder = tmp_path_factory.mktemp("rounded")
+    config = tiny.write(folder)
+    write_quantised(config.model, folder, form="QDQ", whole=True)
     return config, export(config)

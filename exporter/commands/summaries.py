@@ -149,6 +149,7 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
                 "bias": explained.bias,
                 "common": explained.common,
                 "unplaced": explained.unplaced,
+                "rounding": explained.rounding,
                 "placed": explained.placed,
                 "contributions": {p.name: p.contribution for p in explained.prototypes},
             }

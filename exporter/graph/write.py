@@ -17,8 +17,8 @@ ADDED_OUTPUTS = "protohead/added_outputs"
 ANNOTATED = "protohead/annotated"
 EDITS = "protohead/edits"
 _NAMES = (
-    *("contributions", "common", "class_ids", "heatmaps", "unplaced"),
-    *("prototype_mask", "classes"),
+    *("contributions", "common", "class_ids", "heatmaps"),
+    *("unplaced", "rounding", "prototype_mask", "classes"),
 )
 _AHEAD = "protohead_"
 MIN_OPSET = 11

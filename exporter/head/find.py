@@ -23,17 +23,14 @@ from exporter.errors import HeadError
 from exporter.graph.forms import Normalisation
 from exporter.graph.measured import measure_shapes
 from exporter.graph.pooling import CHANNEL_AXIS, Layout, Pooling, map_layout, read_pooling
-from exporter.graph.read import (
-    dimensions,
-    refusal,
-    shown,
-    with_shapes,
-)
+from exporter.graph.quantised import in_8_bits, spelled_out
+from exporter.graph.read import dimensions, refusal, shown, with_shapes
 from exporter.head.activation import Activation, before_activation, require_float
 from exporter.head.class_map import above_class_map
 from exporter.head.grid import Grid, find_grid
 from exporter.head.located import UntracedError, find_chain
-from exporter.head.tail import Tail
+from exporter.head.obstacles import why_quantised
+from exporter.head.tail import Rounding, Tail
 from exporter.head.walk import End, in_one_line, walk_up
 
 __all__ = ["Head", "Normalisation", "find_head"]
@@ -70,6 +67,9 @@ class Head:
         bias: Effective bias (c,), float64, logit units.
         grid: (h, w) of the feature map, positions row by row; None where the graph leaves the
             number of positions open, because the image size is.
+        stored: Names of the scale and of the zero point ("" for none) by which ``feature`` is
+            read, where the graph has it in 8 bits only.
+        roundings: Where a quantised head rounds the pooled vector and the logits.
         chain: How the vector that the linear layer reads is computed, where that is more than a
             mean and a normalisation. ``weight`` then reads located features (docs/heads.md): (c, d)
             with d the channels of the chain's map, whose weights are 0, and the H of that vector.
@@ -88,6 +88,8 @@ class Head:
     bias: NDArray[np.float64]
     grid: Grid | None
     chain: Chain | None = None
+    stored: tuple[str, str] | None = None
+    roundings: tuple[Rounding, ...] = ()
 
 
 def find_head(model: ir.Model, *, output: str | None = None) -> Head:
@@ -105,7 +107,7 @@ def find_head(model: ir.Model, *, output: str | None = None) -> Head:
         HeadError: No output has a head that can be decomposed, or several have different ones;
             the message names the node in the way.
     """
-    copy = with_shapes(model)
+    copy = with_shapes(spelled_out(model))
     try:
         head = _find(copy, output)
         if head.chain is None or not measure_shapes(copy):
@@ -260,7 +262,9 @@ def _head(
     shape: tuple[int, ...] | None,
 ) -> Head:
     require_float(pooling.feature, "the feature map")
+    kept = in_8_bits(pooling.feature)
     classes, channels = tail.weight.shape
+    _require_rounded_ends(tail, pooling.last)
     _require_finite(tail.weight, tail.bias, tail.linear)
     with in_one_line(pooling.last):
         layout, sizes = map_layout(pooling), dimensions(pooling.feature)
@@ -275,7 +279,7 @@ def _head(
         output=output.name or "",
         logits=logits.name or "",
         logits_shape=(classes,) if shape is None else shape,
-        feature=pooling.feature.name or "",
+        feature=(kept[0] if kept else pooling.feature).name or "",
         pooling=pooling.node,
         linear=tail.linear or "",
         layout=layout,
@@ -284,7 +288,20 @@ def _head(
         weight=tail.weight,
         bias=np.broadcast_to(tail.bias, (classes,)).copy(),
         grid=grid,
+        stored=(kept[1].name or "", kept[2].name or "" if kept[2] else "") if kept else None,
+        roundings=tail.roundings,
     )
+
+
+def _require_rounded_ends(tail: Tail, node: ir.Node) -> None:
+    """Refuse a rounding of anything but the pooled vector and the logits."""
+    for rounding in tail.roundings:
+        if not rounding.of_logits and not np.array_equal(rounding.weight, tail.weight):
+            raise why_quantised(
+                node,
+                f"is followed by {rounding.node!r}, which rounds neither the mean of the features "
+                "nor the logits: the head is quantised.",
+            )
 
 
 def _require_finite(

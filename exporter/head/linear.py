@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from exporter.graph.read import attribute, constant, dimensions, operand, refusal, source, stored
 from exporter.head.normalisation import above_normalisation, above_product, is_normalisation
-from exporter.head.obstacles import require_float_product, why_combined
+from exporter.head.obstacles import require_float_product, why_combined, why_not
 from exporter.head.tail import Tail, require_linear, vector_length
 
+_MOVING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 Step = Callable[[ir.Node, Tail], tuple[ir.Value, Tail]]
 
 
@@ -92,6 +93,42 @@ def require_single(node: ir.Node) -> None:
             f"casts to {target.name}: expected float32 from the pooling to the logits, because "
             "contributions cannot add up to a rounded logit. Export the model in float32.",
         )
+
+
+def _dequantise(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    """The same numbers, if they were rounded by the same steps."""
+    above = _moved_from(source(node)).producer()
+    if above is None or above.op_type != "QuantizeLinear" or _scale(above) != _scale(node):
+        raise why_not(node, tail)
+    return _reshape(node, tail)
+
+
+def _quantise(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
+    scale, zero = _scale(node)
+    kind = attribute(node, "output_dtype", 0) if operand(node, 2) is None else source(node, 2).dtype
+    kind = ir.DataType(kind or ir.DataType.UINT8)
+    if not kind.is_integer() or len(scale) != 1:
+        raise why_not(node, tail)
+    above = _moved_from(source(node)).producer()
+    if above is None or above.op_type != "DequantizeLinear" or _scale(above) != (scale, zero):
+        low, high = (scale[0] * (float(end) - zero[0]) for end in (kind.min, kind.max))
+        tail = tail.above_rounding(node, scale[0], low, high)
+    return _reshape(node, tail)
+
+
+def _scale(node: ir.Node) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The step of a rounding to 8 bits, or one for each channel, and which number is zero."""
+    scale = tuple(stored(node, 1, "its scale").ravel().tolist())
+    if operand(node, 2) is None:
+        return scale, (0.0,) * len(scale)
+    return scale, tuple(stored(node, 2, "its zero point").ravel().tolist())
+
+
+def _moved_from(value: ir.Value) -> ir.Value:
+    """The value that another is a reshaped copy of."""
+    while (node := value.producer()) is not None and node.op_type in _MOVING:
+        value = source(node)
+    return value
 
 
 def _gemm(node: ir.Node, tail: Tail) -> tuple[ir.Value, Tail]:
@@ -295,4 +332,6 @@ _COMPUTING: dict[str, Step] = {
     "Einsum": _einsum,
     "Neg": _negate,
     "ReduceSum": above_product,
+    "DequantizeLinear": _dequantise,
+    "QuantizeLinear": _quantise,
 }

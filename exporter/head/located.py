@@ -18,7 +18,7 @@ from exporter.graph.elements import of_one_image
 from exporter.graph.pooling import Pooling
 from exporter.graph.read import dimensions, image_input, name_of
 from exporter.head.grid import Grid, find_grid
-from exporter.head.obstacles import require_kept_when_read
+from exporter.head.obstacles import require_kept_when_read, why_not
 from exporter.head.tail import vector_length
 from exporter.head.walk import End, in_one_line, walk_up
 
@@ -85,6 +85,9 @@ def _behind(tracer: Tracer, ends: list[End]) -> Located:
     """The chain of the vectors that a linear tail ends at."""
     if any(end.tail.linear is None for end in ends):
         raise HeadError("expected a linear layer behind the pooling.")
+    for end in ends:
+        if end.tail.roundings:
+            raise why_not(end.node, end.tail)
     lengths = [vector_length(end.value, end.node) for end in ends]
     for end, length in zip(ends, lengths, strict=True):
         if end.tail.weight.shape[1] != length:

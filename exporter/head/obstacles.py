@@ -12,6 +12,7 @@ _RECTIFIERS = {"Celu", "Clip", "Elu", "LeakyRelu", "PRelu", "Relu", "Selu", "Thr
 _SMOOTH = {"Erf", "Exp", "Gelu", "Log", "Mish", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh"}
 _GATES = {"HardSigmoid", "HardSwish", "Sigmoid", "Softmax"}
 _POINTWISE = {"Abs", "Max", "Min", "Pow"}
+_ACTIVATIONS = {"Sigmoid", "Softmax"}
 _NONLINEAR = _RECTIFIERS | _SMOOTH | _GATES | _POINTWISE
 _MAXIMUM = {"GlobalMaxPool", "MaxPool", "ReduceMax", "GlobalLpPool", "LpPool"}
 _NORMALISING = {"MeanVarianceNormalization", "ReduceL1", "ReduceL2"}
@@ -81,8 +82,15 @@ def why_not(node: ir.Node, tail: Tail) -> HeadError:
         The error: which node, why, and what could be decomposed or done.
     """
     place = "behind the linear layer" if tail.linear is None else f"before {tail.linear!r}"
-    if _is_quantised(node):
-        return _why_quantised(node, f"lies {place}: the head is quantised.")
+    if tail.roundings and tail.linear is None and node.op_type in _ACTIVATIONS:
+        return refusal(
+            node,
+            "gives probabilities that are rounded to 8 bits: expected logits, or a Softmax or "
+            "Sigmoid in float32. Quantise the model without it, by "
+            f"nodes_to_exclude={[(node.name or '').removesuffix('_quant')]} of quantize_static.",
+        )
+    if _is_quantised(node) or tail.roundings:
+        return why_quantised(node, f"lies {place}: the head is quantised.")
     return refusal(node, f"lies {place}: {_reason(node)} {_EXPECTED}")
 
 
@@ -100,7 +108,7 @@ def why_combined(node: ir.Node, *values: ir.Value) -> HeadError:
     kinds = [_kind_above(value) for value in values]
     kind = next((kind for kind in _COMPUTED if kind in kinds), None)
     if kind == "quantised":
-        return _why_quantised(node, f"{reason} {_COMPUTED[kind]}")
+        return why_quantised(node, f"{reason} {_COMPUTED[kind]}")
     return refusal(node, f"{reason} {_JOINED if kind is None else _COMPUTED[kind]}")
 
 
@@ -108,18 +116,20 @@ def require_float_product(node: ir.Node) -> None:
     """Refuse a product with a dequantised weight that onnxruntime computes in 8 bits.
 
     It fuses DequantizeLinear and a product into one that rounds the features to 8 bits too, by
-    its own choice. It leaves a Gemm with transB alone.
+    its own choice. It leaves a Gemm with transB alone, and features that are in 8 bits already.
 
     Raises:
         HeadError: It is such a product.
     """
+    if (features := source(node).producer()) and features.op_type == "DequantizeLinear":
+        return
     value, moved = source(node, 1), False
     while (above := value.producer()) is not None and above.op_type in _MOVING:
         moved = moved or above.op_type != "Identity"
         value = source(above)
     exact = not moved and node.op_type == "Gemm" and attribute(node, "transB", 0)
     if above is not None and above.op_type == "DequantizeLinear" and not exact:
-        raise _why_quantised(
+        raise why_quantised(
             node,
             f"multiplies by {value.name!r}, which is dequantised: onnxruntime computes that in 8 "
             "bits, so a logit is no sum over positions.",
@@ -191,8 +201,13 @@ def _is_quantised(node: ir.Node) -> bool:
     return any(part in node.op_type for part in ("uantizeLinear", "QLinear", "Integer", "QGemm"))
 
 
-def _why_quantised(node: ir.Node, reason: str) -> HeadError:
-    """The error for a node of a quantised head, with the nodes that have to stay in float32."""
+def why_quantised(node: ir.Node, reason: str) -> HeadError:
+    """The error for a node of a quantised head, with the nodes that have to stay in float32.
+
+    Args:
+        node: The node.
+        reason: What it does, a sentence.
+    """
     head = _head_around(node)
     layers = [each for each in head if each.op_type == "MatMulInteger"]
     tool = "quantize_dynamic" if layers else "quantize_static"

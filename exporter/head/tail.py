@@ -26,6 +26,58 @@ from exporter.graph.forms import Linear, Normalisation
 from exporter.graph.read import dimensions, how_to_tell, name_of, refusal, shown
 
 
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """Where a quantised head rounds, on the way from the pooled vector to the logits.
+
+    z -> clip(z to the nearest multiple of ``step``, low, high)
+
+    Attributes:
+        node: Name of the node.
+        step: How far apart the numbers are that it gives.
+        low: The smallest of them.
+        high: The largest.
+        weight: What the logits are of its z: (c, d) of a pooled vector, or a factor of each logit,
+            (c,) or (1,).
+        bias: The bias behind it, (c,) or (1,).
+    """
+
+    node: str
+    step: float
+    low: float
+    high: float
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    @property
+    def of_logits(self) -> bool:
+        """Whether it rounds the logits, and not the pooled vector."""
+        return self.weight.ndim == 1
+
+    @property
+    def words(self) -> str:
+        """What it rounds, for people."""
+        what = "the logits" if self.of_logits else "the pooled vector"
+        return f"{what} to steps of {self.step:.2g} from {self.low:.3g} to {self.high:.3g}"
+
+    def most(self, pooled: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The most that it changes logits by: half a step, and what lies beyond its range.
+
+        Args:
+            pooled: Pooled vectors (b, d).
+            logits: Logits before any rounding (b, c).
+
+        Returns:
+            (b, c), logit units.
+        """
+        if self.of_logits:
+            ends = [self.weight * end + self.bias for end in (self.low, self.high)]
+            beyond = np.maximum(np.minimum(*ends) - logits, logits - np.maximum(*ends))
+            return np.asarray(np.abs(self.weight) * self.step / 2 + np.maximum(beyond, 0))
+        beyond = np.maximum(self.low - pooled, pooled - self.high)
+        return np.asarray((self.step / 2 + np.maximum(beyond, 0)) @ np.abs(self.weight).T)
+
+
 @dataclass(frozen=True)
 class Tail:
     """logits = weight @ z + bias, or with ``normalisation`` weight @ z / N(z) + bias.
@@ -35,12 +87,14 @@ class Tail:
         bias: (c,) or (1,).
         linear: Name of the linear layer nearest to the logits, None while there is none.
         normalisation: The number N that has been met, if any.
+        roundings: Where it rounds; of a quantised head.
     """
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     linear: str | None = None
     normalisation: Normalisation | None = None
+    roundings: tuple[Rounding, ...] = ()
 
     def above_matrix(self, matrix: NDArray[Any], node: ir.Node) -> Tail:
         """The tail above z = matrix @ y, matrix (m, d)."""
@@ -84,6 +138,11 @@ class Tail:
         weight = _dense(self.weight, 1) * factor
         return replace(self, weight=np.repeat(weight, length, axis=1))
 
+    def above_rounding(self, node: ir.Node, step: float, low: float, high: float) -> Tail:
+        """The tail above z = y rounded to multiples of a step, from low to high."""
+        own = Rounding(name_of(node), step, low, high, self.weight, self.bias)
+        return replace(self, roundings=(*self.roundings, own))
+
     def without_bias(self) -> Tail:
         """The same tail, for a value beside one that the bias is counted with."""
         return replace(self, bias=np.zeros(1))
@@ -92,6 +151,12 @@ class Tail:
         """The sum of two tails of one value; ``node`` is the one that reads it."""
         require_linear(node, self)
         require_linear(node, other)
+        if self.roundings != other.roundings:
+            raise refusal(
+                node,
+                "joins values of which each is rounded on its own: the head is quantised. Export "
+                "the float model, or quantise all but its head.",
+            )
         first, second = self.weight, other.weight
         if first.ndim != second.ndim:  # one is a diagonal
             first, second = (_dense(each, max(len(first), len(second))) for each in (first, second))

@@ -30,7 +30,8 @@ class Inspection(BaseModel):
     the image to the logits; ``held`` says what its steps hold of each image, and ``unplaced`` what
     adds to logits from no place. All three are empty for other heads. ``placed`` was measured on
     a few images, if any were given. ``cost`` is the multiply-adds of explaining 5 classes by 3
-    prototypes over the network's, None where they cannot be counted.
+    prototypes over the network's, None where they cannot be counted. ``rounding`` says what a
+    quantised head rounds.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +56,7 @@ class Inspection(BaseModel):
     unplaced: tuple[str, ...]
     placed: Placed | None
     cost: float | None
+    rounding: tuple[str, ...]
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line that a person reads."""
@@ -66,6 +68,8 @@ class Inspection(BaseModel):
             *(self._chain() if self.steps else self._plain()),
             ("logits", f"{self.logits}{behind}"),
         ]
+        if self.rounding:
+            rows.append(("rounding", "; ".join(self.rounding)))
         if self.placed is not None:
             rows.append(("placed", self.placed.words))
         if self.cost is not None:
@@ -172,4 +176,5 @@ def inspect_model(
         unplaced=drawing.unplaced,
         placed=placed,
         cost=explanation_cost(source.model, head),
+        rounding=tuple(rounding.words for rounding in head.roundings[::-1]),
     )

@@ -32,6 +32,7 @@ class Example:
         bias: The head's.
         common: The reference's share.
         unplaced: What comes from no place of the picture.
+        rounding: What a quantised head adds by rounding.
         contributions: (k,), logit units.
         heatmaps: (k, h, w), logit units.
         best: The class with the largest logit.
@@ -46,6 +47,7 @@ class Example:
     bias: float
     common: float
     unplaced: float
+    rounding: float
     contributions: NDArray[np.float32]
     heatmaps: NDArray[np.float32]
     best: int
@@ -120,6 +122,7 @@ def _example(observed: Observed, number: int, place: int) -> Example:
         bias=observed.bias,
         common=float(observed.common[number]),
         unplaced=float(observed.unplaced[number]),
+        rounding=float(observed.rounding[number]),
         contributions=observed.contributions[number],
         heatmaps=observed.heatmaps[number],
         best=best,

@@ -47,8 +47,8 @@ class HeldOut:
         images: n.
         skipped: Images that could not be decoded.
         recognised: Share that the model gives to the class.
-        residual: Largest |contributions + bias + common + unplaced - logit| over the size of its
-            summands.
+        residual: Largest |contributions + bias + common + unplaced + rounding - logit| over the
+            size of its summands.
         contributions: (k,), mean over images, logit units.
         shares: (k,), signed share of each prototype: sum over n of c_ni over the sum over n and j
             of |c_nj|. NaN where nothing contributes.

@@ -57,6 +57,7 @@ class Observed:
         bias: The head's.
         common: (n,), the reference's share.
         unplaced: (n,), what comes from no place of the picture.
+        rounding: (n,), what a quantised head adds by rounding.
         recognised: (n,), whether the model gives the image to its class: the best of all under
             softmax, a probability of at least 0.5 under sigmoid.
         marks: Where the object is.
@@ -72,13 +73,14 @@ class Observed:
     bias: float
     common: NDArray[np.float64]
     unplaced: NDArray[np.float64]
+    rounding: NDArray[np.float64]
     recognised: NDArray[np.bool_]
     marks: Marks
 
     @property
     def constant(self) -> NDArray[np.float64]:
-        """(n,), bias, common term and what is unplaced: what else the logit holds."""
-        return self.common + self.bias + self.unplaced
+        """(n,), bias, common term, what is unplaced and rounding: what else the logit holds."""
+        return self.common + self.bias + self.unplaced + self.rounding
 
 
 def observe(
@@ -117,7 +119,7 @@ def observe(
         paths += [p.path for p in batch]
     if not paths:
         return None
-    logits, contributions, heatmaps, common, unplaced = (
+    logits, contributions, heatmaps, common, unplaced, rounding = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     k = len(record.prototypes)
@@ -135,6 +137,7 @@ def observe(
         bias=float(predictor.bias[entry.index]),
         common=common[:, 0].astype(np.float64),
         unplaced=unplaced[:, 0].astype(np.float64),
+        rounding=rounding[:, 0].astype(np.float64),
         recognised=logits.argmax(axis=1) == entry.index if softmax else own >= 0.5,
         marks=_marks(marks),
     )
@@ -155,9 +158,10 @@ def _prepared(
 
 
 def _explain(predictor: Predictor, tensors: Floats, index: int) -> tuple[Floats, ...]:
-    """Logits, contributions, heatmaps, common term and what is unplaced of input tensors."""
+    """Logits, contributions, heatmaps, common term, what is unplaced and rounding of tensors."""
     found = predictor.run(tensors, classes=np.full((len(tensors), 1), index, dtype=np.int64))
-    return found.logits, found.contributions, found.heatmaps, found.common, found.unplaced
+    rest = found.common, found.unplaced, found.rounding
+    return found.logits, found.contributions, found.heatmaps, *rest
 
 
 def _points(picture: Picture, annotations: Annotations | None) -> NDArray[np.float64] | None:

@@ -17,6 +17,7 @@ from exporter.surgery.explanation import (
     write_explanation,
     write_flat,
     write_outputs,
+    write_rounding,
     write_unplaced,
 )
 
@@ -70,13 +71,17 @@ def add_prototype_outputs(
     class_ids = write.top_indices(flat, count, "class_ids")
     contributions, heatmaps = write_contributions(write, parts, class_ids)
     common = write_common(write, parts, reference)
-    unplaced = write_unplaced(write, parts, class_ids)
+    rest = {
+        "unplaced": write_unplaced(write, parts, class_ids),
+        "rounding": write_rounding(write, head, flat, (contributions, common), class_ids),
+    }
     expose(explained, logits, rank=1 + len(head.logits_shape))
     write_outputs(
         write,
         parts,
         batch_axis(logits),
         count,
-        (contributions, common, class_ids, heatmaps, unplaced),
+        (contributions, common, class_ids, heatmaps),
+        rest,
     )
     return explained

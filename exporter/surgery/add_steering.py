@@ -22,6 +22,7 @@ from exporter.surgery.explanation import (
     write_explanation,
     write_flat,
     write_outputs,
+    write_rounding,
     write_unplaced,
 )
 
@@ -81,11 +82,13 @@ def add_steering(
     spread = write.reshape(chosen, [0, -1, parts.shape[1], 1, 1], "spread_mask")
     heatmaps = write.node("Mul", [heatmaps, spread], "masked_heatmaps")
     common = write_common(write, parts, reference)
-    unplaced = write_unplaced(write, parts, class_ids)
+    rest = {
+        "unplaced": write_unplaced(write, parts, class_ids),
+        "rounding": write_rounding(write, head, flat, (contributions, common), class_ids),
+    }
     expose(steerable, logits, rank=1 + len(head.logits_shape))
-    write_outputs(
-        write, parts, batch, "explained", (contributions, common, class_ids, heatmaps, unplaced)
-    )
+    values = contributions, common, class_ids, heatmaps
+    write_outputs(write, parts, batch, "explained", values, rest)
     steerable.graph.sort()
     return steerable
 

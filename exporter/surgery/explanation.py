@@ -13,6 +13,7 @@ mean of what each place gives, and heatmaps are prototypes pulled back to the pl
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from exporter.graph.write import NodeWriter, find_value
 from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
 from exporter.surgery.located import Maps, Rows, write_located
+from exporter.surgery.tap_features import read_feature
 
 _POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
 
@@ -76,12 +78,11 @@ def write_explanation(
     Raises:
         SurgeryError: The prototypes or the grid do not fit the head.
     """
-    feature = find_value(write.model, head.feature)
-    _require_fit(head, dimensions(feature), prototypes, grid)
+    _require_fit(head, dimensions(find_value(write.model, head.feature)), prototypes, grid)
     count, k, channels = prototypes.shape
     table = write.constant("prototypes", prototypes.reshape(count, k * channels))
     found = (
-        _pooled(write, head, feature, grid)
+        _pooled(write, head, grid)
         if head.chain is None
         else write_located(write, head.chain, head.weight, prototypes, reference)
     )
@@ -89,14 +90,18 @@ def write_explanation(
 
 
 def _pooled(
-    write: NodeWriter, head: Head, feature: ir.Value, grid: tuple[int, int]
+    write: NodeWriter, head: Head, grid: tuple[int, int]
 ) -> tuple[ir.Value, ir.Value, Maps, None]:
     """The mean of a feature map (b, d, 1), and how heatmaps are read off the map."""
+    feature = read_feature(write, head)
     channels, positions = head.weight.shape[1], grid[0] * grid[1]
     channels_first = head.layout == "NCHW"
     if channels_first:
         features = write.reshape(feature, [0, channels, positions], "features")
-        pooled = write.node("GlobalAveragePool", [feature], "mean")
+        # Not of the map itself where the source rounds its mean: a runtime would take both for one
+        # node, and no longer compute the source's in 8 bits.
+        averaged = features if head.roundings else feature
+        pooled = write.node("GlobalAveragePool", [averaged], "mean")
     else:
         features = write.reshape(feature, [0, positions, channels], "features")
         pooled = _write_mean(write, features, positions, "mean")
@@ -168,6 +173,45 @@ def write_unplaced(write: NodeWriter, parts: Explanation, class_ids: ir.Value) -
     return write.reshape(product, [0, -1], "unplaced")
 
 
+def write_rounding(
+    write: NodeWriter,
+    head: Head,
+    logits: ir.Value,
+    summands: tuple[ir.Value, ir.Value],
+    class_ids: ir.Value,
+) -> ir.Value | None:
+    """Write what a quantised head adds by rounding, (b, t) in logit units; None for nothing.
+
+        rounding = logit - (sum of contributions + common + bias)
+
+    Args:
+        write: Writer on the graph.
+        head: The head.
+        logits: (b, c).
+        summands: contributions (b, t, k) and common (b, 1).
+        class_ids: (b, t) int64.
+    """
+    if not head.roundings:
+        return None
+    count = len(head.weight)
+    numbers = write.constant("all_classes", np.arange(count, dtype=np.int64))
+    column = write.reshape(class_ids, [0, -1, 1], "class_id_column")
+    picked = write.cast(
+        write.node("Equal", [column, numbers], "is_class"), ir.DataType.FLOAT, "class_rows_picked"
+    )
+    own = write.node(
+        "MatMul", [picked, write.reshape(logits, [0, count, 1], "logits_column")], "own"
+    )
+    bias = write.constant("bias", head.bias.astype(np.float32))
+    biases = write.node("Gather", [bias, class_ids], "biases", axis=0)
+    contributions, common = summands
+    total = write.total(contributions, 2, "contributed")
+    total = write.node(
+        "Add", [write.node("Add", [total, common], "unrounded_less_bias"), biases], "unrounded"
+    )
+    return write.node("Sub", [write.reshape(own, [0, -1], "own_logits"), total], "rounding")
+
+
 def write_flat(write: NodeWriter, logits: ir.Value, shape: tuple[int, ...]) -> ir.Value:
     """Write the logits as (b, c) where they have other axes; ``shape`` is that of one image's."""
     if len(shape) == 1:
@@ -180,7 +224,8 @@ def write_outputs(
     parts: Explanation,
     batch: int | str | None,
     top: int | str,
-    values: tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value | None],
+    values: tuple[ir.Value, ir.Value, ir.Value, ir.Value],
+    rest: Mapping[str, ir.Value | None],
 ) -> None:
     """Make the explanation outputs of the graph.
 
@@ -189,16 +234,18 @@ def write_outputs(
         parts: What was written before.
         batch: The batch axis as the source names it.
         top: The axis of the explained classes, a number or a name.
-        values: contributions, common, class_ids, heatmaps, and unplaced where there is any.
+        values: contributions, common, class_ids and heatmaps.
+        rest: What else a logit is the sum of, by the name of the output; None where it is nothing.
     """
     k = parts.shape[1]
-    contributions, common, class_ids, heatmaps, unplaced = values
+    contributions, common, class_ids, heatmaps = values
     write.output(contributions, "contributions", ir.DataType.FLOAT, [batch, top, k])
     write.output(common, "common", ir.DataType.FLOAT, [batch, 1])
     write.output(class_ids, "class_ids", ir.DataType.INT64, [batch, top])
     write.output(heatmaps, "heatmaps", ir.DataType.FLOAT, [batch, top, k, *parts.grid])
-    if unplaced is not None:
-        write.output(unplaced, "unplaced", ir.DataType.FLOAT, [batch, top])
+    for name, value in rest.items():
+        if value is not None:
+            write.output(value, name, ir.DataType.FLOAT, [batch, top])
 
 
 def batch_axis(value: ir.Value) -> int | str | None:

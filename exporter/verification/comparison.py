@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from exporter.head import Head
+from exporter.images.features import feature_rows
 from exporter.source.graph_session import open_session
-from exporter.surgery import tap_logits
+from exporter.surgery import features_of, tap_features, tap_logits
 from exporter.verification.edit_gates import EditComparison
 from exporter.verification.gates import (
     COMPLETENESS,
@@ -35,6 +36,7 @@ from serving.model.runtime import Session, output_names, run
 
 _BATCH = 8
 _MIXING = 1e-4  # another kernel may round otherwise for another batch; 0 was seen on the birds
+_TINY = float(np.finfo(np.float64).tiny)
 _SLICE = 100  # classes explained at once: their heatmaps stay small
 Array = NDArray[Any]
 
@@ -83,7 +85,7 @@ class SourceRun:
     """
 
     def __init__(self, graph: ir.Model, head: Head, declared: InputRecord, threads: int) -> None:
-        self._logits, self._classes = head.logits, len(head.weight)
+        self._head, self._logits, self._classes = head, head.logits, len(head.weight)
         self._declared = declared
         self._plain = open_session(graph, threads=threads)
         # One that gives probabilities alone is asked for its logits too.
@@ -91,6 +93,9 @@ class SourceRun:
             None
             if head.logits == head.output
             else open_session(tap_logits(graph, head), threads=threads)
+        )
+        self._features = (
+            open_session(tap_features(graph, head), threads=threads) if head.roundings else None
         )
 
     def outputs(self, batch: NDArray[np.float32]) -> dict[str, Array]:
@@ -101,6 +106,27 @@ class SourceRun:
         """The logits (b, c) of a batch and of what it answered to it."""
         found = outputs if self._tapped is None else self._run(self._tapped, batch)
         return found[self._logits].reshape(-1, self._classes)
+
+    def most_rounded(
+        self, batch: NDArray[np.float32], unrounded: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The most that the steps of a quantised head can change its logits by.
+
+        Args:
+            batch: Input tensors.
+            unrounded: The logits before any rounding (b, c).
+
+        Returns:
+            (b, c), logit units.
+        """
+        most = np.zeros(unrounded.shape)
+        if self._features is None:
+            return most
+        found = self._run(self._features, batch)[features_of(self._head)]
+        pooled = feature_rows(found, self._head)[0].mean(axis=1, dtype=np.float64)
+        for rounding in self._head.roundings:
+            most += rounding.most(pooled, unrounded)
+        return most
 
     def _run(self, session: Session, batch: NDArray[np.float32]) -> dict[str, Array]:
         step = partial(run, session, output_names(session))
@@ -137,6 +163,7 @@ class Comparison:
     residual_all: float = 0.0
     heatmap: float = 0.0
     mixing: float = 0.0
+    rounding: float = 0.0
     differing: dict[str, int] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
 
@@ -163,9 +190,21 @@ class Comparison:
         self.agreeing += int((best == outputs.logits.argmax(axis=1)).sum())
         scale = summands(outputs, self.predictor.bias)
         self.residual = worst(self.residual, float((self._residual(outputs) / scale).max()))
+        if self.predictor.manifest.head.rounding:
+            self._round(batch, outputs, source)
         means = outputs.heatmaps.mean(axis=(3, 4), dtype=np.float64)
         error = np.abs(means - outputs.contributions) / scale[:, :, None]
         self.heatmap = worst(self.heatmap, float(error.max()))
+
+    def _round(self, batch: NDArray[np.float32], outputs: Outputs, source: SourceRun) -> None:
+        """Hold what an artifact calls rounding to what the steps of its scales allow."""
+        found = np.abs(outputs.rounding.astype(np.float64))
+        unrounded = outputs.logits.astype(np.float64)
+        own = np.take_along_axis(unrounded, outputs.class_ids, axis=1) - outputs.rounding
+        np.put_along_axis(unrounded, outputs.class_ids, own, axis=1)
+        most = np.take_along_axis(source.most_rounded(batch, unrounded), outputs.class_ids, axis=1)
+        found -= COMPLETENESS * summands(outputs, self.predictor.bias)  # of float32 sums
+        self.rounding = worst(self.rounding, float((found / np.maximum(most, _TINY)).max()))
 
     def _one_by_one(self, batch: NDArray[np.float32], source: SourceRun, logits: Array) -> Array:
         """How far each image of the first batch is without the others: (b, c), logit units."""
@@ -199,6 +238,7 @@ class Comparison:
         rest = self.predictor.bias[outputs.class_ids].astype(np.float64)
         rest += outputs.common
         rest += outputs.unplaced
+        rest += outputs.rounding
         logits = np.take_along_axis(outputs.logits, outputs.class_ids, axis=1)
         return completeness_residual(outputs.contributions, rest, logits)
 
@@ -230,6 +270,7 @@ class Comparison:
             *(self.edit.gates() if self.edit else ()),
             self._limit("completeness", self.residual),
             self._limit("completeness, all", self.residual_all),
+            *self._rounding_gate(),
             self._limit("heatmap means", self.heatmap),
             self.edit.agreement() if self.edit else self._agreement(),
         ]
@@ -240,6 +281,12 @@ class Comparison:
             detail = "the source model takes one image at a time"
             return GateRecord(name=name, state="skipped", detail=detail)
         return limit_gate(name, self.mixing, _MIXING, SUMMANDS)
+
+    def _rounding_gate(self) -> list[GateRecord]:
+        if not self.predictor.manifest.head.rounding:
+            return []
+        unit = "of what the steps of the scales allow"
+        return [limit_gate("rounding", self.rounding, 1.0, unit)]
 
     def _limit(self, name: str, value: float) -> GateRecord:
         return limit_gate(name, value, COMPLETENESS, SUMMANDS)

@@ -18,7 +18,7 @@ _TINY = float(np.finfo(np.float32).tiny)
 def summands(outputs: Outputs, bias: NDArray[np.float32]) -> NDArray[np.float64]:
     """The size of what each logit is the sum of, by which float32 rounds it.
 
-        sum of |contributions| + |bias| + |common| + |unplaced|,
+        sum of |contributions| + |bias| + |common| + |unplaced| + |rounding|,
 
     not the logit, which may cross zero, and of each class on its own, because a masked class has a
     bias of -1e9. Contributions may be near zero too, all at once by chance among many; they are
@@ -33,7 +33,7 @@ def summands(outputs: Outputs, bias: NDArray[np.float32]) -> NDArray[np.float64]
     """
     found = np.abs(outputs.contributions).sum(axis=2, dtype=np.float64)
     found += np.abs(outputs.common)
-    found += np.abs(outputs.unplaced)
+    found += np.abs(outputs.unplaced) + np.abs(outputs.rounding)
     own = found + np.abs(bias[outputs.class_ids])
     return np.asarray(np.maximum(own, max(float(np.median(found)), _TINY)))
 

@@ -1,17 +1,19 @@
 """Reload an artifact from disk as the server will, and hold it to every promise.
 
 Each check is a gate with a measured value and a limit. S is the size of a logit's summands, its
-|contributions|, |bias|, |common| and |unplaced| (gates.summands), u the reference, P the prototypes
-of a class, v its head row.
+|contributions|, |bias|, |common|, |unplaced| and |rounding| (gates.summands), u the reference, P
+the prototypes of a class, v its head row.
 
 ======================== =====================================================================
 integrity                every file is there and hashes as the manifest says, and no other
 logits, batch 1 and 8    the source's own outputs, bit for bit
 batch independence       |logits alone - logits among other images| <= 1e-4 S
 neutral mask             ``steerable.onnx`` with a mask of ones, bit for bit
-completeness             |sum of contributions + bias + common + unplaced - logit| <= 1e-5 S
-                         (equation 8)
+completeness             |sum of contributions + bias + common + unplaced + rounding - logit|
+                         <= 1e-5 S (equation 8)
 completeness, all        the same for every class of the model, through ``steerable.onnx``
+rounding                 of a quantised head: half a step of its scales, and what lies beyond
+                         their range (Rounding.most)
 prototypes sum to head   |sum of P + u - v| <= float32 rounding (equation 7)
 stored prototypes        ``prototypes.safetensors`` and the labels are what both graphs hold
 heatmap means            |mean of heatmap - contribution| <= 1e-5 S

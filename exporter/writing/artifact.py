@@ -209,6 +209,7 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         steps=() if head.chain is None else head.chain.words,
         mapped=0 if head.chain is None else head.chain.mapped,
         unplaced=head.chain is not None and not head.chain.whole,
+        rounding=bool(head.roundings),
     )
 
 

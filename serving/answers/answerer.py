@@ -38,7 +38,7 @@ Observe = Callable[[str, float | None], None]
 Picture = bytes | NDArray[np.float32]
 """The bytes of an image file, or an input tensor without batch axis."""
 
-_REST = ("bias", "common", "unplaced")
+_REST = ("bias", "common", "unplaced", "rounding")
 """What a logit is the sum of beside contributions."""
 
 
@@ -239,12 +239,14 @@ class Answerer:
         """The first classes that the graph explains, as many as asked for."""
         scores = self._scores(outputs.logits[0], outputs.class_ids[0, :count].tolist())
         unplaced: list[float] = outputs.unplaced[0].tolist()
+        rounding: list[float] = outputs.rounding[0].tolist()
         return [
             {
                 **score,
                 "bias": self.served.predictor.bias.item(score["id"]),
                 "common": outputs.common.item(0, 0),
                 "unplaced": unplaced[slot],
+                "rounding": rounding[slot],
                 "placed": placed_share(outputs.contributions[0, slot].tolist(), unplaced[slot]),
                 "whole": self.served.predictor.manifest.classes[score["id"]].state == "whole",
                 "prototypes": self._prototypes(score["id"], outputs, slot, draw, muted),

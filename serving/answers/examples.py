@@ -26,6 +26,7 @@ _CLASS = {
     "bias": 0.25,
     "common": 2.5,
     "unplaced": 0.0,
+    "rounding": 0.0,
     "placed": 1.0,
     "whole": False,
     "prototypes": [_PROTOTYPE],

@@ -19,6 +19,7 @@ _OF_A_CLASS = (
     "bias",
     "common",
     "unplaced",
+    "rounding",
     "contributions",
 )
 

@@ -199,7 +199,7 @@ class ExplainedPrototype(Answer):
 
 
 class ExplainedClass(ClassScore):
-    """Why a class got its logit: contributions + bias + common + unplaced = logit."""
+    """Why a class got its logit: contributions + bias + common + unplaced + rounding = logit."""
 
     bias: float
     common: Annotated[float, Field(description="The same for every class.")]
@@ -207,6 +207,7 @@ class ExplainedClass(ClassScore):
         float,
         Field(description="What the network adds without looking at a place of the picture."),
     ]
+    rounding: Annotated[float, Field(description="What a quantised head adds by rounding.")]
     placed: Annotated[
         float,
         Field(
@@ -228,7 +229,8 @@ class Explained(Answer):
     residual: Annotated[
         float,
         Field(
-            description="Largest |contributions + bias + common + unplaced - logit| of the classes."
+            description="Largest |contributions + bias + common + unplaced + rounding - logit| of "
+            "the classes."
         ),
     ]
     before: Before = None
@@ -245,7 +247,7 @@ class ExplainAnswer(Answer):
 class Term(Answer):
     """One summand of a difference of logits."""
 
-    kind: Literal["prototype", "bias", "common", "unplaced"]
+    kind: Literal["prototype", "bias", "common", "unplaced", "rounding"]
     side: Annotated[
         Literal["a", "b"] | None, Field(description="Whose prototype it is; b's count negative.")
     ]

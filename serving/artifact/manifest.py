@@ -85,6 +85,8 @@ class HeadRecord(Record):
     steps: tuple[str, ...] = Field(default=(), exclude_if=lambda steps: not steps)
     mapped: int = Field(default=0, ge=0, exclude_if=lambda mapped: not mapped)
     unplaced: bool = Field(default=False, exclude_if=lambda unplaced: not unplaced)
+    # Whether a quantised head rounds its logits, so that there is an output `rounding`.
+    rounding: bool = Field(default=False, exclude_if=lambda rounding: not rounding)
 
 
 class MethodRecord(Record):

@@ -5,7 +5,7 @@ A section for each class, and in it a row for each prototype:
     label                                                        logit, probability
     image      | heatmap | name, contribution as bar and number | evidence crops
     regions    | heatmap | ...                                  |
-               |           bias, common, unplaced, logit        |
+               |           bias, common, others, logit          |
 
 The numbers stand in one column and add up to the logit. Bars have one scale, and colours one
 meaning, across the picture. Lengths are in pixels of the picture, which is meant to be shown at
@@ -48,8 +48,6 @@ _WHOLE = "whole: too few training images"
 _HOW_TO_READ = (
     "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale."
 )
-_SUM = "Contributions + bias + common = logit."
-_SUM_UNPLACED = "Contributions + bias + common + what comes from no place of the picture = logit."
 
 
 def draw(
@@ -107,7 +105,7 @@ class _Sheet:
     ) -> None:
         self.view = view
         self.first = classes[0]
-        self.sum = _SUM_UNPLACED if any(c.unplaced for c in classes) else _SUM
+        self.sum = _sum_of(classes)
         self.rows = rows
         self.large, self.text, self.small = (Lettering(size, font) for size in (50, 28, 23))
         shown = [p for explained in classes for p in _strongest(explained)[:rows]]
@@ -253,6 +251,16 @@ def _words(letters: Lettering, name: str) -> str:
     return letters.printable(name.replace("_", " "))
 
 
+def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:
+    """What the drawn numbers add up to, in words."""
+    terms = ["Contributions", "bias", "common"]
+    if any(explained.unplaced for explained in classes):
+        terms.append("what comes from no place of the picture")
+    if any(explained.rounding for explained in classes):
+        terms.append("rounding")
+    return " + ".join(terms) + " = logit."
+
+
 def _strongest(explained: ClassExplanation) -> list[PrototypeExplanation]:
     return sorted(explained.prototypes, key=lambda p: (-abs(p.contribution), p.index))
 
@@ -265,8 +273,10 @@ def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[
     terms += [("bias", explained.bias), ("common to all classes", explained.common)]
     if explained.unplaced:
         terms.append(("from no place", explained.unplaced))
+    if explained.rounding:
+        terms.append(("rounding to 8 bits", explained.rounding))
     total = sum(p.contribution for p in explained.prototypes)
-    total += explained.bias + explained.common + explained.unplaced
+    total += explained.bias + explained.common + explained.unplaced + explained.rounding
     difference = explained.logit - total
     # A verified artifact has none beyond rounding, but a sum in print must add up.
     if round(abs(difference), decimals) > 0:
@@ -281,6 +291,7 @@ def _refuse_infinite(explained: ClassExplanation) -> None:
         "bias": explained.bias,
         "common": explained.common,
         "term from no place": explained.unplaced,
+        "rounding": explained.rounding,
     }
     for prototype in explained.prototypes:
         numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution

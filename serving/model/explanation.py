@@ -24,8 +24,8 @@ def completeness_residual(
 
     Args:
         contributions: (..., k), logit units.
-        rest: What else the logit is the sum of: bias + common + unplaced, of a shape that
-            broadcasts to (...). Added in float64, or its own rounding counts too.
+        rest: What else the logit is the sum of: bias + common + unplaced + rounding, of a
+            shape that broadcasts to (...). Added in float64, or its own rounding counts too.
         logits: (...).
 
     Returns:
@@ -89,7 +89,7 @@ class PrototypeExplanation:
 
 @dataclass(frozen=True)
 class ClassExplanation:
-    """Why one class got its logit: contributions + bias + common + unplaced = logit.
+    """Why one class got its logit: contributions + bias + common + unplaced + rounding = logit.
 
     Attributes:
         class_id: Position of the class in the logits.
@@ -99,6 +99,7 @@ class ClassExplanation:
         bias: The head's bias, logit units.
         common: The reference's share, the same for every class; moves no probability.
         unplaced: What the network adds without looking at a place of the picture; 0 of most heads.
+        rounding: What a quantised head adds by rounding; 0 of any other.
         whole: The class had too few training images: its head row is one prototype.
         prototypes: Its prototypes in their own order.
     """
@@ -110,14 +111,15 @@ class ClassExplanation:
     bias: float
     common: float
     unplaced: float
+    rounding: float
     whole: bool
     prototypes: tuple[PrototypeExplanation, ...]
 
     @property
     def residual(self) -> float:
-        """|sum of contributions + bias + common + unplaced - logit|: is this answer complete?"""
+        """|sum of contributions + the other terms - logit|: is this answer complete?"""
         contributions = np.array([prototype.contribution for prototype in self.prototypes])
-        rest = self.bias + self.common + self.unplaced
+        rest = self.bias + self.common + self.unplaced + self.rounding
         return float(completeness_residual(contributions, rest, self.logit))
 
     @property

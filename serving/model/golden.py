@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from serving.artifact import GOLDEN, Artifact, Manifest
 from serving.errors import IntegrityError
-from serving.model.outputs import UNPLACED, explained_shapes
+from serving.model.outputs import ROUNDING, UNPLACED, explained_shapes
 
 GOLDEN_TOLERANCE = 1e-4
 """Of the largest value of an output: another machine may round differently, not answer differently.
@@ -124,7 +124,7 @@ def golden_error(
     tiny = float(np.finfo(np.float32).tiny)
     worst, placed = 0.0, float(np.abs(recorded.get(prefix + "contributions", 0.0)).max())
     # A difference of what contributions are the other part of: it rounds as they do.
-    floors = {prefix + UNPLACED: max(placed, tiny)}
+    floors = {prefix + name: max(placed, tiny) for name in (UNPLACED, ROUNDING)}
     for name, expected in recorded.items():
         if found[name].shape != expected.shape:
             return float("inf")

@@ -15,7 +15,7 @@ from serving.artifact import MODEL, Manifest
 from serving.errors import IntegrityError
 from serving.model.runtime import Session
 
-UNPLACED = "unplaced"
+UNPLACED, ROUNDING = "unplaced", "rounding"
 _ALWAYS = ("contributions", "common", "class_ids", "heatmaps")
 
 
@@ -32,6 +32,8 @@ class Outputs:
         heatmaps: (b, t, k, h, w) float32, logit units.
         unplaced: (b, t) float32, logit units, what comes from no place of the picture; zeros where
             the graph has no such output.
+        rounding: (b, t) float32, logit units, what a quantised head adds by rounding; zeros where
+            the graph has no such output.
     """
 
     source: dict[str, NDArray[np.float32]]
@@ -41,6 +43,7 @@ class Outputs:
     class_ids: NDArray[np.int64]
     heatmaps: NDArray[np.float32]
     unplaced: NDArray[np.float32]
+    rounding: NDArray[np.float32]
 
     def by_name(self, manifest: Manifest) -> dict[str, NDArray[Any]]:
         """Every output under its name in the graph."""
@@ -54,7 +57,8 @@ def added_names(manifest: Manifest) -> dict[str, str]:
     Args:
         manifest: What the artifact says of itself.
     """
-    names = (*_ALWAYS, UNPLACED) if manifest.head.unplaced else _ALWAYS
+    given = {UNPLACED: manifest.head.unplaced, ROUNDING: manifest.head.rounding}
+    names = (*_ALWAYS, *(name for name, there in given.items() if there))
     return {manifest.prefix + name: name for name in names}
 
 
@@ -73,6 +77,7 @@ def explained_shapes(manifest: Manifest, images: int) -> dict[str, tuple[int, ..
         "class_ids": (images, top),
         "heatmaps": (images, top, k, *manifest.head.grid),
         UNPLACED: (images, top),
+        ROUNDING: (images, top),
     }
     return {
         manifest.head.logits: (images, *manifest.logits_shape),

@@ -32,7 +32,14 @@ from serving.model.explanation import (
     Explanation,
     PrototypeExplanation,
 )
-from serving.model.outputs import UNPLACED, Outputs, activate, added_names, require_outputs
+from serving.model.outputs import (
+    ROUNDING,
+    UNPLACED,
+    Outputs,
+    activate,
+    added_names,
+    require_outputs,
+)
 from serving.model.padding import run_in_batches
 from serving.model.preprocess import decode, make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
@@ -159,8 +166,8 @@ class Predictor:
         if missing:
             raise InferenceError(f"expected the outputs {sorted(missing)}, the graph lacks them.")
         found = {field: values[name] for name, field in added.items()}
-        if UNPLACED not in found:
-            found[UNPLACED] = np.zeros(found["class_ids"].shape, dtype=np.float32)
+        for name in (UNPLACED, ROUNDING):
+            found.setdefault(name, np.zeros(found["class_ids"].shape, dtype=np.float32))
         return Outputs(
             source={name: value for name, value in values.items() if name not in added},
             logits=self._flat(values[self.manifest.head.logits]),
@@ -319,6 +326,7 @@ class Predictor:
                     bias=float(self.bias[index]),
                     common=float(outputs.common[0, 0]),
                     unplaced=float(outputs.unplaced[0, slot]),
+                    rounding=float(outputs.rounding[0, slot]),
                     whole=record.state == "whole",
                     prototypes=prototypes,
                 )

@@ -4,7 +4,7 @@ import { el, onKeyboardFocus, words } from "./dom.js";
 import { decimalsFor, signed, times } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { crops, tagOf } from "./tag.js";
-import { NO_PLACE, NO_PLACE_IS } from "./why.js";
+import { NO_PLACE, NO_PLACE_IS, ROUNDING } from "./why.js";
 
 /**
  * @param {HTMLElement} root
@@ -83,7 +83,12 @@ export function showContrast(root, answer, activation, actions) {
 const counts = (decimals) => (term) =>
   term.kind === "prototype" || Number(term.value.toFixed(decimals)) !== 0;
 
-const NAMES = { bias: "difference of the biases", common: "common", unplaced: NO_PLACE };
+const NAMES = {
+  bias: "difference of the biases",
+  common: "common",
+  unplaced: NO_PLACE,
+  rounding: ROUNDING,
+};
 
 function termRow(term, answer, largest, decimals, { focus }) {
   const vars = {

@@ -5,7 +5,7 @@ import { words } from "./dom.js";
 import { decimalsFor, percent, signed } from "./numbers.js";
 import { colourOf, css, inkOn, INK, PAPER } from "./palette.js";
 import { makeCanvas } from "./picture.js";
-import { NO_PLACE, strongest } from "./why.js";
+import { NO_PLACE, ROUNDING, strongest } from "./why.js";
 
 const WIDTH = 1600;
 const MARGIN = 56;
@@ -54,6 +54,7 @@ function classPage({ session, stages }) {
     ["common to all classes", explained.common],
   ];
   if (explained.unplaced !== 0) sum.push([NO_PLACE, explained.unplaced]);
+  if (explained.rounding !== 0) sum.push([ROUNDING, explained.rounding]);
   if (hidden.length > 0) {
     sum.unshift([`${hidden.length} more`, hidden.reduce((total, p) => total + p.contribution, 0)]);
   }

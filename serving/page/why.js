@@ -19,6 +19,7 @@ const reasonOf = (edits, id, index) =>
 
 /** What comes from no place: how it is called, and what it is. */
 export const NO_PLACE = "from no place";
+export const ROUNDING = "rounding to 8 bits";
 export const NO_PLACE_IS = "what the network adds without looking at a place of the picture";
 
 const LITTLE = 0.8;
@@ -34,9 +35,9 @@ const placedNote = ({ placed }) =>
       );
 
 /** How exactly the terms add up to the model's own logit. */
-function completeness({ logit, bias, common, unplaced, prototypes }) {
+function completeness({ logit, bias, common, unplaced, rounding, prototypes }) {
   const residual = Math.abs(
-    prototypes.reduce((sum, p) => sum + p.contribution, bias + common + unplaced) - logit,
+    prototypes.reduce((sum, p) => sum + p.contribution, bias + common + unplaced + rounding) - logit,
   );
   return residual === 0
     ? "The terms are the model's own logit exactly."
@@ -64,6 +65,7 @@ export class Why {
       this.#term("bias", explained.bias),
       this.#term("common to all classes", explained.common),
       ...(explained.unplaced === 0 ? [] : [this.#term(NO_PLACE, explained.unplaced, NO_PLACE_IS)]),
+      ...(explained.rounding === 0 ? [] : [this.#term(ROUNDING, explained.rounding)]),
     ];
     this.rest = this.#term("difference", 0);
     this.total = this.#term("logit", explained.logit);

@@ -60,7 +60,7 @@ def router(host: Host) -> APIRouter:
     async def explain(request: Request) -> Response:
         """What was looked for in one image or many, where, and how much each part counted.
 
-        For every class: contributions + bias + common + unplaced = logit.
+        For every class: contributions + bias + common + unplaced + rounding = logit.
         """
         return await _answer(host, request, ExplainOptions, _explain)
 

@@ -81,7 +81,8 @@ class Trial:
         maps: (n, p, d), their feature maps.
         logits: (n, c), the classifier's own.
         unplaced: (n,), what of the class's logit comes from no place, the reference's share of it
-            included: logit = mean of maps @ head row + bias + this. 0 of most heads.
+            and the rounding of a quantised head included: logit = mean of maps @ head row + bias +
+            this. 0 of most heads.
         noisy: Feature maps of the images with noise, one array for each seed.
         mirrored: (n, p, d), of the images mirrored left to right.
         shifted: (n, p, d), of the images moved one cell right and down.
@@ -207,7 +208,7 @@ def _unplaced(
         batch = tensors[start : start + _BATCH]
         outputs = predictor.run(batch, classes=np.full((len(batch), 1), index, dtype=np.int64))
         found[start : start + len(batch)] = outputs.unplaced[:, 0]
-        found[start : start + len(batch)] += outputs.common[:, 0]
+        found[start : start + len(batch)] += outputs.common[:, 0] + outputs.rounding[:, 0]
     # Of the reference's share this leaves what the maps do not hold.
     found -= maps.mean(axis=1) @ conditions.subject.reference
     return found

@@ -133,7 +133,8 @@ class Subject:
         Args:
             jobs: Threads; 0 takes all cores.
         """
-        if not self.artifact.manifest.head.unplaced:
+        head = self.artifact.manifest.head
+        if not head.unplaced and not head.rounding:
             return None
         return Predictor(self.artifact, threads=jobs)
 

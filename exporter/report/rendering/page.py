@@ -67,7 +67,7 @@ class Photograph:
         colour: What the network sees.
         pale: What the network sees, pale.
         veils: One for each prototype.
-        rest: Bias and common term together.
+        rest: Bias, common term and the rounding of a quantised head together.
         unplaced: What comes from no place of the picture; empty where that is nothing.
         logit: The logit: what the column adds up to.
     """
@@ -264,7 +264,7 @@ def _photograph(
                 zip(example.heatmaps, example.contributions, strict=True)
             )
         ),
-        rest=signed(example.bias + example.common, decimals),
+        rest=signed(example.bias + example.common + example.rounding, decimals),
         unplaced=signed(example.unplaced, decimals) if example.unplaced else "",
         logit=signed(example.logit, decimals),
     )

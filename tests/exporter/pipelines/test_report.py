@@ -346,6 +346,7 @@ def test_examples_stand_at_even_steps_from_the_most_certain_to_the_least():
         bias=0.0,
         common=np.zeros(n),
         unplaced=np.zeros(n),
+        rounding=np.zeros(n),
         recognised=own > 0.5,
     )
     assert [e.path for e in choose_examples(seen, 3)] == [1, 2, 4]

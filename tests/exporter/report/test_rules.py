@@ -229,6 +229,7 @@ def observed(heatmaps, bias=0.5, unplaced=0.0):
         bias=bias,
         common=np.zeros(n),
         unplaced=np.full(n, unplaced),
+        rounding=np.zeros(n),
         recognised=np.ones(n, dtype=bool),
         marks=Marks(None, np.zeros(0, dtype=np.intp), np.zeros((0, 0, 0), dtype=bool)),
     )

@@ -22,7 +22,8 @@ def outputs(contributions, common, unplaced=0.0):
     ids = np.tile(np.arange(values.shape[1]), (len(values), 1))
     empty = np.zeros((len(values), values.shape[1]), np.float32)
     nowhere = np.full(ids.shape, unplaced, np.float32)
-    return Outputs({}, empty, values, np.array(common, np.float32), ids, empty, nowhere)
+    rest = nowhere, np.zeros(ids.shape, np.float32)
+    return Outputs({}, empty, values, np.array(common, np.float32), ids, empty, *rest)
 
 
 def test_summands_add_up_without_their_signs():

@@ -34,7 +34,7 @@ def test_a_picture_numbers_a_prototype_where_the_metrics_find_its_peak(monkeypat
     view = Image.new("RGB", (picture.PHOTOGRAPH, picture.PHOTOGRAPH))
     for heatmap in heatmaps:
         parts = tuple(PrototypeExplanation(number, "", 1.0, heatmap, ()) for number in range(2))
-        explained = ClassExplanation(0, "a", 2.0, 0.5, 0.0, 0.0, 0.0, False, parts)
+        explained = ClassExplanation(0, "a", 2.0, 0.5, 0.0, 0.0, 0.0, 0.0, False, parts)
         picture.draw(Explanation(view, (explained,)))
     judged = peaks(heatmaps, (picture.PHOTOGRAPH, picture.PHOTOGRAPH))
     np.testing.assert_array_equal([points[0] for points in drawn], judged)

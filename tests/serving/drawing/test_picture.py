@@ -49,7 +49,7 @@ def make_class(
         for i, (c, heatmap) in enumerate(zip(contributions, heatmaps, strict=True))
     )
     logit = float(contributions.sum()) + 0.25 - 1.5
-    return ClassExplanation(class_id, label, logit, 0.5, 0.25, -1.5, 0.0, whole, prototypes)
+    return ClassExplanation(class_id, label, logit, 0.5, 0.25, -1.5, 0.0, 0.0, whole, prototypes)
 
 
 def make_explanation(*classes: ClassExplanation) -> Explanation:
@@ -131,7 +131,9 @@ def test_bars_have_one_scale_across_classes() -> None:
             (1, 1), -1.0, dtype=np.float32
         )  # nothing positive: only the bar has colour
         prototype = PrototypeExplanation(index, "", contribution, heatmap, ())
-        return ClassExplanation(index, "a", contribution, 0.5, 0.0, 0.0, 0.0, False, (prototype,))
+        return ClassExplanation(
+            index, "a", contribution, 0.5, 0.0, 0.0, 0.0, 0.0, False, (prototype,)
+        )
 
     explanation = make_explanation(only(4.0, 0), only(1.0, 1))
     ratio = longest_run(explanation, prototype_colour(0)) / longest_run(
@@ -147,7 +149,7 @@ def of_contributions(*contributions: float, heatmap: np.ndarray | None = None) -
         PrototypeExplanation(index, "a name", value, shared, ())
         for index, value in enumerate(contributions)
     )
-    return ClassExplanation(0, "a", sum(contributions), 0.5, 0.0, 0.0, 0.0, False, prototypes)
+    return ClassExplanation(0, "a", sum(contributions), 0.5, 0.0, 0.0, 0.0, 0.0, False, prototypes)
 
 
 def test_what_counts_against_a_class_is_drawn_left_of_what_counts_for_it() -> None:

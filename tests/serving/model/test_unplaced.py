@@ -111,6 +111,6 @@ def test_the_placed_share_is_of_the_evidence_with_and_without_a_place(
         for index, value in enumerate(contributions)
     )
     logit = sum(contributions) + 0.5 - 0.25 + unplaced
-    explained = ClassExplanation(0, "a", logit, 0.5, 0.5, -0.25, unplaced, False, parts)
+    explained = ClassExplanation(0, "a", logit, 0.5, 0.5, -0.25, unplaced, 0.0, False, parts)
     assert explained.placed == expected
     assert explained.residual == 0
