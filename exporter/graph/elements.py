@@ -17,8 +17,16 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.graph.read import attribute, computed, constant, dimensions, operand, source
-from exporter.graph.sizes import settled
+from exporter.graph.read import (
+    attribute,
+    computed,
+    constant,
+    dimensions,
+    image_input,
+    operand,
+    source,
+)
+from exporter.graph.sizes import with_one_image
 
 Index = NDArray[np.int64]
 
@@ -35,15 +43,17 @@ def of_one_image(graph: ir.Graph) -> ir.Graph:
         graph: A classifier's graph.
 
     Returns:
-        The copy, sharing its tensors; a graph that fixes another batch is copied as it is.
+        The copy, sharing its tensors.
     """
-    copy = settled(graph)
+    found = image_input(graph)
+    images = (dimensions(found[0]) or (None,))[0] if found else None
+    copy = with_one_image(graph)
     before = {value.name: value for node in graph for value in node.outputs}
     for node in copy:
         for value in node.outputs:
             old = before.get(value.name)
             shape = None if old is None else dimensions(old)
-            value.meta[_IMAGES] = bool(shape and shape[0] is None)
+            value.meta[_IMAGES] = bool(images != 1 and shape and shape[0] == images)
     return copy
 
 

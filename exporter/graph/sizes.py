@@ -25,12 +25,14 @@ from exporter.graph.read import (
     BRANCHING,
     RANDOM,
     attribute,
+    constant,
     dimensions,
     image_input,
     opset,
     product,
 )
 
+_SHAPED = {"Expand", "Reshape"}
 _MOST = 4096  # elements; shapes are small, and weights are not computed with
 _NOT_UNDERSTOOD = (
     onnx.checker.ValidationError,
@@ -57,6 +59,40 @@ def settled(graph: ir.Graph) -> ir.Graph:
     for node in copy:
         _settle(node, opset(copy))
     return copy
+
+
+def with_one_image(graph: ir.Graph) -> ir.Graph:
+    """The same of a graph that fixes another batch.
+
+    Every shape is inferred anew. What is open in the copy is what the graph stores for its own
+    batch in another way than as the first number of a shape.
+
+    Args:
+        graph: A classifier's graph; it is not changed.
+
+    Returns:
+        The copy.
+    """
+    copy = graph.clone()
+    found = image_input(copy)
+    sizes = dimensions(found[0]) if found else None
+    images = sizes[0] if sizes else None
+    if found is None or sizes is None or images in (None, 1):
+        return settled(graph)
+    found[0].shape = ir.Shape([1, *sizes[1:]])
+    for node in copy:
+        for output in node.outputs:
+            shape = dimensions(output)
+            stored = node.op_type in _SHAPED and _stored_first(node) == images
+            kept = stored and shape and shape[0] == images
+            output.shape = ir.Shape([1, *shape[1:]]) if kept and shape else None
+    return settled(copy)
+
+
+def _stored_first(node: ir.Node) -> int | None:
+    """The first number of the shape that a node is given, if that is a constant."""
+    target = constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
+    return None if target is None or not target.size else int(target.reshape(-1)[0])
 
 
 def _settle(node: ir.Node, version: int) -> None:

@@ -22,6 +22,11 @@ from exporter.head.obstacles import require_kept_when_read, why_not
 from exporter.head.tail import vector_length
 from exporter.head.walk import End, in_one_line, walk_up
 
+_ADVICE = (
+    "The batch is fixed to {} images: more is understood of a model that is exported with a free "
+    "batch (a dynamic axis)."
+)
+
 
 class Located(NamedTuple):
     """A chain and the linear layer behind it.
@@ -63,9 +68,6 @@ def find_chain(logits: ir.Value) -> Located:
     found = None if graph is None else image_input(graph)
     if graph is None or found is None:
         raise UntracedError("expected one image as input.")
-    if (dimensions(found[0]) or (1,))[0] not in (None, 1):
-        advice = "More kinds of heads are understood of a model with a free batch, or of one image."
-        raise UntracedError("the batch is fixed", advice)
     tracer = Tracer(of_one_image(graph), _grid_of)
     try:
         try:
@@ -76,9 +78,11 @@ def find_chain(logits: ir.Value) -> Located:
     except UntracedError:
         raise
     except HeadError as error:
+        batch = (dimensions(found[0]) or (None,))[0]
+        advice = _ADVICE.format(batch) if batch not in (None, 1) else ""
         if tracer.further:
-            raise
-        raise UntracedError(str(error)) from error
+            raise HeadError(f"{error} {advice}".rstrip()) from error
+        raise UntracedError(str(error), advice) from error
 
 
 def _behind(tracer: Tracer, ends: list[End]) -> Located:

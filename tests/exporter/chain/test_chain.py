@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from chain_forms import FORMS, Form, require_sums, split_chain
-from graphs import POOLED, classifier, images, run
+from graphs import POOLED, classifier, images, ints, run
 
 from exporter.errors import HeadError, SurgeryError
 from exporter.head import Head, find_head
@@ -219,12 +219,37 @@ def test_a_place_of_a_maximum_has_all_of_its_channel_and_ties_share_it():
     np.testing.assert_allclose(given, np.where(at, 12 * own / at.sum(axis=1, keepdims=True), 0))
 
 
-def test_a_fixed_batch_of_several_images_is_refused_with_what_would_do():
-    form = FORMS["two layers, ReLU"]
-    model = classifier(form.tail, form.stored)
+def of_two_images(model: ir.Model) -> ir.Model:
+    """The classifier for a batch of two images, and no other."""
     model.graph.inputs[0].shape = ir.Shape([2, 3, 8, 6])
     model.graph.outputs[0].shape = ir.Shape([2, 5])
-    with pytest.raises(HeadError, match="free batch"):
+    return model
+
+
+@EVERY
+def test_a_head_with_a_fixed_batch_of_two_images_is_explained(form):
+    stored = {name: ints(2, 6, 12) if name == "to_bdp" else w for name, w in form.stored.items()}
+    model = of_two_images(classifier(form.tail, stored, opset=form.opset))
+    head = find_head(model)
+    assert head.chain is not None
+    found = explained(model, head, 2)
+    require_sums(found, run(model, {"image": images(2)})["logits"], head)
+
+
+def test_a_class_token_stored_for_each_image_of_a_fixed_batch_is_refused_with_what_would_do():
+    form = FORMS["a class token over two blocks"]
+    tail = form.tail.replace("first = Expand (cls, to)", "first = Identity (cls)")
+    model = of_two_images(classifier(tail, {**form.stored, "cls": (2, 1, 6)}))
+    with pytest.raises(HeadError, match=r"fixed to 2 images: .* free batch") as refused:
+        find_head(model)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_hidden_layer_that_adds_other_numbers_to_each_image_of_a_fixed_batch_is_refused():
+    form = FORMS["two layers, ReLU"]
+    tail = form.tail.replace("a = Relu (h)", "t = Add (h, each) a = Relu (t)")
+    model = of_two_images(classifier(tail, {**form.stored, "each": (2, 6)}))
+    with pytest.raises(HeadError, match="fixed to 2 images"):
         find_head(model)
 
 
