@@ -8,6 +8,7 @@ BatchNormalization by its stored statistics.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -147,7 +148,8 @@ def _product(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
             return None
         shift = shift * float(attribute(node, "beta", 1.0))
     step = Linear(matrix, _single(shift))
-    return Link(Spot(value.name or "", index), name_of(node), step, (_spot(read, above[1][0]),))
+    reads = (_spot(read, above[1][0]),)
+    return Link(_spot(value, index), name_of(node), step, reads, tapped=_is_kept(value, index))
 
 
 def _convolution(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
@@ -167,7 +169,22 @@ def _convolution(node: ir.Node, value: ir.Value, index: Index) -> Link | None:
         shift = None if bias is None else bias[index]
     step = Linear(matrix, _single(shift))
     reads = (_spot(read, np.arange(rows.shape[1])),)
-    return Link(Spot(value.name or "", index), name_of(node), step, reads)
+    return Link(_spot(value, index), name_of(node), step, reads, tapped=_is_kept(value, index))
+
+
+def _is_kept(value: ir.Value, index: Index) -> bool:
+    """Whether a vector is all that a layer computes, and runtimes keep it.
+
+    onnxruntime fuses what alone reads a layer with it, but for a few operators. A MatMul becomes
+    part of what adds its bias.
+    """
+    node, whole = value.producer(), sizes(value)
+    if node is None or node.op_type == "MatMul" or whole is None:
+        return False
+    if not np.array_equal(index, np.arange(math.prod(whole))):
+        return False
+    readers = {use.node for use in value.uses() if use.node.op_type != "Shape"}
+    return len(readers) > 1 or all(reader.op_type in _UNFUSED for reader in readers)
 
 
 def _matrix(
@@ -256,6 +273,7 @@ def _spot(value: ir.Value, index: Index) -> Spot:
 
 
 _NEAR = 4
+_UNFUSED = {"Gelu", "HardSwish", "LayerNormalization", "Mish", "Swish"}
 _Rule = Callable[[ir.Node, ir.Value, Index], Link | None]
 _LAYERS: dict[str, _Rule] = {"Conv": _convolution, "Gemm": _product, "MatMul": _product}
 _ELEMENTWISE: dict[str, _Rule] = {

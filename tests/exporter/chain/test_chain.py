@@ -209,6 +209,27 @@ def test_what_more_prototypes_cost_is_not_the_way_back_through_the_head():
     assert costs[1] - costs[0] == TOP * K * (off_the_map + sums + shares)
 
 
+KEPT = (
+    "two layers, ReLU",
+    "two layers, HardSwish",
+    "two layers, GELU spelled out",
+    "LayerNorm between two layers",
+    "all positions, two layers, as in VGG",
+)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_hidden_layer_whose_result_runtimes_keep_is_read_once_more_to_explain_it(name):
+    model, head = built(FORMS[name])
+    prototypes, reference = split_chain(head, K)
+    graph = add_prototype_outputs(
+        model, head, prototypes, reference=reference, top=TOP, grid=head.grid
+    )
+    readers = graph.graph.initializers["w1"].uses()
+    added = [use for use in readers if use.node.name.startswith("protohead/")]
+    assert len(added) == 1
+
+
 def test_a_place_of_a_maximum_has_all_of_its_channel_and_ties_share_it():
     form = FORMS["maximum"]
     model, head = built(form)
