@@ -162,7 +162,7 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     if node is None or node.op_type not in _UNARY:
         return None
     read, given = source(node), node.inputs[1:]
-    others = [None if other is None else stored_elements(other, value, index) for other in given]
+    others = [None if other is None else _stored(other, value, index) for other in given]
     table = spread(read, value)
     if table is None or any(
         a is not None and b is None for a, b in zip(given, others, strict=True)
@@ -175,6 +175,13 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     whole = node.op_type == "Relu" and np.array_equal(index, np.arange(len(table)))
     reads = (Spot(read.name or "", table[index]),)
     return Link(Spot(value.name or "", index), name_of(node), step, reads, tapped=whole)
+
+
+def _stored(other: ir.Value, value: ir.Value, index: Index) -> NDArray[np.float64] | None:
+    """A stored operand: one number as a scalar, which Clip asks for, or one for each element."""
+    found = stored_elements(other, value, index)
+    array = None if found is None else constant(other)
+    return found if array is None or array.size != 1 else np.asarray(array).reshape(())
 
 
 def read_product(value: ir.Value, index: Index) -> Link | None:

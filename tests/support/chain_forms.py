@@ -220,6 +220,12 @@ FORMS: dict[str, Form] = {
         ("HardSwish", "linear layer"),
         HIDDEN,
     ),
+    "two layers, ReLU6, a Clip": Form(
+        f"{FIRST} a = Clip (h, low, high) {BEHIND}",
+        two_layers(functional.relu6),
+        ("Clip", "linear layer"),
+        {**HIDDEN, "low": np.array(0, np.float32), "high": np.array(6, np.float32)},
+    ),
     "two layers, sigmoid, whose f(0) is not zero": Form(
         f"{FIRST} a = Sigmoid (h) {BEHIND}",
         two_layers(torch.sigmoid),
