@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
 import numpy as np
@@ -13,6 +15,7 @@ from exporter.chain.attention import read_attention
 from exporter.chain.gate import read_activation, read_product
 from exporter.chain.norm import read_norm
 from exporter.chain.pool import Pool, read_flattened, read_pool
+from exporter.chain.rows import Matrix
 from exporter.chain.step import Chain, FeatureMap, Link, Spot
 from exporter.chain.sums import (
     Join,
@@ -82,6 +85,7 @@ class Tracer:
                 waiting += [*links[spot.key].reads, *links[spot.key].held]
                 if len(links) > _MOST:
                     raise HeadError(f"the head has more than {_MOST} steps: too many to explain.")
+        self._move_shifts(ends, links)
         linear = _linear(ends, links)
         for key in linear:
             step = links[key].step
@@ -122,13 +126,37 @@ class Tracer:
         self.further = further
         if not isinstance(link.step, Linear):
             raise HeadError(f"{link.node!r} computes the logits: expected a linear layer.")
-        matrix = link.step.matrix
-        rows = matrix.array
-        if rows is None:
-            rows = np.asarray(constant(self._values[matrix.value or ""]))
-            rows = rows.T if matrix.outputs_last else rows
-            rows = rows[slice(*(matrix.outputs or (None,)))]
+        rows = self._rows(link.step.matrix)
         return link.reads[0], rows.astype(np.float64), bias, link.node
+
+    def _rows(self, matrix: Matrix) -> NDArray[np.float32]:
+        """The matrix (m, n) itself."""
+        if matrix.array is not None:
+            return matrix.array
+        stored = np.asarray(constant(self._values[matrix.value or ""]))
+        rows = stored.T if matrix.outputs_last else stored
+        return rows[slice(*(matrix.outputs or (None,)))]
+
+    def _move_shifts(self, ends: tuple[Spot, ...], links: dict[tuple[str, bytes], Link]) -> None:
+        """Count a shift right in front of a linear layer as the layer's: W (a y + t) = W a y + W t.
+
+        Nothing that has no place is then pushed through the layer, whose weights would be read for
+        it once more.
+        """
+        readers = Counter(spot.key for link in links.values() for spot in (*link.reads, *link.held))
+        readers.update(spot.key for spot in ends)
+        for key, link in links.items():
+            above = links[link.reads[0].key] if isinstance(link.step, Linear) else link
+            layer, scale = link.step, above.step
+            if not isinstance(layer, Linear) or not isinstance(scale, Scale):
+                continue
+            if scale.shift is None or readers[above.spot.key] > 1:
+                continue
+            shift = self._rows(layer.matrix) @ scale.shift.astype(np.float64)
+            if layer.shift is not None:
+                shift = shift + layer.shift
+            links[key] = replace(link, step=replace(layer, shift=shift.astype(np.float32)))
+            links[above.spot.key] = replace(above, step=replace(scale, shift=None))
 
     def _link(self, spot: Spot) -> Link:
         value = self._values[spot.value]

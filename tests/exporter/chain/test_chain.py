@@ -214,6 +214,7 @@ KEPT = (
     "two layers, HardSwish",
     "two layers, GELU spelled out",
     "LayerNorm between two layers",
+    "maximum and mean, joined, as in fastai",
     "all positions, two layers, as in VGG",
 )
 
