@@ -1,6 +1,7 @@
 # Every target sets up what it needs in .venv/; the first one on a new machine takes a minute.
 PYTHON ?= python3
 VENV := .venv
+RUNTIME := cpu
 BIN := $(VENV)/bin
 DEMO := demo
 TOYBIRDS := models/toybirds
@@ -8,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -17,11 +18,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[cpu,export,serve]'
+	$(PIP) -e '.[$(RUNTIME),export,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[cpu,export,grpc,otel,serve,torch,dev]'
+	$(PIP) -e '.[$(RUNTIME),export,grpc,otel,serve,torch,dev]'
 	@# It asks for torchvision, of which it needs little and which brings CUDA.
 	$(PIP) --no-deps timm
 	@touch $@ $(VENV)/.run
@@ -89,10 +90,17 @@ bench: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Measure NMF, graph and ser
 	$(BIN)/python benchmarks/memory.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/data/train --classes 6 12
 	$(BIN)/python benchmarks/serve_cost.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/artifact $(DEMO)/data/test
 
+# onnxruntime and onnxruntime-gpu overwrite each other: an environment of its own.
+gpu: $(DEMO)/artifact/manifest.json ## Test and measure on CUDA; needs a GPU and its driver
+	@$(MAKE) --no-print-directory VENV=.venv-gpu RUNTIME=gpu .venv-gpu/.dev
+	.venv-gpu/bin/pytest tests/serving/model/test_on_cuda.py
+	.venv-gpu/bin/python -m benchmarks.gpu
+	.venv-gpu/bin/python benchmarks/gpu_serve.py $(DEMO)/artifact $(DEMO)/data/test
+
 soak: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## 10,000 requests, clients of other kinds beside them, a killed worker
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --mixed
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --kill
 
 clean: ## Remove the environment and what the demo made
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) .venv-gpu $(DEMO)

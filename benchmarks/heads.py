@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from benchmarks.paper.markdown import table
+from exporter.decompose import smoothing_of
 from exporter.errors import ExporterError
 from exporter.graph.read import dimensions, image_input
 from exporter.head import Head, find_head
-from exporter.head.rows import round_exactly
+from exporter.head.rows import round_exactly, split_reference
+from exporter.smoothing import NONE
 from exporter.source.graph_session import open_session
 from exporter.source.onnx_file import load_source
 from exporter.surgery import add_prototype_outputs
@@ -45,16 +48,23 @@ class Explained(NamedTuple):
     shape: tuple[int | None, ...]
 
 
-def build(path: Path) -> Explained:
-    """Explain a classifier by random prototypes that sum to its rows.
+def explain(model: ir.Model, *, smooth: bool = False) -> tuple[Head, ir.Model]:
+    """Explain a classifier by random prototypes that sum to its rows, less their mean.
+
+    Args:
+        model: The classifier; it is not changed.
+        smooth: With smoothed heatmaps, as an export has them.
+
+    Returns:
+        Its head, and the explained graph.
 
     Raises:
-        ExporterError: It cannot be read, or its head cannot be decomposed.
+        ExporterError: Its head cannot be decomposed.
     """
-    model = load_source(str(path)).model
     head = find_head(model)
+    split = split_reference(head, None, multilabel=False)
     random = np.random.default_rng(0)
-    rows = head.weight
+    rows = split.rows
     parts = random.normal(scale=np.abs(rows).mean(), size=(len(rows), PROTOTYPES, rows.shape[1]))
     if head.chain is not None and head.chain.map is not None:
         behind = slice(head.chain.mapped, None)
@@ -62,7 +72,27 @@ def build(path: Path) -> Explained:
     parts[:, -1] = rows - parts[:, :-1].sum(axis=1)
     prototypes = np.stack([round_exactly(own, row) for own, row in zip(parts, rows, strict=True)])
     grid = head.grid or (1, 1)
-    graph = add_prototype_outputs(model, head, prototypes, reference=None, top=TOP, grid=grid)
+    passes = smoothing_of("evidence", grid) if smooth else NONE
+    graph = add_prototype_outputs(
+        model,
+        head,
+        prototypes,
+        reference=split.reference,
+        top=TOP,
+        grid=grid,
+        smoothing=passes,
+    )
+    return head, graph
+
+
+def build(path: Path) -> Explained:
+    """A classifier beside its explained graph, both on one thread.
+
+    Raises:
+        ExporterError: It cannot be read, or its head cannot be decomposed.
+    """
+    model = load_source(str(path)).model
+    head, graph = explain(model)
     found = image_input(model.graph)
     if found is None:
         raise ExporterError("expected one image as input.")
@@ -90,7 +120,7 @@ def _row(path: Path, one: Explained, batch: int, rounds: int) -> list[str]:
     feeds = {one.input: np.random.default_rng(1).normal(size=shape).astype(np.float32)}
     plain, own = (_timed(session, feeds, 1)[0] for session in (one.plain, one.explained))
     kept = all(own[name].tobytes() == value.tobytes() for name, value in plain.items())
-    residual, share = _sums(one.head, own, batch)
+    residual, share = sums(one.head, own)
     times = np.array(
         [[_timed(s, feeds, 1)[1] for s in (one.plain, one.explained)] for _ in range(rounds)]
     )
@@ -115,15 +145,15 @@ def _timed(
     return found, time.process_time() - start
 
 
-def _sums(head: Head, found: dict[str, NDArray[Any]], batch: int) -> tuple[float, float]:
+def sums(head: Head, found: dict[str, NDArray[Any]]) -> tuple[float, float]:
     """The largest residual, of what is summed, and the share of the evidence without a place."""
     ids = found["class_ids"]
-    logits = np.take_along_axis(found[head.logits].reshape(batch, -1), ids, axis=1)
+    logits = np.take_along_axis(found[head.logits].reshape(len(ids), -1), ids, axis=1)
     unplaced = found.get("unplaced", np.zeros(ids.shape))
     placed = found["contributions"].sum(axis=2, dtype=np.float64)
-    bias = head.bias[ids]
-    size = np.abs(found["contributions"]).sum(axis=2) + np.abs(unplaced) + np.abs(bias)
-    residual = np.abs(placed + unplaced + bias - logits) / size
+    rest = head.bias[ids] + found["common"].astype(np.float64)
+    size = np.abs(found["contributions"]).sum(axis=2) + np.abs(unplaced) + np.abs(rest)
+    residual = np.abs(placed + unplaced + rest - logits) / size
     share = np.abs(unplaced).sum() / (np.abs(unplaced) + np.abs(placed)).sum()
     return float(residual.max()), float(share)
 

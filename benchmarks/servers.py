@@ -70,12 +70,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def protohead(artifact: Path, port: int, workers: int) -> list[str]:
+def protohead(artifact: Path, port: int, workers: int, provider: str = "cpu") -> list[str]:
     """The command line of ``protohead serve`` with one onnxruntime thread a worker."""
-    program = Path(sys.executable).with_name("protohead")
     return [
-        *(str(program), "serve", str(artifact), "--port", str(port)),
-        *("--workers", str(workers), "--threads", "1", "--provider", "cpu"),
+        *(sys.executable, "-m", "exporter.cli", "serve", str(artifact), "--port", str(port)),
+        *("--workers", str(workers), "--threads", "1", "--provider", provider),
     ]
 
 

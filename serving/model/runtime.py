@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -66,6 +67,11 @@ _OPTIONS: dict[str, dict[str, str]] = {
     # TensorFloat-32 keeps 10 bits of a product: contributions would no longer add up to the logit.
     "cuda": {"use_tf32": "0"},
 }
+_CUDA_FAILURE = re.compile(r"[A-Z_]+ failure -?\d+: [^;]+")  # CUDA, CUDNN_FE, CUBLAS
+_CHECK_CUDA = (
+    "Check the driver and the CUDA libraries (pip install 'protohead[gpu]' brings them), or ask "
+    "for provider cpu."
+)
 
 
 def cuda_offered() -> bool:
@@ -126,18 +132,40 @@ def make_session(
     ]
     try:
         session: Session = ort.InferenceSession(
-            str(model) if isinstance(model, Path) else model, options, providers=providers
+            str(model) if isinstance(model, Path) else model,
+            options,
+            providers=providers,
+            # It would print, open itself again on the CPU in the middle of a run, and stay there.
+            enable_fallback=0,
         )
     except Exception as error:  # onnxruntime raises its own untyped exceptions
+        if provider == "auto" and len(providers) > 1:  # a driver without a device, say
+            return make_session(
+                model,
+                provider="cpu",
+                threads=threads,
+                weights=weights,
+                reorder=reorder,
+                quiet=quiet,
+            )
         name = model.name if isinstance(model, Path) else "the model"
-        raise RuntimeSetupError(f"onnxruntime cannot load {name}: {error}") from error
+        advice = f". {_CHECK_CUDA}" if _CUDA_FAILURE.search(str(error)) else ""
+        raise RuntimeSetupError(
+            f"onnxruntime cannot load {name}: {_reason(error)}{advice}"
+        ) from error
     session.weights = values  # type: ignore[attr-defined]  # they live as long as it does
     if provider == "cuda" and _NAMES["cuda"] not in session.get_providers():
         raise RuntimeSetupError(
-            "expected to run on CUDA, onnxruntime fell back to the CPU. Check the driver and the "
-            "CUDA libraries (pip install 'protohead[gpu]' brings them), or ask for provider cpu."
+            f"expected to run on CUDA, onnxruntime fell back to the CPU. {_CHECK_CUDA}"
         )
     return session
+
+
+def _reason(error: Exception) -> str:
+    """What onnxruntime says, in one line; of what CUDA fails at, without the code around it."""
+    text = " ".join(str(error).split())
+    found = _CUDA_FAILURE.search(text)
+    return found[0].rstrip() if found else text
 
 
 def run(
@@ -162,7 +190,9 @@ def run(
         values = session.run(list(names), feeds)
     except Exception as error:  # onnxruntime raises its own untyped exceptions
         shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
-        raise InferenceError(f"onnxruntime fails on the inputs {shapes}: {error}") from error
+        raise InferenceError(
+            f"onnxruntime fails on the inputs {shapes}: {_reason(error)}"
+        ) from error
     return dict(zip(names, values, strict=True))
 
 

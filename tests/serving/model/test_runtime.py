@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tiny
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 from waiting import PATIENCE
 
 from serving.errors import InferenceError, RuntimeSetupError
@@ -16,6 +17,13 @@ from serving.model.cuda import cuda_works, try_cuda
 from serving.model.runtime import make_session, output_names, run
 
 MISSING = "sys.modules['onnxruntime'] = None"
+# As onnxruntime-gpu 1.31.1 says it where there is a driver and no device.
+NO_DEVICE = (
+    "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 std::conditional_t<THRW, "
+    "void, common::Status> = void] CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; "
+    "hostname=there ; file=/onnxruntime_src/cuda_execution_provider.cc ; line=355 ; "
+    "expr=cudaSetDevice(info_.device_id); \n\n"
+)
 BOTH = """
 import importlib.metadata as metadata
 real = metadata.distribution
@@ -63,11 +71,53 @@ def test_cuda_that_cannot_run_is_an_error_and_never_a_silent_fallback(monkeypatc
 def test_cuda_that_is_offered_but_does_not_start_is_an_error_too(monkeypatch):
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
-    made = SimpleNamespace(get_providers=lambda: both[1:])  # what onnxruntime does without a driver
+    made = SimpleNamespace(get_providers=lambda: both[1:])  # as without its libraries
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: made)
     with pytest.raises(RuntimeSetupError, match="fell back to the CPU"):
         make_session(b"", provider="cuda")
     assert make_session(b"", provider="auto") is made
+
+
+def test_where_cuda_finds_no_device_auto_takes_the_cpu_and_cuda_says_what_failed(
+    monkeypatch, capsys
+):
+    real = onnxruntime.InferenceSession
+
+    def opened(model, options, providers, **more):
+        if providers[0][0] == "CUDAExecutionProvider":
+            raise RuntimeError(NO_DEVICE)
+        return real(model, options, providers=providers, **more)
+
+    offer(monkeypatch, [])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    assert make_session(cuda._NEGATION, provider="auto").get_providers() == ["CPUExecutionProvider"]
+    with pytest.raises(RuntimeSetupError) as error:
+        make_session(cuda._NEGATION, provider="cuda")
+    assert str(error.value) == (
+        "onnxruntime cannot load the model: CUDA failure 100: no CUDA-capable device is detected. "
+        "Check the driver and the CUDA libraries (pip install 'protohead[gpu]' brings them), or "
+        "ask for provider cpu."
+    )
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_device_fails_at_is_an_error_and_is_not_run_again_elsewhere(monkeypatch, capsys):
+    session = make_session(cuda._NEGATION)
+    inner = session._sess
+
+    class Failing:
+        def run(self, *_):
+            raise EPFail("CudaCall() CUDNN_FE failure 8: HEURISTIC_QUERY_FAILED ; GPU=0 ;\n")
+
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+    monkeypatch.setattr(session, "_sess", Failing())
+    with pytest.raises(
+        InferenceError, match=r"on the inputs x \(1,\): CUDNN_FE failure 8: HEURISTIC_QUERY_FAILED$"
+    ):
+        run(session, ["y"], {"x": np.float32([2])})
+    assert capsys.readouterr().out == ""
 
 
 def offer(monkeypatch, running):
@@ -149,7 +199,7 @@ def test_on_cuda_products_keep_all_bits_of_float32(monkeypatch):
     asked = []
 
     class Session:
-        def __init__(self, model, options, providers):
+        def __init__(self, model, options, providers, **_):
             asked.extend(providers)
 
         def get_providers(self):
