@@ -126,33 +126,31 @@ def _choose(write: NodeWriter, parts: Explanation, logits: ir.Value, classes: ir
 
     Without operators that some runtimes lack (GatherElements, Loop, a TopK whose k is computed):
     rank all classes, those asked for last; the entry that is preceded by r negative ones takes
-    the class of rank r, picked by a product with a one-hot row. Class numbers pass through
-    float32, which holds them exactly up to 2^24.
+    the class of rank r, the only one left of a row whose other ranks are zero. The ids are int64
+    from TopK to the output, never cast: tract reads a cast to int64 as the size of an axis.
     """
     count = parts.shape[0]
     numbers = write.constant("class_numbers", np.arange(count, dtype=np.float32))
     asked = write.cast(classes, ir.DataType.FLOAT, "asked")
-    matches = _one_hot(write, asked, numbers, "matches")  # (b, t, c)
-    times = write.total(matches, 1, "times_asked")  # (b, c)
+    matches = _is_number(write, asked, numbers, "matches")  # (b, t, c)
+    times = write.total(write.cast(matches, ir.DataType.FLOAT, "matched"), 1, "times_asked")
     zero = write.constant("zero", np.zeros(1, np.float32))
-    is_asked = write.node("Greater", [times, zero], "is_asked")
+    is_asked = write.node("Greater", [times, zero], "is_asked")  # (b, c)
     last = write.constant("last", np.array([-np.inf], np.float32))
     remaining = write.node("Where", [is_asked, last, logits], "remaining")
     ranking = write.top_indices(remaining, count, "ranking")
-    ranking = write.cast(ranking, ir.DataType.FLOAT, "ranking_float")
-    ranking = write.reshape(ranking, [0, count, 1], "ranking_column")
+    ranking = write.reshape(ranking, [0, 1, count], "ranking_row")
     is_open = write.node("Less", [asked, zero], "is_open")  # (b, t)
     axis = write.constant("entries", np.array(1, np.int64))
     opened = write.cast(is_open, ir.DataType.FLOAT, "opened")
     rank = write.node("CumSum", [opened, axis], "rank", exclusive=1)
-    slots = _one_hot(write, rank, numbers, "slots")  # (b, t, c)
-    best = write.node("MatMul", [slots, ranking], "next_best_column")
-    best = write.cast(write.reshape(best, [0, -1], "next_best"), ir.DataType.INT64, "next_ids")
+    slots = _is_number(write, rank, numbers, "slots")  # (b, t, c)
+    none = write.constant("no_id", np.zeros(1, np.int64))
+    best = write.total(write.node("Where", [slots, ranking, none], "own_rank"), 2, "next_best")
     return write.node("Where", [is_open, best, classes], "class_ids")
 
 
-def _one_hot(write: NodeWriter, values: ir.Value, numbers: ir.Value, name: str) -> ir.Value:
-    """(b, t) -> (b, t, c) float32, 1 where the value is the class number."""
+def _is_number(write: NodeWriter, values: ir.Value, numbers: ir.Value, name: str) -> ir.Value:
+    """(b, t) -> (b, t, c) bool, whether the value is the class number."""
     column = write.reshape(values, [0, -1, 1], f"{name}_column")
-    equal = write.node("Equal", [column, numbers], f"{name}_equal")
-    return write.cast(equal, ir.DataType.FLOAT, name)
+    return write.node("Equal", [column, numbers], name)
