@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.config import ExportConfig
+from exporter.config import ExportConfig, Form
 from exporter.errors import ExporterError
 
 if TYPE_CHECKING:
+    from exporter.pipelines.convert import convert
     from exporter.pipelines.edit import edit, undo_edit
     from exporter.pipelines.export import export
     from exporter.pipelines.inspect import inspect_model
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ExportConfig",
     "ExporterError",
+    "Form",
+    "convert",
     "edit",
     "export",
     "inspect_model",
@@ -38,6 +41,10 @@ def __getattr__(name: str) -> Any:
         from exporter.pipelines.export import export
 
         return export
+    if name == "convert":
+        from exporter.pipelines.convert import convert
+
+        return convert
     if name in ("edit", "undo_edit"):
         from exporter.pipelines import edit
 

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.artifact import Preprocessing
+from serving.artifact import MODEL, Preprocessing
+from serving.artifact.layout import ImageLayout
 
 Method = Literal["evidence", "paper", "naive"]
 Reference = Literal["mean", "none"]
 Start = Literal["zeros", "even", "naive"]
 
+GraphVariant = Literal["explained", "dense"]
+InputType = Literal["float32", "uint8"]
+
 Pixels = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a graph of an artifact answers, and what it takes.
+
+    Attributes:
+        variant: ``explained`` chooses the best classes, ``dense`` gives every class in operators
+            that converters know.
+        input_type: ``float32`` is the prepared tensor, ``uint8`` the resized and cropped picture.
+        input_layout: Of such a picture.
+    """
+
+    variant: GraphVariant = "explained"
+    input_type: InputType = "float32"
+    input_layout: ImageLayout = "NHWC"
+
+    @property
+    def file(self) -> str:
+        """Its file in an artifact."""
+        stem = "model" if self.variant == "explained" else self.variant
+        return f"{stem}{'_uint8' if self.input_type == 'uint8' else ''}.onnx"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether every artifact has it."""
+        return self.file == MODEL
 
 
 @runtime_checkable
@@ -58,6 +90,9 @@ class ExportConfig(BaseModel):
         min_images: Usable images below which a class keeps its head row whole.
         min_accuracy: Share of the images used that the model has to give to their class, else
             nothing is written; None asks for none. Low shares mean wrong preprocessing or labels.
+        variant: ``dense`` adds ``dense.onnx``, the graph for converters to phones.
+        input_type: ``uint8`` lets the further graph take pictures of 8 bits.
+        input_layout: Of these pictures.
         seed: Seed of every random choice.
         jobs: Threads for decoding and for the network; changes no byte of the result.
         resume: Continue an interrupted export from its finished classes.
@@ -84,7 +119,15 @@ class ExportConfig(BaseModel):
     max_images: int = Field(default=200, ge=1)
     min_images: int = Field(default=5, ge=2)
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    variant: GraphVariant = "explained"
+    input_type: InputType = "float32"
+    input_layout: ImageLayout = "NHWC"
     seed: int = Field(default=0, ge=0, lt=2**32)
     jobs: int = Field(default=0, ge=0)
     resume: bool = False
     overwrite: bool = False
+
+    @property
+    def form(self) -> Form:
+        """Of the graph to write beside those of every artifact."""
+        return Form(self.variant, self.input_type, self.input_layout)

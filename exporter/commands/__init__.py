@@ -4,6 +4,7 @@ They import what they need when they run: the base install lacks the export extr
 should not wait for cvxpy.
 """
 
+from exporter.commands.convert import convert
 from exporter.commands.edit import edit
 from exporter.commands.evaluate import evaluate
 from exporter.commands.explain import explain
@@ -13,6 +14,6 @@ from exporter.commands.report import report
 from exporter.commands.serve import serve
 from exporter.commands.verify import verify
 
-VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve)
+VERBS = (inspect, export, verify, explain, edit, convert, evaluate, report, serve)
 
 __all__ = ["VERBS"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +89,38 @@ max_images_option = click.option(
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)
 )
+
+
+def form_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which further graph is written."""
+    options = (
+        click.option(
+            "--variant",
+            default="explained",
+            show_default=True,
+            type=click.Choice(["explained", "dense"]),
+            help="dense writes a graph for converters to phones: all classes, no TopK, no Gather.",
+        ),
+        click.option(
+            "--input",
+            "input_type",
+            default="float32",
+            show_default=True,
+            type=click.Choice(["float32", "uint8"]),
+            help="uint8 writes a graph that takes the resized and cropped picture and prepares it "
+            "inside, with the same bits.",
+        ),
+        click.option(
+            "--input-layout",
+            default="NHWC",
+            show_default=True,
+            type=click.Choice(["NCHW", "NHWC"]),
+            help="Axes of the pictures of --input uint8.",
+        ),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
 
 
 def need_export_extra() -> None:

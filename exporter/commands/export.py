@@ -11,6 +11,7 @@ import click
 from exporter.commands.common import (
     beside,
     channels_option,
+    form_options,
     input_size_option,
     max_images_option,
     need_export_extra,
@@ -105,6 +106,7 @@ from exporter.commands.summaries import export_summary
     help="Threads; changes no byte of the result. [default: all cores]",
 )
 @seed_option
+@form_options
 @click.option("--resume", is_flag=True, help="Continue an interrupted export.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier export left at --out.")
 @weights_option

@@ -89,6 +89,24 @@ def edit_summary(out: Path, artifact: Artifact) -> str:
     return "\n".join(lines)
 
 
+def convert_summary(out: Path, artifact: Artifact) -> str:
+    """What was added to an artifact."""
+    manifest = artifact.manifest
+    added = manifest.graphs[-1]
+    given = added.inputs[0]
+    shape = " x ".join("b" if size is None else str(size) for size in given.shape)
+    passed = sum(gate.state == "passed" for gate in manifest.verification)
+    return "\n".join(
+        [
+            str(out),
+            f"  {added.file} takes {given.name!r}, {given.dtype} {shape} ({given.layout}, "
+            f"{given.channels})",
+            f"  and gives {', '.join(value.name for value in added.outputs)}",
+            f"  {passed} gates passed",
+        ]
+    )
+
+
 def undo_summary(out: Path, artifact: Artifact) -> str:
     """What came back."""
     edits = len(artifact.manifest.edits)

@@ -6,12 +6,12 @@ Symbols: c classes, k prototypes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from exporter.errors import EditError
-from serving.artifact import ClassRecord, Manifest
+from serving.artifact import MODEL, STEERABLE, ClassRecord, Manifest
 from serving.artifact.edits import PrototypeKey, RenamedRecord
 from serving.errors import RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
@@ -84,6 +84,7 @@ def decide(
     renamed = [_renamed(manifest, find(*key), name.strip()) for key, name in names]
     if not muted and not renamed:
         raise EditError("nothing to do: expected a prototype to mute or to name.")
+    _require_no_further_graphs(manifest, muted)
     _require_mutable(manifest, muted)
     _require_distinct(manifest, renamed)
     return Decision(
@@ -91,6 +92,15 @@ def decide(
         muted=tuple(PrototypeKey(class_index=index, prototype=number) for index, number in muted),
         renamed=tuple(sorted(renamed, key=lambda name: (name.class_index, name.prototype))),
     )
+
+
+def _require_no_further_graphs(manifest: Manifest, muted: Sequence[tuple[int, int]]) -> None:
+    if muted and manifest.graphs:
+        raise EditError(
+            f"expected an artifact of {MODEL} and {STEERABLE} alone, found "
+            f"{len(manifest.graphs)} graphs, of which an edit reaches these two. Edit the artifact "
+            "before `protohead convert` and convert the edited one."
+        )
 
 
 def _require_reason(reason: str) -> None:

@@ -42,7 +42,9 @@ from exporter.writing.artifact import (
     class_record,
     crop_file,
     write_artifact,
+    write_manifest,
 )
+from exporter.writing.graphs import add_graph, require_form
 from exporter.writing.staging import Staging
 from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact
@@ -51,6 +53,7 @@ _VERIFIED_IMAGES = 128
 _NOT_IN_RESULT = {
     *("model", "data", "out", "weights", "jobs"),
     *("resume", "overwrite", "min_accuracy"),
+    *("variant", "input_type", "input_layout"),  # of a further graph, and of no class
 }
 _logger = logging.getLogger(__name__)
 
@@ -91,6 +94,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
     fix_input_size(source.model, preprocessing.size)
     head = find_head(source.model, output=source.output)
     require_room(source.model, head, config.prototypes)
+    require_form(config.form, head, source.input.dtype)
     warn_of_one_cell(head.grid, source.name)
     mapped = 0 if head.chain is None else head.chain.mapped
     require_feasible(config.method, config.prototypes, head.weight.shape[1], mapped)
@@ -115,6 +119,9 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
             _require_recognised(job)
             parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
             manifest = write_artifact(staging, parts)
+            if not config.form.is_own:
+                manifest = add_graph(Artifact(staging.artifact, manifest), config.form)
+                write_manifest(staging.artifact, manifest)
             staging.keep_only(manifest.all_files)
             _verify(job, source)
             staging.publish(manifest.all_files)

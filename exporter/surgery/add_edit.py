@@ -17,7 +17,11 @@ import onnx_ir as ir
 from exporter.errors import SurgeryError
 from exporter.graph.write import EDITS, PREFIX, NodeWriter, find_value
 
+EDIT_OPERATORS = frozenset(["MatMul", "Reshape", "Sub", "Where"])
+"""What an edit is written with."""
+
 _TABLE = PREFIX + "prototypes"
+_COLUMNS = PREFIX + "prototypes_columns"  # of a dense graph of tokens: (d, c * k)
 _SOURCE_LOGITS = PREFIX + "source_logits"  # what the mask of a steerable graph takes from
 _POOLED = (PREFIX + "pooled_over_sigma", PREFIX + "pooled")
 
@@ -38,9 +42,9 @@ def add_edit(
        muted prototype are, and what is left sums to the edited logit.
     3. In a steerable graph the mask takes from the edited logits: muting more works on top.
 
-    Precondition: written by ``add_prototype_outputs`` or ``add_steering``, perhaps edited before.
-    Postcondition: new names begin with ``protohead/edit1/``, the second edit's with
-    ``protohead/edit2/``; ``remove_edit`` gives back the bytes of the graph.
+    Precondition: written by ``add_prototype_outputs``, ``add_steering`` or ``add_dense_outputs``,
+    perhaps edited before. Postcondition: new names begin with ``protohead/edit1/``, the second
+    edit's with ``protohead/edit2/``; ``remove_edit`` gives back the bytes of the first two.
 
     Args:
         model: The graph; it is not changed.
@@ -66,7 +70,8 @@ def add_edit(
     old = {node.name or "": index for index, node in enumerate(graph) if node.name}
     size = len(graph)
     write = NodeWriter(edited, prefix)
-    after = _write(write, before, _take_rows(edited, muted, shape), muted, logits_shape)
+    rows = _take_rows(edited, muted, shape)
+    after = _write(write, before, _pooled(write), rows, muted, logits_shape)
     _replace(edited, before, after, prefix)
     moved = _place(graph, producer, list(graph)[size:])
     note = {
@@ -83,30 +88,43 @@ def _take_rows(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Zero the muted rows of the table; returns them as they were, (m, d)."""
     count, k, channels = shape
-    table = model.graph.initializers.get(_TABLE)
+    table = model.graph.initializers.get(_TABLE) or model.graph.initializers.get(_COLUMNS)
     tensor = None if table is None else table.const_value
-    if table is None or tensor is None or tuple(tensor.shape) != (count, k * channels):
+    if table is None or tensor is None or tensor.size != math.prod(shape):
         raise SurgeryError(
             f"expected a graph with {count} x {k} prototypes of {channels} channels in {_TABLE!r}, "
             "found none. Edit an artifact that protohead exported."
         )
-    rows = np.array(tensor.numpy()).reshape(shape)
+    stored = tensor.numpy()
+    turned = table.name == _COLUMNS
+    rows = np.array(stored.T if turned else stored).reshape(shape)
     classes, numbers = np.array(muted, np.int64).T
     taken: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = rows[classes, numbers]
     rows[classes, numbers] = 0
-    table.const_value = ir.tensor(rows.reshape(count, k * channels), name=_TABLE)
+    left = rows.reshape(count * k, channels).T if turned else rows.reshape(stored.shape)
+    table.const_value = ir.tensor(np.ascontiguousarray(left), name=table.name)
     return taken
+
+
+def _pooled(write: NodeWriter) -> ir.Value:
+    """The pooled vector (b, d, 1); a dense graph has it in the axes of its feature map."""
+    model = write.model
+    pooled = find_value(model, next(name for name in _POOLED if _has(model, name)))
+    table = model.graph.initializers.get(_TABLE)
+    if table is not None and table.shape is not None and len(table.shape) == 2:
+        return pooled
+    return write.reshape(pooled, [0, -1, 1], "pooled")
 
 
 def _write(
     write: NodeWriter,
     before: ir.Value,
+    pooled: ir.Value,
     rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
     muted: Sequence[tuple[int, int]],
     shape: tuple[int, ...],
 ) -> ir.Value:
     """Write the edited logits, of this shape for each image."""
-    pooled = find_value(write.model, next(name for name in _POOLED if _has(write.model, name)))
     count = math.prod(shape)
     spread = np.zeros((count, len(muted)), np.float32)
     spread[[index for index, _ in muted], range(len(muted))] = 1
@@ -131,7 +149,7 @@ def _replace(model: ir.Model, before: ir.Value, after: ir.Value, prefix: str) ->
     for node, index in list(before.uses()):
         if node.name not in own:
             node.replace_input_with(index, after)
-    after.type, after.shape = before.type, before.shape
+    after.type, after.shape, after.doc_string = before.type, before.shape, before.doc_string
     after.name, before.name = before.name, f"{prefix}before"
     outputs = model.graph.outputs
     outputs[:] = [after if value is before else value for value in outputs]

@@ -26,9 +26,8 @@ from exporter.graph.write import NodeWriter, find_value
 from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
 from exporter.surgery.located import Maps, Rows, write_located
+from exporter.surgery.room import require_fit
 from exporter.surgery.tap_features import read_feature
-
-_POSITIONS = {"NCHW": (2, 3), "NHWC": (1, 2), "NLC": (1,)}
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def write_explanation(
     Raises:
         SurgeryError: The prototypes or the grid do not fit the head.
     """
-    _require_fit(head, dimensions(find_value(write.model, head.feature)), prototypes, grid)
+    require_fit(head, dimensions(find_value(write.model, head.feature)), prototypes, grid)
     count, k, channels = prototypes.shape
     table = write.constant("prototypes", prototypes.reshape(count, k * channels))
     found = (
@@ -321,27 +320,3 @@ def _write_number(
 def _number(write: NodeWriter, name: str, normalisation: Normalisation) -> ir.Value:
     """Store one of the constants of a normalisation."""
     return write.constant(name, np.array(getattr(normalisation, name), np.float32))
-
-
-def _require_fit(
-    head: Head,
-    shape: tuple[int | None, ...] | None,
-    prototypes: NDArray[np.float32],
-    grid: tuple[int, int],
-) -> None:
-    classes, channels = head.weight.shape
-    fits = prototypes.ndim == 3 and (prototypes.shape[0], prototypes.shape[2]) == head.weight.shape
-    if not fits or prototypes.dtype != np.float32:
-        raise SurgeryError(
-            f"expected prototypes ({classes}, k, {channels}) in float32 for the head "
-            f"{head.linear!r}, got {prototypes.shape} in {prototypes.dtype}."
-        )
-    if head.chain is not None:
-        shape = None if head.chain.map is None else shape  # attention reads other tokens too
-    sizes = [shape[axis] for axis in _POSITIONS[head.layout]] if shape else [None]
-    static = [size for size in sizes if size is not None]
-    if len(static) == len(sizes) and math.prod(static) != grid[0] * grid[1]:
-        raise SurgeryError(
-            f"expected a grid of {math.prod(static)} positions for {head.feature!r}, got "
-            f"{grid[0]} x {grid[1]}."
-        )

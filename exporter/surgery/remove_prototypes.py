@@ -8,12 +8,14 @@ import onnx_ir as ir
 
 from exporter.errors import SurgeryError
 from exporter.graph.write import ADDED_OUTPUTS, ANNOTATED, PREFIX, find_value
-from exporter.surgery.class_notes import LABELS, SCALE
+from exporter.surgery.interface.meaning import undocument
+from exporter.surgery.interface.notes import remove_notes
+from exporter.surgery.interface.take_pixels import take_tensor
 from exporter.surgery.remove_edit import remove_edit
 
 
 def remove_prototype_outputs(model: ir.Model) -> bool:
-    """Undo ``add_prototype_outputs`` exactly, and every edit on top of it.
+    """Undo ``add_prototype_outputs`` or ``add_dense_outputs`` exactly, and what is on top of it.
 
     Postcondition: the model serialises to the bytes of the classifier that was extended, if that
     was read from a file which onnx-ir writes unchanged.
@@ -27,8 +29,10 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
     Raises:
         SurgeryError: What was added, or a note of it in the graph, was changed.
     """
+    take_tensor(model)
     while remove_edit(model):
         pass
+    undocument(model)
     graph, notes = model.graph, model.metadata_props
     if ADDED_OUTPUTS not in notes:
         return False
@@ -46,6 +50,5 @@ def remove_prototype_outputs(model: ir.Model) -> bool:
         ) from error
     for name in [name for name in graph.initializers if name.startswith(PREFIX)]:
         del graph.initializers[name]
-    for note in (LABELS, SCALE):
-        notes.pop(note, None)
+    remove_notes(model)
     return True

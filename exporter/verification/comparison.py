@@ -44,7 +44,7 @@ Array = NDArray[Any]
 def input_batches(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
     """Batches of input tensors: noise pictures and the images, each prepared as in production."""
     size = batch_size(predictor)
-    pending = [predictor.preprocess(picture)[1] for picture in _noise(predictor, size)]
+    pending = [predictor.preprocess(picture)[1] for picture in noise_pictures(predictor, size)]
     for path in images:
         try:
             pending.append(predictor.preprocess(path)[1])
@@ -64,7 +64,7 @@ def batch_size(predictor: Predictor) -> int:
     return predictor.manifest.input.shape[0] or _BATCH
 
 
-def _noise(predictor: Predictor, count: int) -> Iterator[Image.Image]:
+def noise_pictures(predictor: Predictor, count: int) -> Iterator[Image.Image]:
     """Pictures of seeded noise, coarse to fine, of the size that the network sees."""
     height, width = predictor.manifest.input.preprocessing.size
     generator = np.random.default_rng(0)

@@ -85,7 +85,7 @@ def unedited(edited: Artifact, folder: Path) -> Unedited:
 
 def _on_record(edited: Manifest, parent: Manifest) -> bool:
     """Whether a manifest is its parent's, but for what its last edit says."""
-    apart = {"files", "verification"}
+    apart = {"files", "verification", "graphs"}  # one that was converted has more graphs
     expected = with_edit(parent, edited.edits[-1])
     return edited.model_dump(exclude=apart) == expected.model_dump(exclude=apart)
 

@@ -12,10 +12,11 @@ from safetensors.numpy import load_file
 from exporter.errors import HeadError
 from exporter.head import Head, find_head
 from exporter.source.embedded import read_graph
-from exporter.surgery import LABELS, PREFIX, SCALE, class_notes, remove_edit
+from exporter.surgery import LABELS, PREFIX, SCALE, artifact_notes, remove_edit
 from exporter.verification.gates import limit_gate
 from serving.artifact import MANIFEST, MODEL, PROTOTYPES, STEERABLE, Artifact, GateRecord
 
+_ALWAYS = (LABELS, SCALE)
 _STORED = ("prototypes", "reference")  # in the graphs and beside them, under the same names
 
 
@@ -73,19 +74,19 @@ def stored_gate(artifact: Artifact, head: Head) -> GateRecord:
     graphs hold when the edits are taken back.
     """
     tensors = load_file(artifact.path(PROTOTYPES))
-    labels = [record.label for record in artifact.manifest.classes]
-    notes = class_notes(labels, tensors["scale"])
+    notes = artifact_notes(artifact.manifest, tensors)
     differing = [] if _same(tensors["bias"], head.bias.astype(np.float32)) else ["the head's bias"]
     older = 0
     for graph in (MODEL, STEERABLE):
         model = read_graph(artifact.path(graph))
         while remove_edit(model):
             pass
-        differing += [f"the {name} of {graph}" for name in _other_arrays(model, tensors)]
-        if notes.keys() & model.metadata_props.keys():
-            differing += [f"the {name} of {graph}" for name in _other_notes(model, notes)]
+        names = list(_other_arrays(model, tensors))
+        if LABELS in model.metadata_props:
+            names += _other_notes(model, notes)
         else:
             older += 1
+        differing += [f"the {name} of {graph}" for name in dict.fromkeys(names)]
     detail = f"{PROTOTYPES} and the labels are bit-identical to both graphs and to the head's bias"
     if older:
         detail += f"; {older} graphs note no labels, they were written by an older version"
@@ -104,9 +105,12 @@ def _other_arrays(model: ir.Model, tensors: dict[str, NDArray[np.generic]]) -> I
 
 
 def _other_notes(model: ir.Model, notes: dict[str, str]) -> Iterator[str]:
-    for key, name in ((LABELS, "labels"), (SCALE, "scale")):
-        if model.metadata_props.get(key) != notes[key]:
-            yield name
+    """What a graph notes otherwise; those of before note less, labels and scale always."""
+    for key, value in notes.items():
+        found = model.metadata_props.get(key)
+        older = found is None and key not in _ALWAYS
+        if key.startswith(PREFIX) and found != value and not older:
+            yield key.removeprefix(PREFIX).removesuffix("_sha256")
 
 
 def _same(stored: NDArray[np.generic], found: NDArray[np.generic]) -> bool:

@@ -20,6 +20,7 @@ heatmap means            |mean of heatmap - contribution| <= 1e-5 S
 top-1 agreement          the same best class by the logits, for every image
 grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
+FILE: ...                of further graphs: exporter/verification/graph_gates.py
 ======================== =====================================================================
 
 Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
@@ -41,9 +42,16 @@ from exporter.errors import SurgeryError
 from exporter.head import find_head
 from exporter.source.embedded import embedded_source
 from exporter.text import as_text
-from exporter.verification.comparison import Comparison, SourceRun, batch_size, input_batches
+from exporter.verification.comparison import (
+    Comparison,
+    SourceRun,
+    batch_size,
+    input_batches,
+    noise_pictures,
+)
 from exporter.verification.edit_gates import EditComparison, EffectComparison, unedited
 from exporter.verification.gates import limit_gate
+from exporter.verification.graph_gates import graph_gates
 from exporter.verification.grid_gate import grid_gate
 from exporter.verification.head_gates import mismatch, stored_gate, sum_gate
 from exporter.writing.ownership import strangers
@@ -121,6 +129,8 @@ def verify(
             del running  # each session holds the weights: no more of them at once than it takes
             grid = grid_gate(predictor, graph, threads=threads)
             comparison.steer()
+            pictures = list(noise_pictures(predictor, batch_size(predictor)))
+            further = graph_gates(predictor, pictures, images, threads)
             if effects:
                 images_done = comparison.images
                 first += effects.gates(
@@ -132,7 +142,8 @@ def verify(
     compared = comparison.gates()
     golden = _golden_gate(predictor)
     del predictor, comparison
-    return (*first, *compared, grid, sum_gate(artifact, head), stored_gate(artifact, head), golden)
+    stored = sum_gate(artifact, head), stored_gate(artifact, head)
+    return (*first, *compared, grid, *stored, golden, *further)
 
 
 def _integrity_gate(artifact: Artifact) -> GateRecord:

@@ -6,12 +6,11 @@ Symbols: c classes, k prototypes, d channels, b images of the golden batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -25,8 +24,9 @@ from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
-from exporter.surgery import add_prototype_outputs, add_steering, class_notes, free_prefix
+from exporter.surgery import add_prototype_outputs, add_steering, free_prefix
 from exporter.writing.atomic import replace_files
+from exporter.writing.graphs import save_graph
 from exporter.writing.staging import Staging
 from serving.artifact import (
     EVIDENCE,
@@ -101,20 +101,28 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     finished = staging.finished()
     classes = [finished[entry.index].record for entry in parts.dataset.classes]
     prototypes = np.stack([finished[entry.index].prototypes for entry in parts.dataset.classes])
-    scale = scale_table(classes, prototypes.shape[1])
-    _write_graphs(folder, parts, prototypes, class_notes([c.label for c in classes], scale))
     tensors = {
         "prototypes": prototypes,
-        "scale": scale,
+        "scale": scale_table(classes, prototypes.shape[1]),
         "bias": parts.head.bias.astype(np.float32),
         "reference": parts.rows.reference,
     }
     # Not save_file, which makes a file that only its owner may read.
     (folder / PROTOTYPES).write_bytes(save(tensors))
+    draft = _draft(parts, classes)
+    _write_graphs(folder, parts, draft, tensors)
     _write_golden(folder, parts)
+    hashes = {name: sha256_of(folder / name) for name in draft.files}
+    manifest = draft.model_copy(update={"files": hashes})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
+    """The manifest before there are files to hash: the graphs carry some of it."""
     crops = (crop.file for c in classes for p in c.prototypes for crop in p.evidence)
     names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *crops])
-    manifest = Manifest(
+    return Manifest(
         source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
         input=InputRecord(
             name=parts.source.input.name,
@@ -137,13 +145,12 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
             start=(parts.config.start or "zeros") if parts.config.method == "paper" else None,
         ),
         classes=tuple(classes),
-        files={name: sha256_of(folder / name) for name in names},
+        files=dict.fromkeys(names, "0" * 64),
     )
-    _write_manifest(folder, manifest)
-    return manifest
 
 
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest and its hash into an artifact's folder."""
     contents = manifest_contents(dump_manifest(manifest))
     replace_files({folder / name: content for name, content in contents.items()})
 
@@ -151,31 +158,28 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
     """Record in the manifest what verification measured."""
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    _write_manifest(folder, manifest.model_copy(update={"verification": gates}))
+    write_manifest(folder, manifest.model_copy(update={"verification": gates}))
 
 
 def _write_graphs(
-    folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32], notes: dict[str, str]
+    folder: Path, parts: ArtifactParts, draft: Manifest, tensors: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    model, head, grid = parts.source.model, parts.head, parts.grid
+    model, head, prototypes = parts.source.model, parts.head, tensors["prototypes"]
     reference = None if parts.rows.name == "none" else parts.rows.reference
-    top = min(parts.config.top, len(prototypes))
     explained = add_prototype_outputs(
         model,
         head,
         prototypes,
         reference=reference,
-        top=top,
-        grid=grid,
+        top=draft.top,
+        grid=parts.grid,
         smoothing=parts.smoothing,
     )
-    explained.metadata_props.update(notes)
-    ir.save(explained, folder / MODEL)
+    save_graph(explained, folder / MODEL, "explained", draft, tensors)
     steerable = add_steering(
-        model, head, prototypes, reference=reference, grid=grid, smoothing=parts.smoothing
+        model, head, prototypes, reference=reference, grid=parts.grid, smoothing=parts.smoothing
     )
-    steerable.metadata_props.update(notes)
-    ir.save(steerable, folder / STEERABLE)
+    save_graph(steerable, folder / STEERABLE, "steerable", draft, tensors)
 
 
 def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:

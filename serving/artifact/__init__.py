@@ -5,6 +5,7 @@
 ``manifest.sha256``   its hash, as ``sha256sum`` writes it
 ``model.onnx``        the source model with the prototype outputs beside its own
 ``steerable.onnx``    the same with two more required inputs, mask and classes
+``dense.onnx`` and others  further graphs where they were asked for, :class:`GraphRecord`
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
@@ -47,6 +48,7 @@ from serving.artifact.folder import (
     read_manifest,
     sha256_of,
 )
+from serving.artifact.graphs import GraphRecord, TensorRecord, Variant
 from serving.artifact.manifest import (
     GateRecord,
     HeadRecord,
@@ -76,6 +78,7 @@ __all__ = [
     "DecomposedClass",
     "EvidenceRecord",
     "GateRecord",
+    "GraphRecord",
     "HeadRecord",
     "InputRecord",
     "Manifest",
@@ -85,6 +88,8 @@ __all__ = [
     "PrototypeRecord",
     "SolveRecord",
     "SourceRecord",
+    "TensorRecord",
+    "Variant",
     "WholeClass",
     "dump_manifest",
     "load_artifact",

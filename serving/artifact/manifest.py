@@ -25,6 +25,7 @@ from serving.artifact.files import (
     REQUIRED,
     parent_file,
 )
+from serving.artifact.graphs import GraphRecord
 from serving.artifact.layout import Layout
 from serving.artifact.preprocessing import Preprocessing
 from serving.artifact.values import FileName, Record, Sha256
@@ -130,6 +131,8 @@ class Manifest(Record):
     head: HeadRecord
     method: MethodRecord
     classes: tuple[ClassRecord, ...] = Field(min_length=1)
+    # Of every graph; left out where there are no others than model.onnx and steerable.onnx.
+    graphs: tuple[GraphRecord, ...] = Field(default=(), exclude_if=lambda graphs: not graphs)
     edits: tuple[EditRecord, ...] = ()
     verification: tuple[GateRecord, ...] = ()
     files: dict[FileName, Sha256]
@@ -159,8 +162,12 @@ class Manifest(Record):
         missing = [name for name in REQUIRED if name not in self.files]
         crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
         missing += sorted(crops - self.files.keys())
+        graphs = [graph.file for graph in self.graphs]
+        missing += sorted(set(graphs) - self.files.keys())
         if missing:
             raise ValueError(f"expected a sha256 for each file, none for {missing[:3]}")
+        if len(set(graphs)) < len(graphs):
+            raise ValueError(f"expected one record of each graph, got {graphs}")
         self._require_edits()
         return self
 

@@ -268,6 +268,8 @@ def resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) ->
 def to_tensor(view: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Turn a view into the network's input: (pixel * scale - mean) / std.
 
+    In float32 it is pixel * factor - shift, in this order; graphs that take pixels repeat it.
+
     Args:
         view: RGB image of ``preprocessing.size``.
         preprocessing: The artifact's preprocessing.
@@ -279,12 +281,20 @@ def to_tensor(view: Image.Image, preprocessing: Preprocessing) -> NDArray[np.flo
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if preprocessing.channels == "BGR":
         pixels = pixels[..., ::-1]
-    std = np.asarray(preprocessing.std, dtype=np.float64)
-    factor = (preprocessing.scale / std).astype(np.float32)
-    shift = (np.asarray(preprocessing.mean, dtype=np.float64) / std).astype(np.float32)
+    factor, shift = normalisation(preprocessing)
     tensor = pixels * factor - shift
     tensor = np.moveaxis(tensor, -1, channel_axis(preprocessing.layout) - 1)
     return np.ascontiguousarray(tensor, dtype=np.float32)
+
+
+def normalisation(
+    preprocessing: Preprocessing,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What pixels are multiplied by, and what is then taken from them: two times (channels,)."""
+    std = np.asarray(preprocessing.std, dtype=np.float64)
+    factor = (preprocessing.scale / std).astype(np.float32)
+    shift = (np.asarray(preprocessing.mean, dtype=np.float64) / std).astype(np.float32)
+    return factor, shift
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -1,0 +1,78 @@
+"""A further graph for an artifact: the steps in order, nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from exporter.config import Form
+from exporter.errors import OutputError, VerificationError
+from exporter.pipelines.placing import placing
+from exporter.progress import Progress, silent
+from exporter.verification.run import verify
+from exporter.writing.artifact import add_verification, write_manifest
+from exporter.writing.graphs import add_graph
+from exporter.writing.work import named
+from serving.artifact import EVIDENCE, Artifact, load_artifact
+
+_VERIFIED_IMAGES = 128
+
+
+def convert(
+    artifact: Path | str,
+    out: Path | str,
+    form: Form,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Artifact:
+    """Write an artifact with one more graph, or nothing.
+
+    Args:
+        artifact: The artifact; it is not changed.
+        out: Where the one with the graph appears, whole and verified.
+        form: Of the graph.
+        overwrite: Replace an artifact at ``out``.
+        progress: Called as images are done.
+
+    Returns:
+        The artifact with the graph; its other files are those of the first, byte for byte, but
+        for the manifest.
+
+    Raises:
+        ArtifactError: The artifact is damaged.
+        OutputError: ``out`` cannot be written, or the artifact has this graph.
+        SurgeryError: Its head or its input does not allow it.
+        VerificationError: A promise is not kept; nothing appeared at ``out``.
+    """
+    out = named(Path(out))
+    parent = load_artifact(Path(artifact))
+    if form.file in parent.manifest.files:
+        raise OutputError(f"{artifact}: expected an artifact without {form.file}, it has one.")
+    with placing(out, "convert", overwrite=overwrite) as folder:
+        for name in parent.manifest.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(parent.path(name), folder / name)
+        manifest = add_graph(Artifact(folder, parent.manifest), form)
+        write_manifest(folder, manifest.model_copy(update={"verification": ()}))
+        gates = verify(
+            folder,
+            images=_crops(parent),
+            threads=1,  # what is measured goes into the manifest, whatever the number of cores
+            progress=partial(progress, "verify"),
+        )
+        failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
+        if failed:
+            raise VerificationError(
+                f"the converted artifact was not put in place, {len(failed)} of {len(gates)} gates "
+                f"failed: {'; '.join(failed)}"
+            )
+        add_verification(folder, gates)
+    return load_artifact(out)
+
+
+def _crops(artifact: Artifact) -> list[Path]:
+    """Pictures to compare on, the only ones at hand: crops of training images, evenly drawn."""
+    names = sorted(name for name in artifact.manifest.files if name.startswith(EVIDENCE))
+    return [artifact.path(name) for name in names[:: max(1, -(-len(names) // _VERIFIED_IMAGES))]]
