@@ -90,7 +90,10 @@ def _take_rows(
     count, k, channels = shape
     table = model.graph.initializers.get(_TABLE) or model.graph.initializers.get(_COLUMNS)
     tensor = None if table is None else table.const_value
-    if table is None or tensor is None or tensor.size != math.prod(shape):
+    forms = {(count, k * channels), (count * k, channels, 1, 1)}
+    if table is not None and table.name == _COLUMNS:
+        forms = {(channels, count * k)}
+    if table is None or tensor is None or tuple(tensor.shape) not in forms:
         raise SurgeryError(
             f"expected a graph with {count} x {k} prototypes of {channels} channels in {_TABLE!r}, "
             "found none. Edit an artifact that protohead exported."

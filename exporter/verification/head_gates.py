@@ -105,11 +105,12 @@ def _other_arrays(model: ir.Model, tensors: dict[str, NDArray[np.generic]]) -> I
 
 
 def _other_notes(model: ir.Model, notes: dict[str, str]) -> Iterator[str]:
-    """What a graph notes otherwise; those of before note less, labels and scale always."""
-    for key, value in notes.items():
-        found = model.metadata_props.get(key)
-        older = found is None and key not in _ALWAYS
-        if key.startswith(PREFIX) and found != value and not older:
+    """What a graph notes otherwise; one of before notes labels and scale alone."""
+    props = model.metadata_props
+    own = [key for key in notes if key.startswith(PREFIX)]
+    older = not any(key in props for key in own if key not in _ALWAYS)
+    for key in _ALWAYS if older else own:
+        if props.get(key) != notes[key]:
             yield key.removeprefix(PREFIX).removesuffix("_sha256")
 
 

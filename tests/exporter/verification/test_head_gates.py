@@ -124,9 +124,10 @@ def test_an_artifact_from_before_graphs_had_labels_still_verifies(artifact):
     assert "older version" in stored.detail
 
 
-def test_a_graph_that_lost_one_of_its_notes_is_not_taken_for_an_older_one(artifact):
+@pytest.mark.parametrize("note", ["scale", "source", "prototypes"])
+def test_a_graph_that_lost_one_of_its_notes_is_not_taken_for_an_older_one(artifact, note):
     model = onnx.load(artifact / "model.onnx")
-    kept = [entry for entry in model.metadata_props if "scale" not in entry.key]
+    kept = [entry for entry in model.metadata_props if entry.key != f"protohead/{note}_sha256"]
     assert len(kept) == len(model.metadata_props) - 1
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
@@ -134,7 +135,7 @@ def test_a_graph_that_lost_one_of_its_notes_is_not_taken_for_an_older_one(artifa
     content = json.loads((artifact / "manifest.json").read_bytes())
     content["files"]["model.onnx"] = sha256_of(artifact / "model.onnx")
     write_manifest(artifact, content)
-    assert "the scale of model.onnx" in failed(verify(artifact))["stored prototypes"]
+    assert f"the {note} of model.onnx" in failed(verify(artifact))["stored prototypes"]
 
 
 def renamed_output(model):
