@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench gpu soak clean
+.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench runtimes gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -90,6 +90,21 @@ bench: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Measure NMF, graph and ser
 	$(BIN)/python benchmarks/memory.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/data/train --classes 6 12
 	$(BIN)/python benchmarks/serve_cost.py $(TOYBIRDS)/toybirds.onnx $(DEMO)/artifact $(DEMO)/data/test
 
+# The demo's artifact with every further graph.
+$(DEMO)/graphs/manifest.json: $(DEMO)/artifact/manifest.json
+	$(BIN)/protohead convert $(DEMO)/artifact --out $(DEMO)/graphs.dense --variant dense --overwrite
+	$(BIN)/protohead convert $(DEMO)/graphs.dense --out $(DEMO)/graphs.uint8 --input uint8 --overwrite
+	$(BIN)/protohead convert $(DEMO)/graphs.uint8 --out $(DEMO)/graphs --variant dense --input uint8 --overwrite
+
+# Environments of their own: TensorFlow asks for an older numpy, two versions of OpenCV for two folders.
+runtimes: $(VENV)/.run $(DEMO)/graphs/manifest.json ## Which other runtimes read which graph, and how exactly
+	$(PYTHON) -m venv .venv-runtimes && .venv-runtimes/bin/pip install --quiet -r benchmarks/runtimes.txt
+	.venv-runtimes/bin/pip install --quiet --no-deps --target .venv-runtimes/opencv5 opencv-python-headless==5.0.0.93
+	$(PYTHON) -m venv .venv-tflite && .venv-tflite/bin/pip install --quiet -r benchmarks/runtimes_tflite.txt
+	.venv-runtimes/bin/python benchmarks/runtimes.py $(DEMO)/graphs
+	PYTHONPATH=.venv-runtimes/opencv5 .venv-runtimes/bin/python benchmarks/runtimes.py $(DEMO)/graphs --only OpenCV
+	.venv-tflite/bin/python benchmarks/runtimes.py $(DEMO)/graphs --only "LiteRT (TFLite), through onnx2tf"
+
 # onnxruntime and onnxruntime-gpu overwrite each other: an environment of its own.
 gpu: $(DEMO)/artifact/manifest.json ## Test and measure on CUDA; needs a GPU and its driver
 	@$(MAKE) --no-print-directory VENV=.venv-gpu RUNTIME=gpu .venv-gpu/.dev
@@ -103,4 +118,4 @@ soak: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## 10,000 requests, clients of
 	$(BIN)/python benchmarks/soak.py $(DEMO)/artifact $(DEMO)/data/test --kill
 
 clean: ## Remove the environment and what the demo made
-	rm -rf $(VENV) .venv-gpu $(DEMO)
+	rm -rf $(VENV) .venv-gpu .venv-runtimes .venv-tflite $(DEMO)

@@ -123,7 +123,8 @@ def ncnn(graph: Path, feeds: Arrays, names: list[str]) -> list[np.ndarray]:
 
     (batch,) = feeds.values()
     shape = ",".join(map(str, (1, *batch.shape[1:])))
-    call([str(BINARIES / "pnnx"), str(graph), f"inputshape=[{shape}]", "fp16=0"])
+    kind = "u8" if batch.dtype == np.uint8 else "f32"
+    call([str(BINARIES / "pnnx"), str(graph), f"inputshape=[{shape}]{kind}", "fp16=0"])
     network = ncnn.Net()
     for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
         setattr(network.opt, f"use_{option}", False)
@@ -271,7 +272,7 @@ def main() -> None:
             print(f"{worst(RUNTIMES[name][2], arguments.artifact, graph):.0e}")
         except Exception as error:  # each runtime has its own
             words = " ".join(str(error).split()).replace("|", "/")
-            print(f"fails: {words[:110]}")
+            print(f"fails: {words[:90]}")
         return
     graphs = [graph for graph in GRAPHS if (arguments.artifact / graph).exists()]
     for name in arguments.only:

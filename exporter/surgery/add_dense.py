@@ -28,7 +28,7 @@ from exporter.surgery.tap_features import read_feature
 DENSE_OPERATORS = frozenset(
     [
         *("Conv", "GlobalAveragePool", "MatMul", "Add", "Sub", "Mul", "Div", "Sqrt", "Max"),
-        *("Flatten", "Reshape", "Transpose", "ReduceSum", "DequantizeLinear"),
+        *("Reshape", "Transpose", "ReduceSum", "DequantizeLinear"),
     ]
 )
 """What nodes are written with here; none computes a shape or picks by an index."""
@@ -80,10 +80,12 @@ def add_dense_outputs(
         sigma = _write_number(write, layer, head.normalisation, channels)
         pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
         maps = write.node("Div", [maps, sigma], "maps_over_sigma")
-    contributions = _flat(write, layer.times(pooled, table, "products"), "contributions")
+    products = layer.times(pooled, table, "products")
+    contributions = write.reshape(products, [-1, count * k], "contributions")
     row = np.zeros(channels, np.float32) if reference is None else reference
     stored = layer.rows("reference", row.reshape(1, channels))
-    common = _flat(write, layer.times(pooled, stored, "reference_product"), "common")
+    product = layer.times(pooled, stored, "reference_product")
+    common = write.reshape(product, [-1, 1], "common")
     maps = layer.as_pictures(maps, count * k)
     heatmaps = _write_smoothing(write, maps, count * k, grid, smoothing)
     logits = find_value(dense, head.logits)
@@ -184,10 +186,6 @@ def _layer(
     if head.layout == "NCHW":
         return _Pictures(write, head, feature, grid[0] * grid[1], channels)
     return _Tokens(write, feature, grid, channels)
-
-
-def _flat(write: NodeWriter, value: ir.Value, name: str) -> ir.Value:
-    return write.node("Flatten", [value], name, axis=1)
 
 
 def _write_number(
