@@ -99,6 +99,7 @@ $(DEMO)/graphs/manifest.json: $(DEMO)/artifact/manifest.json
 # Environments of their own: TensorFlow asks for an older numpy, two versions of OpenCV for two folders.
 runtimes: $(VENV)/.run $(DEMO)/graphs/manifest.json ## Which other runtimes read which graph, and how exactly
 	$(PYTHON) -m venv .venv-runtimes && .venv-runtimes/bin/pip install --quiet -r benchmarks/runtimes.txt
+	.venv-runtimes/bin/pip install --quiet --no-deps pnnx==20261020  # it asks for torch, of which its converter needs nothing
 	.venv-runtimes/bin/pip install --quiet --no-deps --target .venv-runtimes/opencv5 opencv-python-headless==5.0.0.93
 	$(PYTHON) -m venv .venv-tflite && .venv-tflite/bin/pip install --quiet -r benchmarks/runtimes_tflite.txt
 	.venv-runtimes/bin/python benchmarks/runtimes.py $(DEMO)/graphs

@@ -121,7 +121,7 @@ def ncnn(graph: Path, feeds: Arrays, names: list[str]) -> list[np.ndarray]:
     """Through pnnx, weights in float32; it has no batch, so images one by one."""
     import ncnn
 
-    (batch,) = feeds.values()
+    batch = only_picture(feeds)
     shape = ",".join(map(str, (1, *batch.shape[1:])))
     kind = "u8" if batch.dtype == np.uint8 else "f32"
     call([str(BINARIES / "pnnx"), str(graph), f"inputshape=[{shape}]{kind}", "fp16=0"])
@@ -142,7 +142,7 @@ def tflite(graph: Path, feeds: Arrays, names: list[str]) -> list[np.ndarray]:
     """Through onnx2tf, which makes pictures NHWC, to LiteRT; images one by one."""
     from ai_edge_litert.interpreter import Interpreter
 
-    (batch,) = feeds.values()
+    batch = only_picture(feeds)
     # Under this name it would download pictures otherwise, to compare operators on.
     sample = np.zeros((20, 128, 128, 3), np.float32)
     np.save(graph.parent / "calibration_image_sample_data_20x128x128x3_float32.npy", sample)
@@ -189,6 +189,13 @@ RUNTIMES: dict[str, tuple[str, str, Run]] = {
     "ncnn, through pnnx": ("ncnn", "ncnn", ncnn),
     "LiteRT (TFLite), through onnx2tf": ("ai_edge_litert", "ai-edge-litert", tflite),
 }
+
+
+def only_picture(feeds: Arrays) -> np.ndarray:
+    """The one input of a graph."""
+    if len(feeds) > 1:
+        raise RuntimeError("not tried: a converter of one input")
+    return next(iter(feeds.values()))
 
 
 def call(command: list[str], folder: Path | None = None) -> None:
@@ -272,7 +279,7 @@ def main() -> None:
             print(f"{worst(RUNTIMES[name][2], arguments.artifact, graph):.0e}")
         except Exception as error:  # each runtime has its own
             words = " ".join(str(error).split()).replace("|", "/")
-            print(f"fails: {words[:90]}")
+            print(words[:90] if words.startswith("not tried") else f"fails: {words[:90]}")
         return
     graphs = [graph for graph in GRAPHS if (arguments.artifact / graph).exists()]
     for name in arguments.only:

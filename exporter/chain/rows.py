@@ -48,6 +48,11 @@ class RowWriter:
         self._constants: dict[bytes, ir.Value] = {}
         self._once: dict[tuple[int, str], ir.Value] = {}
 
+    @property
+    def graph(self) -> ir.Graph:
+        """The graph that is written to."""
+        return self._write.graph
+
     def once(self, key: tuple[int, str], make: Callable[[], ir.Value]) -> ir.Value:
         """What was made under a key before, or is made now."""
         if key not in self._once:

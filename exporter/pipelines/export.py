@@ -94,7 +94,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
     fix_input_size(source.model, preprocessing.size)
     head = find_head(source.model, output=source.output)
     require_room(source.model, head, config.prototypes)
-    require_form(config.form, head, source.input.dtype)
+    require_form(config.form, source.model, head, source.input.dtype)
     warn_of_one_cell(head.grid, source.name)
     mapped = 0 if head.chain is None else head.chain.mapped
     require_feasible(config.method, config.prototypes, head.weight.shape[1], mapped)

@@ -5,8 +5,8 @@ edit change it in place and return whether they did.
 """
 
 from exporter.graph.write import PREFIX, free_prefix
-from exporter.surgery.add_dense import DENSE_OPERATORS, add_dense_outputs, require_dense
-from exporter.surgery.add_edit import EDIT_OPERATORS, add_edit
+from exporter.surgery.add_dense import CHOOSING_OPERATORS, add_dense_outputs, require_dense
+from exporter.surgery.add_edit import add_edit
 from exporter.surgery.add_prototypes import add_prototype_outputs
 from exporter.surgery.add_steering import add_steering
 from exporter.surgery.interface.fix_input import fix_input_size
@@ -19,7 +19,6 @@ from exporter.surgery.interface.notes import (
     write_notes,
 )
 from exporter.surgery.interface.take_pixels import (
-    PIXEL_OPERATORS,
     require_tensor,
     take_pixels,
     take_tensor,
@@ -32,10 +31,8 @@ from exporter.surgery.tap_features import AT_MAP, ROW, features_of, tap_features
 
 __all__ = [
     "AT_MAP",
-    "DENSE_OPERATORS",
-    "EDIT_OPERATORS",
+    "CHOOSING_OPERATORS",
     "LABELS",
-    "PIXEL_OPERATORS",
     "PREFIX",
     "ROW",
     "SCALE",

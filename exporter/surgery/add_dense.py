@@ -16,22 +16,23 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from exporter.errors import SurgeryError
 from exporter.graph.read import dimensions
 from exporter.graph.write import NodeWriter, expose, find_value
 from exporter.head import Head, Normalisation
 from exporter.smoothing import NONE, Passes, matrix
+from exporter.surgery.dense_chain import write_dense_chain
 from exporter.surgery.explanation import batch_axis, write_flat
 from exporter.surgery.room import require_fit
 from exporter.surgery.tap_features import read_feature
 
-DENSE_OPERATORS = frozenset(
+CHOOSING_OPERATORS = frozenset(
     [
-        *("Conv", "GlobalAveragePool", "MatMul", "Add", "Sub", "Mul", "Div", "Sqrt", "Max"),
-        *("Reshape", "Transpose", "ReduceSum", "DequantizeLinear"),
+        *("TopK", "ArgMax", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"),
+        *("Shape", "Size", "Expand", "Range", "NonZero", "OneHot", "Compress", "CumSum"),
+        *("Loop", "If", "Scan"),
     ]
 )
-"""What nodes are written with here; none computes a shape or picks by an index."""
+"""What no node is that is written here: it picks by an index, or computes a shape."""
 
 _LARGE = 32 * 32  # positions; 4 MB of a matrix
 Rows = NDArray[np.float32]
@@ -50,7 +51,7 @@ def add_dense_outputs(
 
     Precondition: opset 11 and IR 4 or newer, kept as they are. Postcondition: the source's outputs
     come first, with the same bits as before; every new node and constant is named
-    ``protohead/...``, and every new node is one of :data:`DENSE_OPERATORS`.
+    ``protohead/...``, and none is one of :data:`CHOOSING_OPERATORS`.
 
     Args:
         model: The classifier; it is not changed.
@@ -68,25 +69,33 @@ def add_dense_outputs(
         SurgeryError: The head has steps between places and linear layer, the graph is too old or
             was extended before, or the prototypes do not fit the head.
     """
-    require_dense(head)
     dense = model.clone()
     write = NodeWriter(dense)
     require_fit(head, dimensions(find_value(dense, head.feature)), prototypes, grid)
     count, k, channels = prototypes.shape
-    layer = _layer(write, head, grid, channels)
-    table = layer.rows("prototypes", prototypes.reshape(count * k, channels))
-    pooled, maps = layer.pooled, layer.times(layer.features, table, "maps")
-    if head.normalisation is not None:
-        sigma = _write_number(write, layer, head.normalisation, channels)
-        pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
-        maps = write.node("Div", [maps, sigma], "maps_over_sigma")
+    unplaced: ir.Value | None = None
+    layer: _Pictures | _Tokens | _Located
+    row = np.zeros(channels, np.float32) if reference is None else reference
+    if head.chain is None:
+        layer = _layer(write, head, grid, channels)
+        table = layer.rows("prototypes", prototypes.reshape(count * k, channels))
+        pooled, maps = layer.pooled, layer.times(layer.features, table, "maps")
+        if head.normalisation is not None:
+            sigma = _write_number(write, layer, head.normalisation, channels)
+            pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
+            maps = write.node("Div", [maps, sigma], "maps_over_sigma")
+        everything, maps = pooled, layer.as_pictures(maps, count * k)
+    else:
+        layer = _Located(write, channels)
+        table = layer.rows("prototypes", prototypes.reshape(count * k, channels))
+        found = write_dense_chain(write, head, prototypes, reference, table)
+        pooled = write.reshape(found.pooled, [-1, channels, 1], "pooled")
+        everything, unplaced = found.everything, found.unplaced
+        maps = write.reshape(found.maps, [-1, count * k, *grid], "map_pictures")
     products = layer.times(pooled, table, "products")
     contributions = write.reshape(products, [-1, count * k], "contributions")
-    row = np.zeros(channels, np.float32) if reference is None else reference
-    stored = layer.rows("reference", row.reshape(1, channels))
-    product = layer.times(pooled, stored, "reference_product")
+    product = layer.times(everything, layer.rows("reference", row[None]), "reference_product")
     common = write.reshape(product, [-1, 1], "common")
-    maps = layer.as_pictures(maps, count * k)
     heatmaps = _write_smoothing(write, maps, count * k, grid, smoothing)
     logits = find_value(dense, head.logits)
     rounding = _write_rounding(write, head, logits, contributions, common, (count, k))
@@ -95,24 +104,24 @@ def add_dense_outputs(
     write.output(contributions, "contributions", real, [batch, count * k])
     write.output(common, "common", real, [batch, 1])
     write.output(heatmaps, "heatmaps", real, [batch, count * k, *grid])
+    if unplaced is not None:
+        value = write.reshape(unplaced, [-1, count], "unplaced")
+        write.output(value, "unplaced", real, [batch, count])
     if rounding is not None:
         write.output(rounding, "rounding", real, [batch, count])
     return dense
 
 
-def require_dense(head: Head) -> None:
-    """Refuse a head whose heatmaps are computed from values of each picture.
+def require_dense(model: ir.Model, head: Head) -> None:
+    """Refuse a head that takes an index or a shape to explain, before there are prototypes.
 
     Raises:
-        SurgeryError: Steps lie between its places and its linear layer.
+        SurgeryError: A step of its chain does.
     """
     if head.chain is not None:
-        steps = ", ".join(dict.fromkeys(head.chain.words))
-        raise SurgeryError(
-            "expected a head that averages one map and reads it by a linear layer, for a dense "
-            f"graph, got one that computes in between: {steps}. Such heatmaps need shapes and "
-            "indices that are computed; use model.onnx."
-        )
+        classes, channels = head.weight.shape
+        none = np.zeros((classes, 1, channels), np.float32)
+        add_dense_outputs(model, head, none, reference=None, grid=(1, head.chain.places))
 
 
 class _Pictures:
@@ -143,6 +152,22 @@ class _Pictures:
     def as_pictures(self, maps: ir.Value, _count: int) -> ir.Value:
         """Maps (b, m, h, w)."""
         return maps
+
+
+class _Located:
+    """Products with vectors of a chain, (b, 1, d): of a matrix that heatmaps are read off too."""
+
+    def __init__(self, write: NodeWriter, size: int) -> None:
+        self._write, self._size = write, size
+
+    def rows(self, name: str, rows: Rows) -> ir.Value:
+        """Store rows (m, d)."""
+        return self._write.constant(name, rows)
+
+    def times(self, value: ir.Value, rows: ir.Value, name: str) -> ir.Value:
+        """The products of stored rows with the vector, (b, m)."""
+        flat = self._write.reshape(value, [-1, self._size], f"{name}_row")
+        return self._write.node("Gemm", [flat, rows], name, transB=1)
 
 
 class _Tokens:

@@ -17,9 +17,6 @@ import onnx_ir as ir
 from exporter.errors import SurgeryError
 from exporter.graph.write import EDITS, PREFIX, NodeWriter, find_value
 
-EDIT_OPERATORS = frozenset(["MatMul", "Reshape", "Sub", "Where"])
-"""What an edit is written with."""
-
 _TABLE = PREFIX + "prototypes"
 _COLUMNS = PREFIX + "prototypes_columns"  # of a dense graph of tokens: (d, c * k)
 _SOURCE_LOGITS = PREFIX + "source_logits"  # what the mask of a steerable graph takes from
@@ -90,7 +87,7 @@ def _take_rows(
     count, k, channels = shape
     table = model.graph.initializers.get(_TABLE) or model.graph.initializers.get(_COLUMNS)
     tensor = None if table is None else table.const_value
-    forms = {(count, k * channels), (count * k, channels, 1, 1)}
+    forms = {(count, k * channels), (count * k, channels), (count * k, channels, 1, 1)}
     if table is not None and table.name == _COLUMNS:
         forms = {(channels, count * k)}
     if table is None or tensor is None or tuple(tensor.shape) not in forms:

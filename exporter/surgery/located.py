@@ -72,7 +72,7 @@ def write_located(
     behind = rows[:, chain.mapped :].astype(np.float32)
     stored = write.constant("class_rows", behind) if has_class_rows(chain) else None
     if chain.map is not None:
-        _require_shares(prototypes[:, :, chain.mapped :], behind)
+        require_shares(prototypes[:, :, chain.mapped :], behind)
 
     def of_classes(classes: ir.Value) -> ir.Value:
         return on_rows.once(
@@ -91,7 +91,7 @@ def write_located(
     return pooled, everything, maps, (vector, of_classes)
 
 
-def _require_shares(parts: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
+def require_shares(parts: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
     """Refuse parts (c, k, H) that are no multiples of the rows (c, H) of their classes."""
     for number, (given, row) in enumerate(zip(parts, rows.astype(np.float64), strict=True)):
         own = given.astype(np.float64)

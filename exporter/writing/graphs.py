@@ -57,19 +57,20 @@ def save_graph(
     ir.save(model, path)
 
 
-def require_form(form: Form, head: Head, dtype: str) -> None:
+def require_form(form: Form, model: ir.Model, head: Head, dtype: str) -> None:
     """Refuse a further graph that a classifier cannot have, before the work.
 
     Args:
         form: Of the graph.
-        head: The classifier's head.
+        model: The classifier.
+        head: Its head.
         dtype: What the classifier takes.
 
     Raises:
         SurgeryError: It cannot have it.
     """
     if form.variant == "dense":
-        require_dense(head)
+        require_dense(model, head)
     if form.input_type == "uint8":
         require_tensor(dtype)
 
@@ -92,7 +93,7 @@ def add_graph(artifact: Artifact, form: Form) -> Manifest:
     manifest = artifact.manifest
     source = embedded_source(artifact)
     head = find_head(source.model, output=manifest.head.output)
-    require_form(form, head, manifest.input.dtype)
+    require_form(form, source.model, head, manifest.input.dtype)
     tensors = load_file(artifact.path(PROTOTYPES))
     if form.variant == "dense":
         model = _dense(source.model, head, manifest, tensors)

@@ -29,6 +29,7 @@ _ALL = {
     "contributions": f"(b, c * k), logit units: prototype i of class j is number j * k + i; {_SUM}",
     "heatmaps": "(b, c * k, h, w), logit units: where each contribution comes from; its mean over "
     "h, w is the contribution; row by row, cell (0, 0) lies on the picture's top left",
+    "unplaced": "(b, c), logit units: what of each class's logit comes from no place",
     "rounding": "(b, c), logit units: what a quantised head adds to each class by rounding",
 }
 _COMMON = "(b, 1), logit units: the same share of every logit; it moves no probability"

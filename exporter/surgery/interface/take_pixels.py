@@ -17,9 +17,6 @@ from serving.artifact.layout import ImageLayout, channel_axis, image_shape
 from serving.model.preprocess import normalisation
 
 PIXELS = "pixels"
-PIXEL_OPERATORS = frozenset(["Transpose", "Cast", "Slice", "Concat", "Mul", "Sub"])
-"""What pixels are prepared with."""
-
 _PREFIX = PREFIX + "pixels/"
 _TENSOR = _PREFIX + "tensor"
 

@@ -15,7 +15,7 @@ import two_layers
 from manifests import write_manifest
 
 from exporter import Form, convert, edit, export, undo_edit, verify
-from exporter.errors import EditError, OutputError, SurgeryError
+from exporter.errors import EditError, OutputError
 from serving import Predictor
 from serving.artifact import sha256_of
 from serving.model.runtime import make_session, output_names, run
@@ -116,11 +116,11 @@ def test_an_export_writes_the_graph_that_convert_would(converted, tmp_path):
     }
 
 
-def test_an_export_refuses_before_the_work_what_no_graph_can_be(tmp_path):
+def test_what_comes_from_no_place_has_its_output(tmp_path):
     config = two_layers.write(tmp_path).model_copy(update={"variant": "dense"})
-    with pytest.raises(SurgeryError, match="computes in between"):
-        export(config)
-    assert not list(tmp_path.glob("artifact*"))
+    made = export(config)
+    assert "unplaced" in [value.name for value in made.manifest.graphs[-1].outputs]
+    assert not failed(verify(made.folder))
 
 
 def test_a_graph_that_is_there_is_not_written_again(converted, tmp_path):
@@ -137,6 +137,14 @@ def test_a_muted_prototype_is_muted_in_a_graph_made_later(tiny_export, tmp_path)
         assert not failed(verify(made.folder))
     undone = undo_edit(made.folder, tmp_path / "undone")
     assert undone.manifest == tiny_export[1].manifest
+
+
+def test_a_prototype_of_a_head_of_two_layers_is_muted_in_a_dense_graph(tmp_path):
+    made = export(two_layers.write(tmp_path))
+    edited = edit(made.folder, tmp_path / "edited", reason="test", mute=[(0, 1)])
+    dense = convert(edited.folder, tmp_path / "dense", DENSE)
+    assert not failed(verify(dense.folder))
+    assert undo_edit(dense.folder, tmp_path / "undone").manifest == made.manifest
 
 
 def test_an_edit_that_would_not_reach_every_graph_is_refused(converted, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-import two_layers
+from chain_forms import FORMS as CHAINS
+from chain_forms import split_chain
 from graphs import (
     GEMM,
     GRID,
@@ -22,19 +23,20 @@ from head_forms import FORMS, VARIETY
 from onnx.parser import parse_model
 
 from exporter.errors import SurgeryError
+from exporter.graph.write import NodeWriter
 from exporter.head import Head, find_head
 from exporter.surgery import (
-    DENSE_OPERATORS,
-    EDIT_OPERATORS,
+    CHOOSING_OPERATORS,
     PREFIX,
     add_dense_outputs,
     add_edit,
     add_prototype_outputs,
     remove_prototype_outputs,
+    require_dense,
 )
+from exporter.surgery.dense_chain import FixedRows
 
 SMOOTHING = (2, 1)
-CHOOSING = {"TopK", "Gather", "GatherElements", "GatherND", "Shape", "Expand", "Where", "CumSum"}
 
 
 def both(model: ir.Model, top: int = 5) -> tuple[ir.Model, ir.Model, Head]:
@@ -81,8 +83,7 @@ def test_every_class_is_explained_as_the_explained_graph_explains_it(name: str) 
 @pytest.mark.parametrize("name", VARIETY)
 def test_no_node_chooses_by_an_index_or_computes_a_shape(name: str) -> None:
     dense, _, _ = both(FORMS[name].model())
-    assert own_operators(dense) <= DENSE_OPERATORS
-    assert not own_operators(dense) & CHOOSING
+    assert not own_operators(dense) & CHOOSING_OPERATORS
     kernels = [
         node.attributes["kernel_shape"].as_ints()
         for node in dense.graph
@@ -142,13 +143,64 @@ def test_an_edit_mutes_a_prototype_of_a_dense_graph(name: str) -> None:
         changed["contributions"][:, kept], before["contributions"][:, kept]
     )
     edited = add_edit(dense, head.logits, [(1, 0)], **edit)
-    assert own_operators(edited) <= DENSE_OPERATORS | EDIT_OPERATORS
+    assert not own_operators(edited) & CHOOSING_OPERATORS
 
 
-def test_a_head_with_steps_before_its_linear_layer_is_refused_in_one_line() -> None:
-    model = ir.from_proto(two_layers.model())
-    head = find_head(model)
-    prototypes = np.zeros((len(head.weight), 1, head.weight.shape[1]), np.float32)
-    with pytest.raises(SurgeryError, match="computes in between") as refused:
-        add_dense_outputs(model, head, prototypes, reference=None, grid=head.grid or GRID)
+def chained(name: str) -> tuple[ir.Model, ir.Model, ir.Model, Head]:
+    """A classifier with a chain, its dense and its explained graph, and its head."""
+    form = CHAINS[name]
+    source = classifier(form.tail, form.stored, opset=form.opset)
+    head = find_head(source)
+    prototypes, reference = split_chain(head)
+    given = {"reference": reference, "grid": head.grid or GRID, "smoothing": SMOOTHING}
+    dense = add_dense_outputs(source, head, prototypes, **given)
+    return source, dense, add_prototype_outputs(source, head, prototypes, top=5, **given), head
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_head_of_several_steps_is_explained_without_an_index(name: str) -> None:
+    source, dense, explained, head = chained(name)
+    require_dense(source, head)
+    assert not own_operators(dense) & CHOOSING_OPERATORS
+    found, expected, plain = (
+        run(model, {"image": images(4)}) for model in (dense, explained, source)
+    )
+    for output, values in plain.items():
+        np.testing.assert_array_equal(found[output], values)
+    ids = expected["class_ids"]
+    b, count, k, *grid = expected["heatmaps"].shape
+    shapes = {"contributions": (b, count, k), "heatmaps": (b, count, k, *grid)}
+    if not head.chain.whole:
+        shapes["unplaced"] = (b, count)
+    largest = np.abs(expected["contributions"]).max()
+    for output, shape in shapes.items():
+        own = found[output].reshape(shape)
+        own = np.take_along_axis(own, ids.reshape(*ids.shape, *[1] * (own.ndim - 2)), axis=1)
+        atol = 1e-5 * max(largest, np.abs(expected[output]).max())  # float32 in another order
+        np.testing.assert_allclose(own, expected[output], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("name", ["two layers, ReLU", "a class token over two blocks"])
+def test_an_edit_mutes_a_prototype_of_a_head_of_several_steps(name: str) -> None:
+    _, dense, explained, head = chained(name)
+    edit = {"shape": split_chain(head)[0].shape, "logits_shape": head.logits_shape}
+    changed, expected = (
+        run(add_edit(model, head.logits, [(1, 0)], **edit), {"image": images(4)})
+        for model in (dense, explained)
+    )
+    largest = np.abs(expected["contributions"]).max()
+    np.testing.assert_allclose(
+        changed[head.logits], expected[head.logits], rtol=0, atol=1e-6 * largest
+    )
+    muted = edit["shape"][1]
+    assert not changed["contributions"][:, muted].any()
+    assert not changed["heatmaps"][:, muted].any()
+
+
+def test_places_that_take_an_index_are_refused_in_one_line() -> None:
+    write = FixedRows(NodeWriter(classifier(f"{POOLED} {GEMM}")))
+    value = write.floats(np.ones((1, 4, 6)))
+    assert write.pick(value, 2, np.array([3, 1]), 6) is not value
+    with pytest.raises(SurgeryError, match="picking them takes an index") as refused:
+        write.pick(value, 1, np.array([3, 1]), 4)
     assert "\n" not in str(refused.value)
