@@ -96,10 +96,11 @@ $(DEMO)/graphs/manifest.json: $(DEMO)/artifact/manifest.json
 	$(BIN)/protohead convert $(DEMO)/graphs.dense --out $(DEMO)/graphs.uint8 --input uint8 --overwrite
 	$(BIN)/protohead convert $(DEMO)/graphs.uint8 --out $(DEMO)/graphs --variant dense --input uint8 --overwrite
 
-# Environments of their own: TensorFlow asks for an older numpy, two versions of OpenCV for two folders.
+# Environments of their own: TensorFlow asks for an older numpy, two versions of OpenCV for two folders,
+# and pnnx for torch, of which its converter needs nothing.
 runtimes: $(VENV)/.run $(DEMO)/graphs/manifest.json ## Which other runtimes read which graph, and how exactly
 	$(PYTHON) -m venv .venv-runtimes && .venv-runtimes/bin/pip install --quiet -r benchmarks/runtimes.txt
-	.venv-runtimes/bin/pip install --quiet --no-deps pnnx==20261020  # it asks for torch, of which its converter needs nothing
+	.venv-runtimes/bin/pip install --quiet --no-deps pnnx==20261020
 	.venv-runtimes/bin/pip install --quiet --no-deps --target .venv-runtimes/opencv5 opencv-python-headless==5.0.0.93
 	$(PYTHON) -m venv .venv-tflite && .venv-tflite/bin/pip install --quiet -r benchmarks/runtimes_tflite.txt
 	.venv-runtimes/bin/python benchmarks/runtimes.py $(DEMO)/graphs
