@@ -12,6 +12,8 @@ channel j·k + i.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -63,40 +65,24 @@ def add_dense_outputs(
 
     Returns:
         A copy with the outputs contributions (b, c * k), common (b, 1) and heatmaps
-        (b, c * k, h, w), of a quantised head rounding (b, c) too; weights are shared.
+        (b, c * k, h, w), and unplaced and rounding (b, c) where there are such; weights are
+        shared.
 
     Raises:
-        SurgeryError: The head has steps between places and linear layer, the graph is too old or
-            was extended before, or the prototypes do not fit the head.
+        SurgeryError: A step of the head takes an index, the graph is too old or was extended
+            before, or the prototypes do not fit the head.
     """
     dense = model.clone()
     write = NodeWriter(dense)
     require_fit(head, dimensions(find_value(dense, head.feature)), prototypes, grid)
     count, k, channels = prototypes.shape
-    unplaced: ir.Value | None = None
-    layer: _Pictures | _Tokens | _Located
-    row = np.zeros(channels, np.float32) if reference is None else reference
-    if head.chain is None:
-        layer = _layer(write, head, grid, channels)
-        table = layer.rows("prototypes", prototypes.reshape(count * k, channels))
-        pooled, maps = layer.pooled, layer.times(layer.features, table, "maps")
-        if head.normalisation is not None:
-            sigma = _write_number(write, layer, head.normalisation, channels)
-            pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
-            maps = write.node("Div", [maps, sigma], "maps_over_sigma")
-        everything, maps = pooled, layer.as_pictures(maps, count * k)
-    else:
-        layer = _Located(write, channels)
-        table = layer.rows("prototypes", prototypes.reshape(count * k, channels))
-        found = write_dense_chain(write, head, prototypes, reference, table)
-        pooled = write.reshape(found.pooled, [-1, channels, 1], "pooled")
-        everything, unplaced = found.everything, found.unplaced
-        maps = write.reshape(found.maps, [-1, count * k, *grid], "map_pictures")
-    products = layer.times(pooled, table, "products")
+    layer, read = _read(write, head, prototypes, reference, grid)
+    products = layer.times(read.pooled, read.table, "products")
     contributions = write.reshape(products, [-1, count * k], "contributions")
-    product = layer.times(everything, layer.rows("reference", row[None]), "reference_product")
+    row = np.zeros(channels, np.float32) if reference is None else reference
+    product = layer.times(read.everything, layer.rows("reference", row[None]), "reference_product")
     common = write.reshape(product, [-1, 1], "common")
-    heatmaps = _write_smoothing(write, maps, count * k, grid, smoothing)
+    heatmaps = _write_smoothing(write, read.maps, count * k, grid, smoothing)
     logits = find_value(dense, head.logits)
     rounding = _write_rounding(write, head, logits, contributions, common, (count, k))
     expose(dense, logits, rank=1 + len(head.logits_shape))
@@ -104,12 +90,56 @@ def add_dense_outputs(
     write.output(contributions, "contributions", real, [batch, count * k])
     write.output(common, "common", real, [batch, 1])
     write.output(heatmaps, "heatmaps", real, [batch, count * k, *grid])
-    if unplaced is not None:
-        value = write.reshape(unplaced, [-1, count], "unplaced")
-        write.output(value, "unplaced", real, [batch, count])
-    if rounding is not None:
-        write.output(rounding, "rounding", real, [batch, count])
+    for name, value in (("unplaced", read.unplaced), ("rounding", rounding)):
+        if value is not None:
+            write.output(value, name, real, [batch, count])
     return dense
+
+
+class _Read(NamedTuple):
+    """What contributions and heatmaps are read of.
+
+    Attributes:
+        table: The prototypes.
+        pooled: What contributions are products with, divided by sigma if the head normalises.
+        everything: The same, and what comes from no place.
+        maps: (b, c * k, h, w), not smoothed.
+        unplaced: (b, c), None for nothing.
+    """
+
+    table: ir.Value
+    pooled: ir.Value
+    everything: ir.Value
+    maps: ir.Value
+    unplaced: ir.Value | None
+
+
+def _read(
+    write: NodeWriter,
+    head: Head,
+    prototypes: Rows,
+    reference: Rows | None,
+    grid: tuple[int, int],
+) -> tuple[_Pictures | _Tokens | _Located, _Read]:
+    count, k, channels = prototypes.shape
+    rows = prototypes.reshape(count * k, channels)
+    if head.chain is not None:
+        located = _Located(write, channels)
+        table = located.rows("prototypes", rows)
+        found = write_dense_chain(write, head, prototypes, reference, table)
+        pooled = write.reshape(found.pooled, [-1, channels, 1], "pooled")
+        maps = write.reshape(found.maps, [-1, count * k, *grid], "map_pictures")
+        rest = found.unplaced
+        unplaced = None if rest is None else write.reshape(rest, [-1, count], "unplaced")
+        return located, _Read(table, pooled, found.everything, maps, unplaced)
+    layer = _layer(write, head, grid, channels)
+    table = layer.rows("prototypes", rows)
+    pooled, maps = layer.pooled, layer.times(layer.features, table, "maps")
+    if head.normalisation is not None:
+        sigma = _write_number(write, layer, head.normalisation, channels)
+        pooled = write.node("Div", [pooled, sigma], "pooled_over_sigma")
+        maps = write.node("Div", [maps, sigma], "maps_over_sigma")
+    return layer, _Read(table, pooled, pooled, layer.as_pictures(maps, count * k), None)
 
 
 def require_dense(model: ir.Model, head: Head) -> None:
