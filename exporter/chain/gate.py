@@ -170,7 +170,7 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
         return None
     attributes = {name: found.value for name, found in node.attributes.items()}
     around = (0.0, 1.0) if node.op_type == "PRelu" else _around_zero(node, value, read)
-    single = tuple(None if found is None else np.asarray(found, np.float32) for found in others)
+    single = tuple(None if found is None else _shortest(found) for found in others)
     step = Activation(node.op_type, attributes, single, *around, len(index))
     whole = node.op_type == "Relu" and np.array_equal(index, np.arange(len(table)))
     reads = (Spot(read.name or "", table[index]),)
@@ -201,6 +201,12 @@ def read_product(value: ir.Value, index: Index) -> Link | None:
         (Spot(read.name or "", tables[0][index]),),
         (Spot(other.name or "", factor),),
     )
+
+
+def _shortest(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Numbers of the elements; one, without an axis, where all are the same, as Clip wants it."""
+    same = (numbers == numbers[0]).all()
+    return np.asarray(numbers[0] if same else numbers, np.float32)
 
 
 def _which_is_held(node: ir.Node) -> int | None:

@@ -214,6 +214,25 @@ FORMS: dict[str, Form] = {
         ("Relu", "linear layer", "mean of 'map'"),
         HIDDEN,
     ),
+    "two layers, ReLU6": Form(
+        f"{FIRST} a = Clip (h, zero, six) {BEHIND}",
+        two_layers(functional.relu6),
+        ("Clip", "linear layer"),
+        {**HIDDEN, "zero": np.float32(0), "six": np.float32(6)},
+    ),
+    "two layers, HardSwish as Keras writes it": Form(
+        f"{FIRST} s = Add (h, three) c = Clip (s, zero, six) g = Mul (c, sixth) a = Mul (h, g) "
+        f"{BEHIND}",
+        two_layers(functional.hardswish),
+        ("gate (Clip)", "linear layer"),
+        {
+            **HIDDEN,
+            "three": np.full((1, 1), 3, np.float32),
+            "zero": np.float32(0),
+            "six": np.float32(6),
+            "sixth": np.float32(1 / 6),
+        },
+    ),
     "two layers, HardSwish": Form(
         f"{FIRST} a = HardSwish (h) {BEHIND}",
         two_layers(functional.hardswish),
