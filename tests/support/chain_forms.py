@@ -303,6 +303,16 @@ FORMS: dict[str, Form] = {
         ("Relu", "all positions of 'map'"),
         {"w1": (6, 72), "b1": (6,)},
     ),
+    "all positions, channels last, as Keras flattens": Form(
+        "t = Transpose <perm = [0, 2, 3, 1]> (map) f = Flatten (t) m = MatMul (f, w1) "
+        f"h = Add (m, b1) a = Relu (h) {BEHIND}",
+        lambda x, w: (
+            linear(held(torch.relu, x.permute(0, 2, 3, 1).flatten(1) @ w["w1"] + w["b1"]), w),
+            [],
+        ),
+        ("Relu", "all positions of 'map'"),
+        {"w1": (72, 6), "b1": (6,)},
+    ),
     "generalised mean": Form(
         f"c = Pow (map, three) p = GlobalAveragePool (c) r = Pow (p, third) z = Flatten (r) {GEMM}",
         gem,
