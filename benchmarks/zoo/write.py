@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,15 +107,15 @@ def _trace(network: nn.Module, size: int, path: Path) -> None:
     )
 
 
-def _tf2onnx(network: Any, size: int, path: Path) -> None:
-    import tensorflow
-    import tf2onnx
-
-    images = [tensorflow.TensorSpec((None, size, size, 3), name="image")]
-    function = tensorflow.function(
-        lambda image: network(image, training=False), input_signature=images
-    )
-    tf2onnx.convert.from_function(function, input_signature=images, opset=17, output_path=str(path))
+def _tf2onnx(network: Any, _size: int, path: Path) -> None:
+    """By way of a SavedModel: of a function some stored numbers would become inputs."""
+    saved = path.with_suffix("")
+    network.export(str(saved), verbose=False)
+    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(saved)]
+    command += ["--opset", "17", "--output", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
 
 
 def _keras_export(network: Any, size: int, path: Path) -> None:

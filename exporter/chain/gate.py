@@ -210,17 +210,36 @@ def _shortest(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _which_is_held(node: ir.Node) -> int | None:
-    """Which factor gates the other: the one nearer behind an activation, or computed of the other.
+    """Which factor gates the other: one over a number, nearer behind an activation, computed of it.
 
     None where neither is: a product of two features has no evidence of its own.
     """
     first, second = source(node, 0), source(node, 1)
+    inverse = _is_inverse(first), _is_inverse(second)
+    if inverse[0] != inverse[1]:
+        return int(inverse[1])
     distances = _distance(first), _distance(second)
     if distances[0] != distances[1]:
         return int(distances[1] < distances[0])
     if _computed_of(second, first):
         return 1
     return 0 if _computed_of(first, second) else None
+
+
+def _is_inverse(value: ir.Value) -> bool:
+    """Whether a value is one over a number, times stored ones: a norm as TensorFlow writes it."""
+    for _ in range(_FAR):
+        node = value.producer()
+        if node is None or node.op_type not in ("Mul", "Reciprocal"):
+            return False
+        if node.op_type == "Reciprocal":
+            return True
+        reads = [source(node, number) for number in (0, 1)]
+        open_ones = [read for read in reads if constant(read) is None]
+        if len(open_ones) != 1:
+            return False
+        value = open_ones[0]
+    return False
 
 
 def _computed_of(value: ir.Value, other: ir.Value) -> bool:

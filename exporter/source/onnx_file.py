@@ -334,7 +334,7 @@ def _image_input(model: ir.Model, where: str) -> ModelInput:
         names = ", ".join(str(value.name) for value in inputs) or "none"
         raise SourceError(
             f"{where}: expected one image input, found {len(inputs)}: {names}. Export the model "
-            "with the others fixed to constants."
+            "with the others fixed to constants; of Keras a SavedModel, and tf2onnx of that."
         )
     (value,) = inputs
     if value.dtype not in _KINDS:

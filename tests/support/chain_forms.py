@@ -313,6 +313,18 @@ FORMS: dict[str, Form] = {
         ("Relu", "all positions of 'map'"),
         {"w1": (72, 6), "b1": (6,)},
     ),
+    "LayerNorm behind a ReLU, as Keras writes it": Form(
+        f"{FIRST} y = Relu (h) m = ReduceMean <axes = [1], keepdims = 1> (y) d = Sub (y, m) "
+        "q = Mul (d, d) v = ReduceMean <axes = [1], keepdims = 1> (q) e = Add (v, epsilon) "
+        "r = Sqrt (e) i = Reciprocal (r) g = Mul (i, gamma) n = Neg (m) c = Mul (n, g) "
+        f"o = Add (c, beta) s = Mul (y, g) a = Add (s, o) {BEHIND}",
+        lambda x, w: (
+            linear(normalised(held(torch.relu, mean(x) @ w["w1"].T + w["b1"]), w), w),
+            [],
+        ),
+        ("sum", "Relu"),
+        {**HIDDEN, "epsilon": np.float32(1e-5), "gamma": (1, 6), "beta": (1, 6)},
+    ),
     "generalised mean": Form(
         f"c = Pow (map, three) p = GlobalAveragePool (c) r = Pow (p, third) z = Flatten (r) {GEMM}",
         gem,
