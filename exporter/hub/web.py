@@ -121,6 +121,8 @@ def _refused(url: str, error: urllib.error.HTTPError) -> TransferError:
         return MissingFileError(f"{url}: no such file: {reason}.")
     if location is not None:
         scheme = urlsplit(urljoin(url, location)).scheme
+        if scheme in ("http", "https"):
+            return TransferError(f"{url}: expected a file, got one redirect after another.")
         return TransferError(
             f"{url}: expected a file, got a redirect to {scheme}://, which is not followed."
         )
