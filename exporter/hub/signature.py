@@ -100,7 +100,8 @@ def _configured_signer(config: Any, signer: Signer) -> Any:
     return config.use_certificate_signer(
         private_key=signer.key,
         signing_certificate=signer.certificate,
-        certificate_chain=list(signer.chain),
+        # It cannot read a chain of none; its own certificate once more proves nothing new.
+        certificate_chain=list(signer.chain) or [signer.certificate],
     )
 
 
