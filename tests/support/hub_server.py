@@ -95,7 +95,8 @@ def hub() -> Iterator[Hub]:
             elif path == "/api/repos/create":
                 asked = json.loads(body)
                 name = f"{asked['organization']}/{asked['name']}"
-                state.private.setdefault(name, asked.get("private", False))
+                hidden = asked.get("private") or asked.get("visibility") == "private"
+                state.private.setdefault(name, bool(hidden))
                 state.commits.setdefault("0" * 40, {})
                 state.branches.setdefault(f"{name}@main", "0" * 40)
                 self.told({"url": f"{state.url}/{name}", "name": name, "id": "1"})
