@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench gpu soak clean
+.PHONY: help demo serve evaluate bento image test slow systems hub check static format docs bench gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@# It asks for torchvision, of which it needs little and which brings CUDA.
 	$(PIP) --no-deps timm
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.hub: $(VENV)/.dev
+	$(PIP) -e '.[hub]' 'moto[server]>=5.1'
+	@touch $@
 
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing
 	@sh examples/demo.sh $(BIN) $(DEMO)
@@ -74,6 +78,9 @@ static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate_cli.py --check
+
+hub: $(VENV)/.hub ## Run the tests of push, pull and signatures, against servers of this machine
+	$(BIN)/pytest -m hub
 
 check: static test ## All that must pass before a commit
 

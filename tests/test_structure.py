@@ -30,7 +30,7 @@ FLOORS = {
         "source",
         "images",
         "writing editing evaluate",
-        "report verification inspection",
+        "report verification inspection hub",
         "pipelines",
         "commands",
         "cli",

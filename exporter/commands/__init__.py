@@ -8,11 +8,15 @@ from exporter.commands.edit import edit
 from exporter.commands.evaluate import evaluate
 from exporter.commands.explain import explain
 from exporter.commands.export import export
+from exporter.commands.hub.card import card
+from exporter.commands.hub.pull import pull
+from exporter.commands.hub.push import push
+from exporter.commands.hub.sign import sign
 from exporter.commands.inspect import inspect
 from exporter.commands.report import report
 from exporter.commands.serve import serve
 from exporter.commands.verify import verify
 
-VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve)
+VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve, push, pull, sign, card)
 
 __all__ = ["VERBS"]

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
+from exporter.hub.address import is_address
 from exporter.source.presets import OWN, PRESETS, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
@@ -89,6 +91,19 @@ max_images_option = click.option(
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)
 )
+
+
+def artifact_folder(given: str) -> Path:
+    """The folder of an artifact that was given as a path, or as an address: its cached copy."""
+    if not is_address(given):
+        return Path(given)
+    from exporter.hub.cache import cached
+
+    progress = ProgressLine("file")
+    try:
+        return cached(given, progress=progress)
+    finally:
+        progress.close()
 
 
 def need_export_extra() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import EditError, OutputError, VerificationError
+from exporter.errors import EditError, VerificationError
 from exporter.progress import Progress, silent
 from exporter.verification.run import verify
 from exporter.writing.atomic import writing
@@ -127,12 +127,7 @@ def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:
 def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
     """An empty folder beside ``out`` that becomes it, whole, if nothing goes wrong inside."""
     with WorkFolder(out, "edit", overwrite=overwrite) as work:
-        mark = work.mark()
-        if mark is not None and mark.get("work") != "edit":
-            raise OutputError(
-                f"{work.folder}: an interrupted export left finished classes here, which are left "
-                "alone. Resume that export, or choose another `out`."
-            )
+        work.require_no_export()
         try:
             with writing(out):
                 work.remove_own()  # what a killed edit left is no loss

@@ -48,6 +48,7 @@ from exporter.verification.grid_gate import grid_gate
 from exporter.verification.head_gates import mismatch, stored_gate, sum_gate
 from exporter.writing.ownership import strangers
 from serving.artifact import (
+    BESIDE,
     GOLDEN,
     MANIFEST,
     MANIFEST_HASH,
@@ -138,7 +139,7 @@ def verify(
 def _integrity_gate(artifact: Artifact) -> GateRecord:
     """The files of a loaded artifact hash as they should; what else lies there is named."""
     name, listed = "integrity", artifact.manifest.all_files
-    others = strangers(artifact.folder, listed)
+    others = strangers(artifact.folder, listed | set(BESIDE))
     if others:
         shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         detail = f"{len(others)} files are here that the manifest does not list: {as_text(shown)}"

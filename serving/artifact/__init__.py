@@ -8,6 +8,8 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``signature.json``    a signature over the manifest, if it was signed
+``README.md``         the model's card, if one was written
 ``parents/``          of an edited artifact alone: what taking its edits back needs
 ===================== =============================================================
 
@@ -28,6 +30,8 @@ from serving.artifact.classes import (
     WholeClass,
 )
 from serving.artifact.files import (
+    BESIDE,
+    CARD,
     EVIDENCE,
     FORMAT,
     GOLDEN,
@@ -36,6 +40,7 @@ from serving.artifact.files import (
     MODEL,
     PARENTS,
     PROTOTYPES,
+    SIGNATURE,
     STEERABLE,
     parent_file,
 )
@@ -44,6 +49,7 @@ from serving.artifact.folder import (
     dump_manifest,
     load_artifact,
     manifest_contents,
+    parse_manifest,
     read_manifest,
     sha256_of,
 )
@@ -61,6 +67,8 @@ from serving.artifact.preprocessing import (
 )
 
 __all__ = [
+    "BESIDE",
+    "CARD",
     "CLASS_RECORD",
     "EVIDENCE",
     "FORMAT",
@@ -70,6 +78,7 @@ __all__ = [
     "MODEL",
     "PARENTS",
     "PROTOTYPES",
+    "SIGNATURE",
     "STEERABLE",
     "Artifact",
     "ClassRecord",
@@ -90,6 +99,7 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
+    "parse_manifest",
     "read_manifest",
     "sha256_of",
 ]

@@ -13,6 +13,10 @@ PROTOTYPES = "prototypes.safetensors"
 GOLDEN = "golden.npz"
 EVIDENCE = "evidence"
 PARENTS = "parents"
+SIGNATURE = "signature.json"
+CARD = "README.md"
+BESIDE = (SIGNATURE, CARD)
+"""Files that may lie beside an artifact's own: no manifest lists them, and nothing reads them."""
 REQUIRED = (MODEL, STEERABLE, PROTOTYPES, GOLDEN)
 """Files of every artifact, beside the manifest."""
 
