@@ -19,7 +19,7 @@ import orjson
 from pydantic import ValidationError
 
 from serving.answers.answerer import Answerer, Picture, dump
-from serving.answers.problems import wrong_options
+from serving.answers.problems import ProblemError, wrong_options
 from serving.answers.schema import ExplainOptions, PredictOptions
 from serving.errors import RequestError
 from serving.model.predictor import Predictor
@@ -82,7 +82,9 @@ class Model:
                 options = _explain_options(given)
                 found = self._answerer.explanations(pictures, options)
         except ValidationError as error:
-            raise wrong_options(error) from error
+            raise RequestError(wrong_options(error).detail) from error
+        except ProblemError as error:
+            raise RequestError(error.detail) from error
         return [
             _without_links(result) for result in orjson.loads(dump({"results": found}))["results"]
         ]

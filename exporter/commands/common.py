@@ -104,7 +104,7 @@ def need_serve_extra() -> None:
 def need_host_packages(host: str) -> None:
     """Refuse, by the name of what is missing, before a host's own packages are imported."""
     if host == "mlflow":
-        _need("mlflow,serve", ("mlflow", "pandas", "orjson", "starlette"))
+        _need("mlflow", ("mlflow", "orjson", "pandas", "starlette"))
     if host == "bentoml":
         _need("serve", ("bentoml",))
 

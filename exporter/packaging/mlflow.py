@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +34,9 @@ from serving.artifact import MANIFEST, Artifact, Manifest, sha256_of
 
 _LOADER = "serving.pyfunc"
 _ROOT = Path(serving.__file__).parent
+_TERMS = ("bias", "common", "unplaced", "rounding", "placed")
 _EPOCH = "1970-01-01 00:00:00.000000"
-# What serving/pyfunc.py imports; of the alternatives, what is installed.
+# What serving/pyfunc.py runs on; of two names of one package the one that is installed.
 _PACKAGES = (
     ("mlflow", "mlflow-skinny"),
     ("numpy",),
@@ -58,9 +60,7 @@ def write(artifact: Artifact, folder: Path, _name: str) -> None:
     """
     sha256 = sha256_of(artifact.path(MANIFEST))
     model = Model(model_uuid=sha256[:32], utc_time_created=_EPOCH)
-    with _parts(artifact) as parts, warnings.catch_warnings():
-        # It would like an example of an input, which it would write down with the model.
-        warnings.filterwarnings("ignore", ".*input example", UserWarning)
+    with _parts(artifact) as parts:
         mlflow.pyfunc.save_model(folder, mlflow_model=model, **parts)
 
 
@@ -80,13 +80,20 @@ def log_model(artifact: Artifact, name: str) -> Any:
 
 @contextmanager
 def _parts(artifact: Artifact) -> Iterator[dict[str, Any]]:
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "artifact"  # MLflow takes whatever lies there, so nothing else does
-        copy_artifact(artifact, copy)
+    """What is saved and logged alike: copies, since MLflow takes all that lies in a folder."""
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # It would like an example of an input, to write it down with the model.
+        warnings.filterwarnings("ignore", ".*input example", UserWarning)
+        data, code = Path(folder) / "artifact", Path(folder) / _ROOT.name
+        copy_artifact(artifact, data)
+        for path in sorted(_ROOT.rglob("*.py")):
+            target = code / path.relative_to(_ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
         yield {
             "loader_module": _LOADER,
-            "data_path": str(copy),
-            "code_paths": [str(_ROOT)],
+            "data_path": str(data),
+            "code_paths": [str(code)],
             "signature": signature(artifact.manifest),
             "pip_requirements": requirements(),
             "metadata": {"protohead_manifest_sha256": sha256_of(artifact.path(MANIFEST))},
@@ -95,7 +102,7 @@ def _parts(artifact: Artifact) -> Iterator[dict[str, Any]]:
 
 def signature(manifest: Manifest) -> ModelSignature:
     """What ``predict`` takes and gives; an explanation has the optional properties too."""
-    term = [Property(name, DataType.double, required=False) for name in _TERMS]
+    terms = [Property(name, DataType.double, required=False) for name in _TERMS]
     prototype = Object(
         [
             Property("index", DataType.long),
@@ -110,7 +117,7 @@ def signature(manifest: Manifest) -> ModelSignature:
             Property("label", DataType.string),
             Property("logit", DataType.double),
             Property("probability", DataType.double),
-            *term,
+            *terms,
             Property("prototypes", Array(prototype), required=False),
         ]
     )
@@ -127,9 +134,6 @@ def signature(manifest: Manifest) -> ModelSignature:
             ]
         ),
     )
-
-
-_TERMS = ("bias", "common", "unplaced", "rounding", "placed")
 
 
 def requirements() -> list[str]:
