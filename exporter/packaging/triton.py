@@ -1,8 +1,8 @@
 """A model repository for the Triton Inference Server, one model for each graph.
 
 ``NAME`` holds ``config.pbtxt``, ``labels.txt``, ``manifest.json`` and ``1/model.onnx``, and
-``NAME_steerable`` likewise. The schema of ``config.pbtxt`` is ModelConfig of Triton's
-``model_config.proto``; what it says of names, types and shapes is read from the graphs.
+``NAME_steerable`` likewise, without labels. The schema of ``config.pbtxt`` is ModelConfig of
+Triton's ``model_config.proto``; what it says of names, types and shapes is read from the graphs.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ def write(artifact: Artifact, folder: Path, name: str) -> None:
         (place / "1").mkdir(parents=True)
         shutil.copyfile(artifact.path(file), place / "1" / file)
         shutil.copyfile(artifact.path(MANIFEST), place / MANIFEST)
-        # A label is a line, whatever is in it.
-        lines = [" ".join(label.splitlines()) for label in artifact.manifest.labels]
-        (place / LABELS).write_bytes("".join(f"{line}\n" for line in lines).encode())
         text = config(artifact, make_session(artifact.path(file), threads=1), file, model)
         (place / "config.pbtxt").write_bytes(text.encode())
+        if LABELS in text:
+            # A label is a line, whatever is in it.
+            lines = [" ".join(label.splitlines()) for label in artifact.manifest.labels]
+            (place / LABELS).write_bytes("".join(f"{line}\n" for line in lines).encode())
 
 
 def config(artifact: Artifact, session: Session, file: str, model: str) -> str:
@@ -64,13 +65,15 @@ def config(artifact: Artifact, session: Session, file: str, model: str) -> str:
     inputs = session.get_inputs()
     batched = all(_has_free_batch(value) for value in (*inputs, *outputs))
     logits = artifact.manifest.head.logits
+    # Where the batch is not Triton's, it ranks the logits of all images as if they were one's.
+    ranked = [v for v in outputs if v.name == logits and (batched or v.shape[:1] == [1])]
     lines = [
         f"name: {_quoted(model)}",
         'backend: "onnxruntime"',
         f"default_model_filename: {_quoted(file)}",
         f"max_batch_size: {_LARGEST_BATCH if batched else 0}",
         *(_tensor("input", value, batched) for value in inputs),
-        *(_tensor("output", value, batched, labelled=value.name == logits) for value in outputs),
+        *(_tensor("output", value, batched, labelled=value in ranked) for value in outputs),
         "instance_group [ { count: 1 kind: KIND_AUTO } ]",
         *(["dynamic_batching { }"] if batched else []),
         _parameter("protohead_manifest_sha256", sha256_of(artifact.path(MANIFEST))),

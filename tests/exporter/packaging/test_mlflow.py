@@ -66,6 +66,11 @@ def test_the_logits_are_those_of_the_predictor(loaded, artifact):
         assert {c["id"]: c["logit"] for c in result["classes"]} == dict(enumerate(row.tolist()))
 
 
+def test_the_predictor_itself_can_be_had(loaded):
+    found = loaded.get_raw_model().explain(PICTURES[0], mute=[("red", 0)])
+    assert found.classes[0].prototypes
+
+
 def test_an_explanation_is_asked_for_by_a_parameter(loaded):
     (result,) = loaded.predict(table(PICTURES[:1]), params={"explain": True, "top": 1})
     (best,) = result["classes"]

@@ -59,12 +59,24 @@ def test_requests_are_batched_only_where_every_value_has_a_free_batch(repository
     assert (steerable.max_batch_size, steerable.HasField("dynamic_batching")) == (0, False)
 
 
+def labelled(config):
+    return {output.name for output in config.output if output.label_filename}
+
+
 def test_the_labels_are_those_of_the_logits(artifact, repository):
     config = parsed((repository / "birds" / "config.pbtxt").read_text())
-    named = {output.name: output.label_filename for output in config.output}
-    assert {name for name, file in named.items() if file} == {artifact.manifest.head.logits}
+    assert labelled(config) == {artifact.manifest.head.logits}
     lines = (repository / "birds" / "labels.txt").read_text().splitlines()
     assert tuple(lines) == artifact.manifest.labels
+
+
+def test_logits_of_several_images_in_one_row_have_no_labels(tiny_export, repository):
+    """Where the batch is not Triton's it ranks the logits of all images as one image's."""
+    assert labelled(parsed((repository / "birds_steerable" / "config.pbtxt").read_text())) == set()
+    assert not (repository / "birds_steerable" / "labels.txt").exists()
+    for batch, names in ((1, {"logits"}), (4, set())):
+        graph = f"(float[{batch}, 3] x) => (float[{batch}, 3] logits) {{ logits = Relu (x) }}"
+        assert labelled(parsed(configured(tiny_export[1], graph))) == names
 
 
 def test_a_label_is_one_line(artifact, tmp_path):

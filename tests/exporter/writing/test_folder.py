@@ -27,9 +27,13 @@ def test_it_takes_the_place_of_an_empty_folder(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_of_what_failed(tmp_path, error):
-    with pytest.raises(error), new_folder(tmp_path / "out") as folder:
-        (folder / "a").touch()
-        raise error
+    def fail():
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "a").touch()
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
