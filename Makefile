@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems hub check static format docs bench gpu soak clean
+.PHONY: help demo serve evaluate bento image test slow systems hub hosts check static format docs bench gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -72,6 +72,14 @@ slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an ex
 
 systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
 	$(BIN)/pytest -m systems
+
+# Of packages that nothing else here needs.
+$(VENV)/.hosts: $(VENV)/.dev
+	$(PIP) -e '.[mlflow]'
+	@touch $@
+
+hosts: $(VENV)/.hosts ## Run the tests that need the packages of other hosts: MLflow
+	$(BIN)/pytest -m hosts
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .

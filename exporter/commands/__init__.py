@@ -13,10 +13,14 @@ from exporter.commands.hub.pull import pull
 from exporter.commands.hub.push import push
 from exporter.commands.hub.sign import sign
 from exporter.commands.inspect import inspect
+from exporter.commands.package import package
 from exporter.commands.report import report
 from exporter.commands.serve import serve
 from exporter.commands.verify import verify
 
-VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve, push, pull, sign, card)
+VERBS = (
+    *(inspect, export, verify, explain, edit, evaluate, report, serve),
+    *(package, push, pull, sign, card),
+)
 
 __all__ = ["VERBS"]

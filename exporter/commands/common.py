@@ -116,6 +116,14 @@ def need_serve_extra() -> None:
     _need("serve", _SERVE_PACKAGES)
 
 
+def need_host_packages(host: str) -> None:
+    """Refuse, by the name of what is missing, before a host's own packages are imported."""
+    if host == "mlflow":
+        _need("mlflow", ("mlflow", "orjson", "pandas", "starlette"))
+    if host == "bentoml":
+        _need("serve", ("bentoml",))
+
+
 def _need(extra: str, packages: Sequence[str]) -> None:
     missing = [name for name in packages if not _is_installed(name)]
     if missing:
