@@ -12,7 +12,7 @@ from serving.artifact import MANIFEST, MANIFEST_HASH
 _FORMAT = re.compile(r"protohead/[0-9]+")
 _NAME = re.compile(
     r"(manifest\.json|manifest\.sha256|model\.onnx|steerable\.onnx|prototypes\.safetensors|golden\.npz"
-    r"|evidence/\d{5,}/\d+-\d+\.jpg|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
+    r"|golden/\d+\.png|evidence/\d{5,}/\d+-\d+\.jpg|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
 )
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _LARGEST = 1 << 28  # bytes of a manifest; another program's file of this name may be of any size

@@ -8,6 +8,7 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``golden/``           pictures, of which it also holds input and outputs: tests from the file on
 ``parents/``          of an edited artifact alone: what taking its edits back needs
 ===================== =============================================================
 
@@ -38,6 +39,7 @@ from serving.artifact.files import (
     PROTOTYPES,
     STEERABLE,
     parent_file,
+    picture_file,
 )
 from serving.artifact.folder import (
     Artifact,
@@ -90,6 +92,7 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
+    "picture_file",
     "read_manifest",
     "sha256_of",
 ]
