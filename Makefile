@@ -8,7 +8,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento image test slow systems embed check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing
 	@sh examples/demo.sh $(BIN) $(DEMO)
+
+# The kits: npm packages without their install scripts, which download, and the runtimes of Python.
+$(VENV)/.embed: pyproject.toml constraints.txt examples/embed/package-lock.json $(VENV)/.dev
+	$(PIP) -e '.[embed]'
+	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # What the demo made; serving and the benchmarks start from it.
 $(DEMO)/artifact/manifest.json:
@@ -67,6 +73,9 @@ slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an ex
 
 systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
 	$(BIN)/pytest -m systems
+
+embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
+	$(BIN)/pytest -m embed
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .

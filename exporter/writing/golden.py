@@ -25,8 +25,9 @@ from serving.model.preprocess import decode, preprocess
 from serving.model.runtime import make_session, output_names, run
 
 _IMAGES = 4
-# Sides of the pictures over those of the input, (width, height): made smaller, larger, and grey.
-_SIDES = ((1.7, 1.2), (0.6, 0.85), (1.15, 1.5))
+# Sides of the pictures over those of the input, (width, height): made smaller, larger, and grey,
+# which is so tall that Pillow resizes its columns first.
+_SIDES = ((1.7, 1.2), (0.6, 0.85), (1.15, 2.6))
 _LONGEST = 1025
 _SHAPES = 24
 
