@@ -1,6 +1,6 @@
-"""The kit in Chromium and in Node against `serving.Predictor`, on photographs.
+"""The kits against `serving.Predictor`, on photographs.
 
-    python -m benchmarks.embed_agreement ARTIFACT PHOTOGRAPHS --count 50
+    python -m benchmarks.embed_agreement ARTIFACT PHOTOGRAPHS --count 50 --kits chromium node
 
 Each photograph is cut and resized to a size of its own, and explained twice: as PNG, whose pixels
 every decoder reads alike, and as JPEG, of which another decoder may make other pixels.
@@ -14,9 +14,10 @@ import http.server
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +44,13 @@ EXPLAIN = """async ([file, raw]) => {
   });
   return { pixels, most, classes: numbersOf((await globalThis.kit.answer(picture)).classes) };
 }"""
+# WebGPU on the processor, where there is no other.
+SOFTWARE = (
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan",
+)
+PYTHON = ("onnxruntime", "openvino", "opencv", "reference")
 Answer = Callable[[str, str], dict]
 """The kit's answer to a picture, by the names of its file and of that of its pixels."""
 
@@ -63,7 +71,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(site: str) -> Iterator[Answer]:
+def chromium(folder: Path, more: tuple[str, ...] = ()) -> Iterator[Answer]:
     """The kit in a page."""
     code = (
         "(names) => { const root = '/embed/browser', artifact = '/artifact';"
@@ -71,8 +79,8 @@ def chromium(site: str) -> Iterator[Answer]:
         f"return ({EXPLAIN})(names); }}"
     )
     path = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with served(folder) as site, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *more])
         page = browser.new_page()
         page.goto(f"{site}/embed/browser/")
         yield lambda file, raw: page.evaluate(code, [file, raw])
@@ -108,6 +116,28 @@ def node(folder: Path) -> Iterator[Answer]:
 
         yield answer
         process.stdin.close()
+
+
+@contextmanager
+def python(folder: Path, runtime: str) -> Iterator[Answer]:
+    """The kit of Python, a process for each picture; Pillow decodes it."""
+    program = [sys.executable, str(EMBED / "python" / "explain.py"), "--runtime", runtime]
+
+    def answer(file: str, _raw: str) -> dict:
+        paths = [folder / "artifact", folder / "pictures" / file, folder / "overlay.png"]
+        command = [*program, *map(str, paths)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {"pixels": 0, "most": 0, "classes": json.loads(done.stdout)}
+
+    yield answer
+
+
+KITS: dict[str, Callable[[Path], AbstractContextManager[Answer]]] = {
+    "chromium": chromium,
+    "webgpu": functools.partial(chromium, more=SOFTWARE),
+    "node": node,
+    **{name: functools.partial(python, runtime=name) for name in PYTHON},
+}
 
 
 def of_own_size(picture: Image.Image, number: int) -> Image.Image:
@@ -151,7 +181,7 @@ def measure(
         most = max(most, found["most"])
     same, elsewhere, peaks, far = zip(*rows, strict=True)
     print(
-        f"{name:9} {Path(files[0]).suffix:5} top-1 {sum(same)} of {len(rows)}, peaks "
+        f"{name:11} {Path(files[0]).suffix:5} top-1 {sum(same)} of {len(rows)}, peaks "
         f"{sum(peaks) - sum(elsewhere)} of {sum(peaks)}, contributions off by {max(far):.1e} "
         f"(median {np.median(far):.1e}), pixels differ in {touched} files, by at most {most}"
     )
@@ -163,6 +193,7 @@ def main() -> None:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--kits", nargs="+", choices=KITS, default=["chromium", "node"])
     asked = parser.parse_args()
     every = sorted(p for p in asked.photographs.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     chosen = every[:: max(1, len(every) // asked.count)][: asked.count]
@@ -181,11 +212,11 @@ def main() -> None:
                 picture.save(file, quality=90, progressive=number % 2 == 1)
                 (folder / "pictures" / f"{file.name}.raw").write_bytes(decode(file).tobytes())
         print(f"{len(sizes)} photographs of {len(set(sizes))} sizes, {min(sizes)} to {max(sizes)}")
-        with served(folder) as site, chromium(site) as page, node(folder) as process:
-            for suffix in ("png", "jpg"):
-                files = [f"{number}.{suffix}" for number in range(len(chosen))]
-                measure("Chromium", page, predictor, folder, files)
-                measure("Node", process, predictor, folder, files)
+        for name in asked.kits:
+            with KITS[name](folder) as answer:
+                for suffix in ("png", "jpg"):
+                    files = [f"{number}.{suffix}" for number in range(len(chosen))]
+                    measure(name, answer, predictor, folder, files)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ import threading
 
 import kits
 import numpy as np
+import onnx
 import pytest
 import tiny
+from onnx.parser import parse_model
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -216,17 +218,54 @@ def test_the_page_of_the_kit_says_what_it_expects(pages, site):
     visit.close()
 
 
+FIXED = """
+<ir_version: 8, opset_import: ["" : 17]>
+fixed (uint8[2, 6, 10, 3] pixels) => (float[2, 3] logits)
+  <float[3, 3] weight = {1, -1, 2, 0.5, 2, -3, 1, 1, -2}, float[3] bias = {0.1, -0.2, 0.3}>
+{
+  numbers = Cast <to = 1> (pixels)
+  image = Transpose <perm = [0, 3, 1, 2]> (numbers)
+  feature = Relu (image)
+  pooled = GlobalAveragePool (feature)
+  flat = Flatten (pooled)
+  logits = Gemm <transB = 1> (flat, weight, bias)
+}
+"""
+
+
+@pytest.mark.parametrize("kit", PROGRAMS)
+def test_a_graph_of_two_pictures_of_bytes_row_by_row(kit, explained, tmp_path):
+    """uint8, NHWC, a fixed batch, sides that differ."""
+    onnx.save(parse_model(FIXED), tmp_path / "fixed.onnx")
+    config = tiny.write(tmp_path)
+    how = Preprocessing(resize=(6, 10), layout="NHWC", scale=1.0)
+    changes = {"model": str(tmp_path / "fixed.onnx"), "preprocessing": how, "prototypes": 1}
+    artifact = export(config.model_copy(update=changes))
+    recorded = read_pictures(artifact).outputs
+    for row, picture in enumerate(golden_pictures(artifact)):
+        command = explained.command(kit)
+        found = json.loads(kits.said(*command, artifact.folder, picture, tmp_path / "out.png"))
+        assert [one["id"] for one in found] == recorded["class_ids"][row].tolist()
+        logits = [one["logit"] for one in found]
+        wanted = recorded["logits"][row, recorded["class_ids"][row]]
+        np.testing.assert_allclose(logits, wanted, rtol=1e-4)
+
+
 def test_a_kit_is_no_longer_than_it_promises():
     for folder in ("browser", "node", "cpp", "python"):
         files = [p for p in (kits.EMBED / folder).iterdir() if p.stem in ("explain", "index")]
         assert sum(len(path.read_text().splitlines()) for path in files) <= 100, folder
 
 
-def test_a_photograph_in_jpeg_is_read_by_node_as_by_the_server(explained, artifact, tmp_path):
+@pytest.mark.parametrize("kit", ["node", "onnxruntime"])
+def test_a_photograph_that_was_turned_is_read_as_by_the_server(kit, explained, artifact, tmp_path):
     generator = np.random.default_rng(3)
     small = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    small.resize((321, 203), Image.Resampling.BICUBIC).save(tmp_path / "photo.jpg", quality=85)
+    photograph = small.resize((321, 203), Image.Resampling.BICUBIC)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the orientation: a quarter to the right
+    photograph.save(tmp_path / "photo.jpg", quality=85, exif=turned)
     out = tmp_path / "out.png"
-    printed = kits.said(*explained.command("node"), artifact.folder, tmp_path / "photo.jpg", out)
+    printed = kits.said(*explained.command(kit), artifact.folder, tmp_path / "photo.jpg", out)
     wanted = Predictor(artifact, threads=1).explain(tmp_path / "photo.jpg").classes[0]
     assert json.loads(printed)[0]["logit"] == pytest.approx(wanted.logit, abs=1e-5)

@@ -95,7 +95,13 @@ PICTURES = ((97, 64), (64, 97), (31, 31), (1, 50), (50, 1), (301, 187), (63, 41)
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_no_bit_of_an_input_tensor_differs(port, recipe):
-    case = {"input": {"preprocessing": recipe.model_dump(mode="json"), "dtype": "float32"}}
+    case = {
+        "input": {
+            "preprocessing": recipe.model_dump(mode="json"),
+            "dtype": "float32",
+            "shape": [None],
+        }
+    }
     pictures = [noise(height, width) for height, width in PICTURES]
     wanted = [preprocess(Image.fromarray(pixels), recipe) for pixels in pictures]
     found = np.frombuffer(port([(case, pixels) for pixels in pictures]), dtype=np.float32)

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <limits>
 #include <map>
+#include <sstream>
 
 #include "protohead.hpp"
 
@@ -234,11 +236,12 @@ struct Output {
   std::vector<float> data;
 };
 
-/// The explained classes of one picture, best first; `outputs` are those of a batch of one, by name.
+/// The explained classes of the first picture of a batch, best first; `outputs` by name.
 inline std::vector<Explained> explain(std::map<std::string, Output>& outputs,
                                       const Artifact& artifact, const Picture& view) {
   const Json& manifest = artifact.manifest;
-  const auto& logits = outputs.at(manifest["head"]["logits"].text).data;
+  auto& logits = outputs.at(manifest["head"]["logits"].text).data;
+  logits.resize(artifact.bias.size());
   const bool sigmoid = manifest["activation"].text == "sigmoid";
   const double most = *std::max_element(logits.begin(), logits.end());
   double total = 0;
@@ -252,7 +255,7 @@ inline std::vector<Explained> explain(std::map<std::string, Output>& outputs,
   const auto& contributions = outputs.at(artifact.added("contributions")).data;
   const auto& ids = outputs.at(artifact.added("class_ids")).data;
   std::vector<Explained> all;
-  for (std::size_t slot = 0; slot < ids.size(); ++slot) {
+  for (std::size_t slot = 0; slot < heat.shape.at(1); ++slot) {
     const int id = static_cast<int>(ids[slot]);
     const Json& record = manifest["classes"].list.at(id);
     const double chance = sigmoid ? 0.5 + 0.5 * std::tanh(0.5 * logits.at(id))
@@ -270,6 +273,45 @@ inline std::vector<Explained> explain(std::map<std::string, Output>& outputs,
     all.push_back(std::move(one));
   }
   return all;
+}
+
+namespace detail {
+
+inline std::string quoted(const std::string& text) {
+  std::string found = "\"";
+  for (char letter : text) {
+    char code[8];
+    std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned char>(letter));
+    const bool plain = letter != '"' && letter != '\\' && static_cast<unsigned char>(letter) >= 32;
+    found += plain ? std::string(1, letter) : code;
+  }
+  return found + '"';
+}
+
+}  // namespace detail
+
+/// An explanation for other programs, as JSON: everything but the heatmaps.
+inline std::string numbers_of(const std::vector<Explained>& classes) {
+  std::ostringstream out;
+  out.precision(9);
+  const char* between = "[";
+  for (const Explained& one : classes) {
+    out << between << "{\"id\":" << one.id << ",\"label\":" << detail::quoted(one.label)
+        << ",\"logit\":" << one.logit << ",\"probability\":" << one.probability
+        << ",\"bias\":" << one.bias << ",\"common\":" << one.common
+        << ",\"unplaced\":" << one.unplaced << ",\"rounding\":" << one.rounding
+        << ",\"prototypes\":[";
+    const char* comma = "";
+    for (const Prototype& p : one.prototypes) {
+      out << comma << "{\"name\":" << detail::quoted(p.name)
+          << ",\"contribution\":" << p.contribution << ",\"peak\":[" << p.peak.first << ","
+          << p.peak.second << "]}";
+      comma = ",";
+    }
+    out << "]}";
+    between = ",";
+  }
+  return out.str() + "]";
 }
 
 }  // namespace protohead

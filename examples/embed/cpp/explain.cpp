@@ -54,24 +54,18 @@ std::map<std::string, protohead::Output> run(ov::CompiledModel& model, const ov:
   return outputs;
 }
 
-void print(const std::vector<protohead::Explained>& classes) {
-  std::cout.precision(9);
-  const char* between = "[";
-  for (const auto& c : classes) {
-    std::cout << between << "{\"id\":" << c.id << ",\"logit\":" << c.logit
-              << ",\"probability\":" << c.probability << ",\"bias\":" << c.bias
-              << ",\"common\":" << c.common << ",\"unplaced\":" << c.unplaced
-              << ",\"rounding\":" << c.rounding << ",\"prototypes\":[";
-    const char* comma = "";
-    for (const auto& p : c.prototypes) {
-      std::cout << comma << "{\"contribution\":" << p.contribution << ",\"peak\":[" << p.peak.first
-                << "," << p.peak.second << "]}";
-      comma = ",";
-    }
-    std::cout << "]}";
-    between = ",";
+/// A batch of the same picture, as many as the graph takes, in the type it takes.
+ov::Tensor input_of(const std::vector<float>& values, const protohead::Json& input) {
+  ov::Shape shape;
+  for (const auto& size : input["shape"].list) shape.push_back(size.is_null() ? 1 : size.integer());
+  const bool bytes = input["dtype"].text == "uint8";
+  ov::Tensor tensor(bytes ? ov::element::u8 : ov::element::f32, shape);
+  for (std::size_t i = 0; i < tensor.get_size(); ++i) {
+    const float value = values[i % values.size()];
+    if (bytes) tensor.data<uint8_t>()[i] = static_cast<uint8_t>(value);
+    else tensor.data<float>()[i] = value;
   }
-  std::cout << "]\n";
+  return tensor;
 }
 
 }  // namespace
@@ -82,18 +76,15 @@ int main(int count, char** arguments) try {
   const protohead::Artifact artifact(folder);
   const auto how = protohead::preprocessing_of(artifact.manifest["input"]["preprocessing"]);
   const Picture view = protohead::make_view(read_png(arguments[2]), how);
-  auto tensor = protohead::to_tensor(view, how);
   // In float32, whatever the machine: in bfloat16 the best class may change.
   ov::Core core;
   auto model = core.compile_model(folder + "/model.onnx", "CPU",
                                   ov::hint::inference_precision(ov::element::f32));
-  const std::size_t height = view.height, width = view.width, channels = how.channels.size();
-  const ov::Shape shape = how.layout == "NCHW" ? ov::Shape{1, channels, height, width}
-                                               : ov::Shape{1, height, width, channels};
-  auto outputs = run(model, ov::Tensor(ov::element::f32, shape, tensor.data()));
+  const auto tensor = input_of(protohead::to_tensor(view, how), artifact.manifest["input"]);
+  auto outputs = run(model, tensor);
   const auto classes = protohead::explain(outputs, artifact, view);
   write_png(arguments[3], protohead::overlay(view, classes.at(0)));
-  print(classes);
+  std::cout << protohead::numbers_of(classes) << "\n";
 } catch (const std::exception& error) {
   std::cerr << "explain: " << error.what() << "\n";
   return 1;

@@ -27,8 +27,8 @@ import { peakOf } from "./peaks.js";
 /**
  * The explained classes of one picture, best first.
  *
- * @param {Record<string, {data: ArrayLike<number | bigint>, dims: readonly number[]}>} outputs of a
- *   batch of one, by name
+ * @param {Record<string, {data: ArrayLike<number | bigint>, dims: readonly number[]}>} outputs by
+ *   name; of a batch the first picture is explained
  * @param {import("./artifact.js").Artifact} artifact
  * @param {{width: number, height: number}} view what the network saw
  * @returns {Explained[]}
@@ -36,11 +36,11 @@ import { peakOf } from "./peaks.js";
 export function explain(outputs, { manifest, bias }, view) {
   const added = (name) => outputs[(manifest.prefix ?? "") + name];
   const number = (name, slot) => (added(name) ? added(name).data[slot] : 0);
-  const logits = outputs[manifest.head.logits].data;
+  const logits = outputs[manifest.head.logits].data.slice(0, manifest.classes.length);
   const likely = probabilities(logits, manifest.activation);
   const { data: heat, dims } = added("heatmaps");
-  const [k, height, width] = dims.slice(2);
-  return Array.from(added("class_ids").data, Number).map((id, slot) => ({
+  const [top, k, height, width] = dims.slice(1);
+  return Array.from(added("class_ids").data.slice(0, top), Number).map((id, slot) => ({
     id,
     label: manifest.classes[id].label,
     logit: logits[id],

@@ -77,13 +77,15 @@ const grey = (r, g, b) => (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
  *
  * @param {Picture} view of the manifest's size
  * @param {object} input of the manifest
- * @returns {{data: Float32Array | Uint8Array, dims: number[]}} a batch of one picture
+ * @returns {{data: Float32Array | Uint8Array, dims: number[]}} a batch of one picture, or as many
+ *   times the same one as the graph takes
  */
-export function toTensor(view, { preprocessing, dtype }) {
+export function toTensor(view, { preprocessing, dtype, shape }) {
   const { mean, std, scale, channels, layout } = preprocessing;
   const count = channels.length;
   const pixels = view.width * view.height;
-  const data = dtype === "uint8" ? new Uint8Array(pixels * count) : new Float32Array(pixels * count);
+  const batch = shape[0] ?? 1;
+  const data = new (dtype === "uint8" ? Uint8Array : Float32Array)(batch * pixels * count);
   const [apart, together] = layout === "NCHW" ? [pixels, 1] : [1, count];
   for (let channel = 0; channel < count; channel += 1) {
     const factor = Math.fround(scale / std[channel]);
@@ -96,6 +98,8 @@ export function toTensor(view, { preprocessing, dtype }) {
       data[at] = values[count === 1 ? grey(rgb[p], rgb[p + 1], rgb[p + 2]) : rgb[p + from]];
     }
   }
+  for (let i = 1; i < batch; i += 1) data.copyWithin(i * pixels * count, 0, pixels * count);
   const { height, width } = view;
-  return { data, dims: layout === "NCHW" ? [1, count, height, width] : [1, height, width, count] };
+  const size = layout === "NCHW" ? [count, height, width] : [height, width, count];
+  return { data, dims: [batch, ...size] };
 }

@@ -31,7 +31,10 @@ class Artifact:
         self.bias = np.frombuffer(content[behind + start : behind + stop], "<f4")  # (c,)
 
     def prepare(self, picture: Image.Image) -> tuple[Image.Image, np.ndarray]:
-        """What the network sees of an upright RGB picture, and its input tensor, a batch of one."""
+        """What the network sees of an upright RGB picture, and its input tensor.
+
+        A batch of one picture, or as many times the same one as the graph takes.
+        """
         how = self.input["preprocessing"]
         view = make_view(picture, how)
         pixels = np.asarray(view.convert("L") if how["channels"] == "L" else view)
@@ -41,12 +44,13 @@ class Artifact:
         std, mean = np.array(how["std"]), np.array(how["mean"])
         tensor = pixels * np.float32(how["scale"] / std) - np.float32(mean / std)
         tensor = np.moveaxis(tensor, -1, 0) if how["layout"] == "NCHW" else tensor
-        return view, np.ascontiguousarray(tensor[None].astype(self.input["dtype"]))
+        batch = np.repeat(tensor[None], self.input["shape"][0] or 1, axis=0)
+        return view, batch.astype(self.input["dtype"])
 
     def explain(self, outputs: dict[str, np.ndarray], size: tuple[int, int]) -> list[dict]:
-        """The explained classes of one picture, best first; peaks in pixels of (width, height)."""
+        """The classes of the first picture of a batch, best first; peaks in (width, height)."""
         manifest = self.manifest
-        logits = outputs[manifest["head"]["logits"]].reshape(-1).astype(float)
+        logits = outputs[manifest["head"]["logits"]].reshape(-1)[: len(self.bias)].astype(float)
         odds = np.exp(logits - logits.max())
         softmax = manifest["activation"] == "softmax"
         likely = odds / odds.sum() if softmax else 0.5 + 0.5 * np.tanh(0.5 * logits)
@@ -54,7 +58,7 @@ class Artifact:
         prefix = manifest.get("prefix", "")  # where the classifier had one of these names itself
         found = {name: outputs.get(prefix + name) for name in names}
         classes = []
-        for slot, index in enumerate(found["class_ids"].reshape(-1).astype(int).tolist()):
+        for slot, index in enumerate(found["class_ids"][0].astype(int).tolist()):
             record = manifest["classes"][index]
             explained = {
                 "id": index,
