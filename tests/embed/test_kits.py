@@ -257,15 +257,33 @@ def test_a_kit_is_no_longer_than_it_promises():
         assert sum(len(path.read_text().splitlines()) for path in files) <= 100, folder
 
 
-@pytest.mark.parametrize("kit", ["node", "onnxruntime"])
-def test_a_photograph_that_was_turned_is_read_as_by_the_server(kit, explained, artifact, tmp_path):
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A photograph as a camera that was held upright stores it: a JPEG on its side."""
     generator = np.random.default_rng(3)
     small = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # a quarter to the right
+    path = tmp_path_factory.mktemp("turned") / "photo.jpg"
     photograph = small.resize((321, 203), Image.Resampling.BICUBIC)
-    turned = Image.Exif()
-    turned[0x0112] = 6  # the orientation: a quarter to the right
-    photograph.save(tmp_path / "photo.jpg", quality=85, exif=turned)
-    out = tmp_path / "out.png"
-    printed = kits.said(*explained.command(kit), artifact.folder, tmp_path / "photo.jpg", out)
-    wanted = Predictor(artifact, threads=1).explain(tmp_path / "photo.jpg").classes[0]
+    photograph.save(path, quality=85, exif=orientation)
+    return path
+
+
+@pytest.mark.parametrize("kit", ["node", "onnxruntime"])
+def test_a_photograph_is_turned_as_by_the_server(kit, turned, explained, artifact, tmp_path):
+    printed = kits.said(*explained.command(kit), artifact.folder, turned, tmp_path / "out.png")
+    wanted = Predictor(artifact, threads=1).explain(turned).classes[0]
     assert json.loads(printed)[0]["logit"] == pytest.approx(wanted.logit, abs=1e-5)
+
+
+def test_the_browser_turns_it_too(turned, pages, artifact):
+    page = pages("browser")
+    page.set_input_files("input", turned)
+    wanted = Predictor(artifact, threads=1).explain(turned).classes[0]
+    page.get_by_text(f"{wanted.label}, logit {wanted.logit:.3f}").wait_for()
+
+
+def test_a_program_that_is_asked_nothing_says_what_it_expects(explained):
+    for kit in ("node", "cpp"):
+        assert "expected three arguments: ARTIFACT IMAGE" in kits.complaint(*explained.command(kit))
