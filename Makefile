@@ -8,7 +8,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems embed check static format docs bench soak clean
+.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -74,6 +74,7 @@ slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an ex
 systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
 	$(BIN)/pytest -m systems
 
+.PHONY: embed
 embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
 	$(BIN)/pytest -m embed
 

@@ -121,11 +121,19 @@ inline std::string read_file(const std::string& path) {
 
 /// A float32 tensor of a safetensors file: eight bytes of length, a header, the values.
 inline std::vector<float> tensor_of(const std::string& bytes, const std::string& name) {
+  const auto require = [&](bool fits) {
+    if (!fits) throw std::runtime_error("expected a safetensors file with a float32 " + name + ".");
+  };
   std::uint64_t length = 0;  // of a little-endian machine, as the format is
+  require(bytes.size() >= sizeof length);
   std::memcpy(&length, bytes.data(), sizeof length);
-  const Json offsets = Reader(bytes.substr(8, length)).value()[name]["data_offsets"];
-  const auto from = static_cast<std::size_t>(offsets.list.at(0).number);
-  const auto to = static_cast<std::size_t>(offsets.list.at(1).number);
+  require(length <= bytes.size() - sizeof length);
+  const Json header = Reader(bytes.substr(8, length)).value();
+  const auto& offsets = header[name]["data_offsets"].list;
+  require(header[name]["dtype"].text == "F32" && offsets.size() == 2);
+  const auto from = static_cast<std::size_t>(offsets[0].number);
+  const auto to = static_cast<std::size_t>(offsets[1].number);
+  require(from <= to && to <= bytes.size() - 8 - length);
   std::vector<float> values((to - from) / sizeof(float));
   std::memcpy(values.data(), bytes.data() + 8 + length + from, to - from);
   return values;

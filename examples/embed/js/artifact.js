@@ -27,7 +27,9 @@ function tensorOf(bytes, name) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  if (header[name]?.dtype !== "F32") throw new Error(`expected a float32 tensor ${name}.`);
+  if (header[name]?.dtype !== "F32") {
+    throw new Error(`expected a safetensors file with a float32 ${name}.`);
+  }
   const [from, to] = header[name].data_offsets;
   const start = bytes.byteOffset + 8 + length;
   return new Float32Array(bytes.buffer.slice(start + from, start + to));
