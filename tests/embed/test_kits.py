@@ -190,6 +190,22 @@ def test_a_folder_that_is_no_artifact_is_refused_in_one_line(kit, explained, art
 
 
 @pytest.mark.parametrize("kit", PROGRAMS)
+def test_an_overlay_that_cannot_be_written_is_said_in_one_line(kit, explained, artifact, tmp_path):
+    picture = golden_pictures(artifact)[0]
+    nowhere = tmp_path / "nowhere" / "out.png"
+    assert "nowhere" in kits.complaint(*explained.command(kit), artifact.folder, picture, nowhere)
+
+
+@pytest.mark.parametrize("kit", PROGRAMS)
+def test_a_damaged_graph_is_refused_in_one_line(kit, explained, artifact, tmp_path):
+    folder = tmp_path / "artifact"
+    shutil.copytree(artifact.folder, folder)
+    (folder / "model.onnx").write_bytes(b"no graph")
+    out = tmp_path / "out.png"
+    assert kits.complaint(*explained.command(kit), folder, golden_pictures(artifact)[0], out)
+
+
+@pytest.mark.parametrize("kit", PROGRAMS)
 def test_another_format_is_refused(kit, explained, artifact, tmp_path):
     folder = tmp_path / "artifact"
     shutil.copytree(artifact.folder, folder)

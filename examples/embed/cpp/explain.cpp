@@ -86,6 +86,8 @@ int main(int count, char** arguments) try {
   write_png(arguments[3], protohead::overlay(view, classes.at(0)));
   std::cout << protohead::numbers_of(classes) << "\n";
 } catch (const std::exception& error) {
-  std::cerr << "explain: " << error.what() << "\n";
+  std::string words = error.what();
+  std::replace(words.begin(), words.end(), '\n', ' ');  // OpenVINO says it in several lines
+  std::cerr << "explain: " << words << "\n";
   return 1;
 }

@@ -43,7 +43,7 @@ async function main([folder, file, out]) {
 const started = process.argv[1] && realpathSync(process.argv[1]);
 if (started === fileURLToPath(import.meta.url)) {
   main(process.argv.slice(2)).catch((error) => {
-    console.error(`explain.js: ${error.message}`);
+    console.error(`explain.js: ${error.message.split("\n")[0]}`); // sharp writes many
     process.exit(1);
   });
 }
