@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def complaint(*command: str | Path) -> str:
     """The line in which a program says why it does not do what it is asked."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode != 0
-    (line,) = done.stderr.splitlines()
+    *others, line = done.stderr.splitlines()
+    assert line.startswith("explain")
+    assert all(re.match(r"WARNING|E0000", other) for other in others), done.stderr  # OpenVINO's log
     return line
 
 
