@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems hub hosts check static format docs bench gpu soak clean
+.PHONY: help demo serve evaluate bento image test slow systems hub hosts embed check static format docs bench gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ $(VENV)/.hub: $(VENV)/.dev
 
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing
 	@sh examples/demo.sh $(BIN) $(DEMO)
+
+# The kits: npm packages without their install scripts, which download, and the runtimes of Python.
+$(VENV)/.embed: pyproject.toml constraints.txt examples/embed/package-lock.json $(VENV)/.dev
+	$(PIP) -e '.[embed]'
+	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # What the demo made; serving and the benchmarks start from it.
 $(DEMO)/artifact/manifest.json:
@@ -80,6 +86,9 @@ $(VENV)/.hosts: $(VENV)/.dev
 
 hosts: $(VENV)/.hosts ## Run the tests that need the packages of other hosts: MLflow
 	$(BIN)/pytest -m hosts
+
+embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
+	$(BIN)/pytest -m embed
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .

@@ -13,12 +13,11 @@ from serving.artifact.values import inside
 _FORMAT = re.compile(r"protohead/[0-9]+")
 _NAME = re.compile(
     r"(manifest\.json|manifest\.sha256|model\.onnx|steerable\.onnx|prototypes\.safetensors|golden\.npz"
-    r"|signature\.json|evidence/\d{5,}/\d+-\d+\.jpg|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
+    r"|signature\.json|golden/\d+\.png|evidence/\d{5,}/\d+-\d+\.jpg"
+    r"|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
 )
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}
-LARGEST_MANIFEST = (
-    1 << 28
-)  # bytes of a manifest; another program's file of this name may be of any size
+LARGEST_MANIFEST = 1 << 28  # bytes; another program's file of this name may be of any size
 
 
 def listed_files(folder: Path) -> frozenset[str] | None:

@@ -8,6 +8,7 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``golden/``           pictures, of which it also holds input and outputs: tests from the file on
 ``signature.json``    a signature over the manifest, if it was signed
 ``README.md``         the model's card, if one was written
 ``parents/``          of an edited artifact alone: what taking its edits back needs
@@ -43,6 +44,7 @@ from serving.artifact.files import (
     SIGNATURE,
     STEERABLE,
     parent_file,
+    picture_file,
 )
 from serving.artifact.folder import (
     Artifact,
@@ -99,6 +101,7 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
+    "picture_file",
     "parse_manifest",
     "read_manifest",
     "sha256_of",
