@@ -27,18 +27,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-deps timm
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.hub: $(VENV)/.dev
-	$(PIP) -e '.[hub]' 'moto[server]>=5.1'
-	@touch $@
-
 demo: $(VENV)/.run ## Export, verify and explain the toy birds, from nothing
 	@sh examples/demo.sh $(BIN) $(DEMO)
-
-# The kits: npm packages without their install scripts, which download, and the runtimes of Python.
-$(VENV)/.embed: pyproject.toml constraints.txt examples/embed/package-lock.json $(VENV)/.dev
-	$(PIP) -e '.[embed]'
-	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
-	@touch $@
 
 # What the demo made; serving and the benchmarks start from it.
 $(DEMO)/artifact/manifest.json:
@@ -79,13 +69,26 @@ slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an ex
 systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
 	$(BIN)/pytest -m systems
 
-# Of packages that nothing else here needs.
+# What follows needs packages that nothing else here needs.
+$(VENV)/.hub: $(VENV)/.dev
+	$(PIP) -e '.[hub]' 'moto[server]>=5.1'
+	@touch $@
+
+hub: $(VENV)/.hub ## Run the tests of push, pull and signatures, against servers of this machine
+	$(BIN)/pytest -m hub
+
 $(VENV)/.hosts: $(VENV)/.dev
 	$(PIP) -e '.[mlflow]'
 	@touch $@
 
 hosts: $(VENV)/.hosts ## Run the tests that need the packages of other hosts: MLflow
 	$(BIN)/pytest -m hosts
+
+# npm packages without their install scripts, which download.
+$(VENV)/.embed: examples/embed/package-lock.json $(VENV)/.dev
+	$(PIP) -e '.[embed]'
+	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
 	$(BIN)/pytest -m embed
@@ -95,9 +98,6 @@ static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate_cli.py --check
-
-hub: $(VENV)/.hub ## Run the tests of push, pull and signatures, against servers of this machine
-	$(BIN)/pytest -m hub
 
 check: static test ## All that must pass before a commit
 

@@ -101,8 +101,8 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
-    "picture_file",
     "parse_manifest",
+    "picture_file",
     "read_manifest",
     "sha256_of",
 ]
