@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.errors import OutputError
 from exporter.writing.atomic import writing
 from exporter.writing.work import Work, WorkFolder
 from serving.artifact import MANIFEST, read_manifest
@@ -25,12 +24,7 @@ def placing(out: Path, work: Work, *, overwrite: bool) -> Iterator[Path]:
         OutputError: ``out`` cannot be written, or an interrupted export waits beside it.
     """
     with WorkFolder(out, work, overwrite=overwrite) as place:
-        mark = place.mark()
-        if mark is not None and mark.get("work") == "export":
-            raise OutputError(
-                f"{place.folder}: an interrupted export left finished classes here, which are left "
-                "alone. Resume that export, or choose another `out`."
-            )
+        place.require_no_export()
         try:
             with writing(out):
                 place.remove_own()  # what a killed edit left is no loss

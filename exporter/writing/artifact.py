@@ -1,7 +1,7 @@
 """Results -> the files of an artifact.
 
 Same inputs, same bytes: no time, no path, fixed order and fixed names.
-Symbols: c classes, k prototypes, d channels, b images of the golden batch.
+Symbols: c classes, k prototypes, d channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from safetensors.numpy import save
 
 from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, Summary, smoothing_of
-from exporter.errors import DatasetError
 from exporter.head import Head
 from exporter.head.rows import Activation, HeadRows
 from exporter.images.dataset import ClassImages, Dataset
@@ -26,6 +25,7 @@ from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
 from exporter.surgery import add_prototype_outputs, add_steering, free_prefix
 from exporter.writing.atomic import replace_files
+from exporter.writing.golden import write_golden
 from exporter.writing.graphs import save_graph
 from exporter.writing.staging import Staging
 from serving.artifact import (
@@ -54,12 +54,6 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.artifact.layout import image_shape
-from serving.errors import ImageError
-from serving.model.golden import golden_arrays
-from serving.model.preprocess import decode, preprocess
-from serving.model.runtime import make_session, output_names, run
-
-_GOLDEN_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -111,9 +105,11 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     (folder / PROTOTYPES).write_bytes(save(tensors))
     draft = _draft(parts, classes)
     _write_graphs(folder, parts, draft, tensors)
-    _write_golden(folder, parts)
-    hashes = {name: sha256_of(folder / name) for name in draft.files}
-    manifest = draft.model_copy(update={"files": hashes})
+    pictures = write_golden(folder, parts.source.input, parts.preprocessing, parts.dataset)
+    names = sorted([*draft.files, *pictures])
+    manifest = draft.model_copy(
+        update={"files": {name: sha256_of(folder / name) for name in names}}
+    )
     write_manifest(folder, manifest)
     return manifest
 
@@ -215,36 +211,6 @@ def _head_record(parts: ArtifactParts) -> HeadRecord:
         unplaced=head.chain is not None and not head.chain.whole,
         rounding=bool(head.roundings),
     )
-
-
-def _write_golden(folder: Path, parts: ArtifactParts) -> None:
-    size = parts.source.input.shape[0] or _GOLDEN_IMAGES
-    inputs = np.stack(_golden_tensors(parts, size)).astype(parts.source.input.dtype)
-    session = make_session(folder / MODEL, threads=1)
-    values = run(session, output_names(session), {parts.source.input.name: inputs})
-    np.savez(
-        folder / GOLDEN,
-        allow_pickle=False,
-        **golden_arrays(parts.source.input.name, inputs, values),
-    )
-
-
-def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:
-    """One image of each of the first classes; again from the start where there are too few."""
-    tensors: list[NDArray[np.float32]] = []
-    for entry in parts.dataset.classes:
-        for path in entry.paths:
-            try:
-                image = decode(path, preprocessing=parts.preprocessing)
-                tensors.append(preprocess(image, parts.preprocessing))
-            except ImageError:
-                continue  # reported and counted when its features were read
-            break
-        if len(tensors) == size:
-            break
-    if not tensors:
-        raise DatasetError(f"{parts.dataset.root}: not one image can be decoded.")
-    return [tensors[index % len(tensors)] for index in range(size)]
 
 
 def crop_file(index: int, prototype: int, rank: int) -> str:

@@ -9,6 +9,9 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``golden/``           pictures, of which it also holds input and outputs: tests from the file on
+``signature.json``    a signature over the manifest, if it was signed
+``README.md``         the model's card, if one was written
 ``parents/``          of an edited artifact alone: what taking its edits back needs
 ===================== =============================================================
 
@@ -29,6 +32,8 @@ from serving.artifact.classes import (
     WholeClass,
 )
 from serving.artifact.files import (
+    BESIDE,
+    CARD,
     EVIDENCE,
     FORMAT,
     GOLDEN,
@@ -37,14 +42,17 @@ from serving.artifact.files import (
     MODEL,
     PARENTS,
     PROTOTYPES,
+    SIGNATURE,
     STEERABLE,
     parent_file,
+    picture_file,
 )
 from serving.artifact.folder import (
     Artifact,
     dump_manifest,
     load_artifact,
     manifest_contents,
+    parse_manifest,
     read_manifest,
     sha256_of,
 )
@@ -63,6 +71,8 @@ from serving.artifact.preprocessing import (
 )
 
 __all__ = [
+    "BESIDE",
+    "CARD",
     "CLASS_RECORD",
     "EVIDENCE",
     "FORMAT",
@@ -72,6 +82,7 @@ __all__ = [
     "MODEL",
     "PARENTS",
     "PROTOTYPES",
+    "SIGNATURE",
     "STEERABLE",
     "Artifact",
     "ClassRecord",
@@ -95,6 +106,8 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
+    "parse_manifest",
+    "picture_file",
     "read_manifest",
     "sha256_of",
 ]
