@@ -114,6 +114,7 @@ def _steer(
     logits.name = PREFIX + "source_logits"
     steered = write.node("Sub", [logits, removed], "steered_logits")
     steered.name, steered.type, steered.shape = name, logits.type, logits.shape
+    steered.doc_string = logits.doc_string
     for node, index in readers:
         node.replace_input_with(index, steered)
     outputs = write.graph.outputs

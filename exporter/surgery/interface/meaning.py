@@ -94,7 +94,7 @@ def _record(value: ir.Value, variant: Variant, manifest: Manifest) -> TensorReco
         shape=dimensions(value) or (),
         layout=layout if picture else None,
         channels=channels if picture else None,
-        meaning=_meaning(value, variant, manifest),
+        meaning=value.doc_string or _meaning(value, variant, manifest),
     )
 
 
