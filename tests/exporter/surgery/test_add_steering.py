@@ -291,3 +291,9 @@ def test_the_same_inputs_give_the_same_bytes_and_the_source_is_left_alone() -> N
     first, second = (serialised(steerable(source)[0]) for _ in range(2))
     assert first == second
     assert serialised(source) == before
+
+
+def test_no_class_number_is_cast_which_tract_would_take_for_the_size_of_an_axis() -> None:
+    graph, _ = steerable(classifier(PLAIN))
+    casts = [node.attributes["to"].as_int() for node in graph.graph if node.op_type == "Cast"]
+    assert set(casts) == {ir.DataType.FLOAT}
