@@ -12,7 +12,7 @@ from exporter.pipelines.placing import placing
 from exporter.progress import Progress, silent
 from exporter.verification.run import verify
 from exporter.writing.artifact import add_verification, write_manifest
-from exporter.writing.graphs import add_graph
+from exporter.writing.further import add_graph
 from exporter.writing.work import named
 from serving.artifact import EVIDENCE, Artifact, load_artifact
 

@@ -44,7 +44,7 @@ from exporter.writing.artifact import (
     write_artifact,
     write_manifest,
 )
-from exporter.writing.graphs import add_graph, require_form
+from exporter.writing.further import add_graph, require_form
 from exporter.writing.staging import Staging
 from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact

@@ -25,8 +25,8 @@ from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
 from exporter.surgery import add_prototype_outputs, add_steering, free_prefix
 from exporter.writing.atomic import replace_files
+from exporter.writing.further import save_graph
 from exporter.writing.golden import write_golden
-from exporter.writing.graphs import save_graph
 from exporter.writing.staging import Staging
 from serving.artifact import (
     EVIDENCE,
