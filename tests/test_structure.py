@@ -31,6 +31,7 @@ FLOORS = {
         "images",
         "writing editing evaluate",
         "report verification inspection",
+        "quantising",
         "pipelines",
         "commands",
         "cli",

@@ -9,10 +9,11 @@ from exporter.commands.evaluate import evaluate
 from exporter.commands.explain import explain
 from exporter.commands.export import export
 from exporter.commands.inspect import inspect
+from exporter.commands.quantize import quantize
 from exporter.commands.report import report
 from exporter.commands.serve import serve
 from exporter.commands.verify import verify
 
-VERBS = (inspect, export, verify, explain, edit, evaluate, report, serve)
+VERBS = (inspect, export, verify, explain, edit, quantize, evaluate, report, serve)
 
 __all__ = ["VERBS"]

@@ -57,12 +57,12 @@ def write_edited(parent: Artifact, decision: Decision, folder: Path) -> Artifact
     number = len(parent.manifest.edits) + 1
     for name in parent.manifest.files:
         if name != GOLDEN and not (name in _GRAPHS and decision.muted):
-            _copy(parent.path(name), folder / name)
-    _copy(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
-    _copy(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
+            copy_file(parent.path(name), folder / name)
+    copy_file(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
+    copy_file(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
     if decision.muted:
         _write_graphs(parent, decision, folder)
-    _write_golden(parent, folder)
+    rewrite_golden(parent, folder)
     edit = EditRecord(
         parent=sha256_of(parent.folder / MANIFEST),
         reason=decision.reason,
@@ -145,7 +145,7 @@ def _restore(edited: Artifact, name: str, number: int, target: Path) -> None:
         remove_edit(model)
         ir.save(model, target)
     else:
-        _copy(edited.path(kept), target)
+        copy_file(edited.path(kept), target)
 
 
 def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
@@ -163,8 +163,8 @@ def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
         ir.save(edited, folder / name)
 
 
-def _write_golden(parent: Artifact, folder: Path) -> None:
-    """The parent's golden inputs with the outputs of the edited graph."""
+def rewrite_golden(parent: Artifact, folder: Path) -> None:
+    """Write the golden inputs of a parent with the outputs of the graph in a folder."""
     name = parent.manifest.input.name
     inputs = read_golden(parent).inputs
     session = make_session(folder / MODEL, threads=1)
@@ -172,6 +172,7 @@ def _write_golden(parent: Artifact, folder: Path) -> None:
     np.savez(folder / GOLDEN, allow_pickle=False, **golden_arrays(name, inputs, values))
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, the folder it lies in too."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import EditError, OutputError, VerificationError
+from exporter.errors import EditError, VerificationError
 from exporter.progress import Progress, silent
 from exporter.verification.run import verify
-from exporter.writing.atomic import writing
-from exporter.writing.work import WorkFolder, named
-from serving.artifact import MANIFEST, Artifact, load_artifact, read_manifest
+from exporter.writing.placing import placing
+from exporter.writing.work import named
+from serving.artifact import Artifact, load_artifact
 from serving.model.class_key import ClassKey
 from serving.model.predictor import Predictor
 
@@ -61,7 +60,7 @@ def edit(
     before = Predictor(parent)
     decision = decide(parent.manifest, mute=mute, names=names, reason=reason)
     dataset = None if data is None else read_images(Path(data), parent.manifest)
-    with _placing(out, overwrite) as folder:
+    with placing(out, "edit", overwrite=overwrite) as folder:
         edited = write_edited(parent, decision, folder)
         paths = []
         if dataset is not None:
@@ -102,7 +101,7 @@ def undo_edit(artifact: Path | str, out: Path | str, *, overwrite: bool = False)
     edited = load_artifact(Path(artifact))
     if not edited.manifest.edits:
         raise EditError(f"{artifact}: nothing to take back, this artifact was never edited.")
-    with _placing(out, overwrite) as folder:
+    with placing(out, "edit", overwrite=overwrite) as folder:
         restore(edited, folder)
     return load_artifact(out)
 
@@ -121,24 +120,3 @@ def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:
             f"failed: {'; '.join(failed)}"
         )
     write_manifest(edited.folder, edited.manifest.model_copy(update={"verification": gates}))
-
-
-@contextmanager
-def _placing(out: Path, overwrite: bool) -> Iterator[Path]:
-    """An empty folder beside ``out`` that becomes it, whole, if nothing goes wrong inside."""
-    with WorkFolder(out, "edit", overwrite=overwrite) as work:
-        mark = work.mark()
-        if mark is not None and mark.get("work") != "edit":
-            raise OutputError(
-                f"{work.folder}: an interrupted export left finished classes here, which are left "
-                "alone. Resume that export, or choose another `out`."
-            )
-        try:
-            with writing(out):
-                work.remove_own()  # what a killed edit left is no loss
-                work.write_mark({})
-                yield work.artifact
-            work.publish(read_manifest(work.artifact / MANIFEST).all_files)
-        except BaseException:
-            work.discard()
-            raise

@@ -7,11 +7,10 @@ Symbols: c classes, k prototypes, d channels, b images of the golden batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -25,8 +24,9 @@ from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
-from exporter.surgery import add_prototype_outputs, add_steering, class_notes, free_prefix
+from exporter.surgery import class_notes, free_prefix
 from exporter.writing.atomic import replace_files
+from exporter.writing.graphs import HowExplained, head_record, write_graphs
 from exporter.writing.staging import Staging
 from serving.artifact import (
     EVIDENCE,
@@ -39,11 +39,9 @@ from serving.artifact import (
     DecomposedClass,
     EvidenceRecord,
     GateRecord,
-    HeadRecord,
     InputRecord,
     Manifest,
     MethodRecord,
-    NormalisationRecord,
     Preprocessing,
     PrototypeRecord,
     SolveRecord,
@@ -102,7 +100,15 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     classes = [finished[entry.index].record for entry in parts.dataset.classes]
     prototypes = np.stack([finished[entry.index].prototypes for entry in parts.dataset.classes])
     scale = scale_table(classes, prototypes.shape[1])
-    _write_graphs(folder, parts, prototypes, class_notes([c.label for c in classes], scale))
+    how = HowExplained(
+        prototypes=prototypes,
+        reference=None if parts.rows.name == "none" else parts.rows.reference,
+        top=min(parts.config.top, len(classes)),
+        grid=parts.grid,
+        smoothing=parts.smoothing,
+        notes=class_notes([c.label for c in classes], scale),
+    )
+    write_graphs(folder, parts.source.model, parts.head, how)
     tensors = {
         "prototypes": prototypes,
         "scale": scale,
@@ -126,7 +132,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
         activation=parts.rows.activation,
         prototypes=parts.config.prototypes,
         top=min(parts.config.top, len(classes)),
-        head=_head_record(parts),
+        head=head_record(parts.head, parts.grid),
         method=MethodRecord(
             name=parts.config.method,
             reference=parts.rows.name,
@@ -154,30 +160,6 @@ def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
     _write_manifest(folder, manifest.model_copy(update={"verification": gates}))
 
 
-def _write_graphs(
-    folder: Path, parts: ArtifactParts, prototypes: NDArray[np.float32], notes: dict[str, str]
-) -> None:
-    model, head, grid = parts.source.model, parts.head, parts.grid
-    reference = None if parts.rows.name == "none" else parts.rows.reference
-    top = min(parts.config.top, len(prototypes))
-    explained = add_prototype_outputs(
-        model,
-        head,
-        prototypes,
-        reference=reference,
-        top=top,
-        grid=grid,
-        smoothing=parts.smoothing,
-    )
-    explained.metadata_props.update(notes)
-    ir.save(explained, folder / MODEL)
-    steerable = add_steering(
-        model, head, prototypes, reference=reference, grid=grid, smoothing=parts.smoothing
-    )
-    steerable.metadata_props.update(notes)
-    ir.save(steerable, folder / STEERABLE)
-
-
 def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
     """(c, k): alpha of each class; a whole class has none, which is written as zeros."""
     table = np.zeros((len(classes), k), dtype=np.float32)
@@ -189,28 +171,6 @@ def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
 def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
     channels = len(preprocessing.channels)
     return image_shape(preprocessing.layout, channels, preprocessing.size)
-
-
-def _head_record(parts: ArtifactParts) -> HeadRecord:
-    head, number = parts.head, parts.head.normalisation
-    layer_norm = number is not None and number.is_layer_norm
-    return HeadRecord(
-        output=head.output,
-        logits=head.logits,
-        feature=head.feature,
-        pooling=head.pooling,
-        linear=head.linear,
-        layout=head.layout,
-        grid=parts.grid,
-        channels=head.weight.shape[1],
-        layer_norm_epsilon=number.epsilon if number and layer_norm else None,
-        normalisation=NormalisationRecord(**asdict(number)) if number and not layer_norm else None,
-        logits_shape=None if len(head.logits_shape) == 1 else head.logits_shape,
-        steps=() if head.chain is None else head.chain.words,
-        mapped=0 if head.chain is None else head.chain.mapped,
-        unplaced=head.chain is not None and not head.chain.whole,
-        rounding=bool(head.roundings),
-    )
 
 
 def _write_golden(folder: Path, parts: ArtifactParts) -> None:

@@ -14,7 +14,7 @@
 Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
 the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
 
-Here manifest, classes, edits and preprocessing are the records, values and layout what they are
+Here manifest, classes, edits, quantised and preprocessing are the records, values and layout what they are
 made of; files names what is in the folder, and folder reads and checks it.
 """
 
@@ -59,6 +59,13 @@ from serving.artifact.manifest import (
 from serving.artifact.preprocessing import (
     Preprocessing,
 )
+from serving.artifact.quantised import (
+    AgreementRecord,
+    DifferencesRecord,
+    LimitsRecord,
+    PeaksRecord,
+    QuantisedRecord,
+)
 
 __all__ = [
     "CLASS_RECORD",
@@ -71,18 +78,23 @@ __all__ = [
     "PARENTS",
     "PROTOTYPES",
     "STEERABLE",
+    "AgreementRecord",
     "Artifact",
     "ClassRecord",
     "DecomposedClass",
+    "DifferencesRecord",
     "EvidenceRecord",
     "GateRecord",
     "HeadRecord",
     "InputRecord",
+    "LimitsRecord",
     "Manifest",
     "MethodRecord",
     "NormalisationRecord",
+    "PeaksRecord",
     "Preprocessing",
     "PrototypeRecord",
+    "QuantisedRecord",
     "SolveRecord",
     "SourceRecord",
     "WholeClass",

@@ -27,6 +27,7 @@ from serving.artifact.files import (
 )
 from serving.artifact.layout import Layout
 from serving.artifact.preprocessing import Preprocessing
+from serving.artifact.quantised import QuantisedRecord
 from serving.artifact.values import FileName, Record, Sha256
 
 
@@ -130,6 +131,10 @@ class Manifest(Record):
     head: HeadRecord
     method: MethodRecord
     classes: tuple[ClassRecord, ...] = Field(min_length=1)
+    # Of an artifact that was made of another one in fewer bits.
+    quantised: QuantisedRecord | None = Field(
+        default=None, exclude_if=lambda quantised: quantised is None
+    )
     edits: tuple[EditRecord, ...] = ()
     verification: tuple[GateRecord, ...] = ()
     files: dict[FileName, Sha256]
