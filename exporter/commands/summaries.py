@@ -115,8 +115,8 @@ def quantize_summary(out: Path, artifact: Artifact, before: int) -> str:
         f"  {found.peaks.same_cell:.1%} of heatmaps peak in the same cell; in the median "
         f"{found.peaks.median_distance:.1f} pixels apart, at most "
         f"{found.peaks.largest_distance:.1f}",
-        f"  contributions differ by {found.contributions.median:.2%} of the summands in the median, "
-        f"at most by {found.contributions.largest:.2%}",
+        f"  contributions differ by {found.contributions.median:.2%} of the summands in the "
+        f"median, at most by {found.contributions.largest:.2%}",
     ]
     if found.accuracy_before is not None and found.accuracy_after is not None:
         lines.append(

@@ -91,7 +91,8 @@ class _Comparison:
 
     def _best(self, tensors: NDArray[np.float32]) -> NDArray[np.int64]:
         """The parent's best class of each image, (b, 1)."""
-        return self.parent.logits(tensors).argmax(axis=1)[:, None].astype(np.int64)
+        best = self.parent.logits(tensors).argmax(axis=1)
+        return np.asarray(best[:, None], dtype=np.int64)
 
     def _own(self, class_ids: Array) -> NDArray[np.bool_]:
         """(b, k): which prototypes a class has; one that is kept whole has the first alone."""

@@ -9,12 +9,12 @@ from safetensors.numpy import load_file
 
 from exporter.editing.files import copy_file, rewrite_golden, write_manifest
 from exporter.head import find_head
-from exporter.source.embedded import embedded_source
-from exporter.source.onnx_file import Source, load_source
 from exporter.quantising.body import body_of
 from exporter.quantising.float16 import in_float16
 from exporter.quantising.int8 import write_int8
 from exporter.quantising.pictures import Picture, batches
+from exporter.source.embedded import embedded_source
+from exporter.source.onnx_file import Source, load_source
 from exporter.surgery import class_notes
 from exporter.writing.graphs import HowExplained, head_record, write_graphs
 from serving.artifact import (

@@ -1,7 +1,7 @@
 """Write the body of a classifier in float16, with a Cast where it begins and where its head begins.
 
-onnxruntime's own converter rounds to float16 and back between any two nodes that it is told to leave
-alone, and the terms of such a head no longer add up.
+onnxruntime's own converter rounds to float16 and back between any two nodes that it is told to
+leave alone, and the terms of such a head no longer add up.
 """
 
 from __future__ import annotations

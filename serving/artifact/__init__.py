@@ -14,8 +14,8 @@
 Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
 the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
 
-Here manifest, classes, edits, quantised and preprocessing are the records, values and layout what they are
-made of; files names what is in the folder, and folder reads and checks it.
+Here manifest, classes, edits, quantised and preprocessing are the records, values and layout what
+they are made of; files names what is in the folder, and folder reads and checks it.
 """
 
 from serving.artifact.classes import (
