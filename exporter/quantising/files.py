@@ -27,6 +27,7 @@ from serving.artifact import (
     load_artifact,
     sha256_of,
 )
+from serving.model.padding import filled
 from serving.model.predictor import Predictor
 
 
@@ -54,7 +55,9 @@ def narrowed(
     body = body_of(source.model, find_head(source.model, output=output))
     path = folder / f"{Path(source.name).stem}.{to}.onnx"
     if to == "int8":
-        kept = (tensors.astype(source.input.dtype) for _, tensors in batches(parent, calibration))
+        size, dtype = source.input.shape[0], source.input.dtype
+        read = (tensors for _, tensors in batches(parent, calibration))
+        kept = (filled(found, size or len(found)).astype(dtype) for found in read)
         write_int8(source.model, body, kept, path, reduce_range=reduce_range)
     else:
         ir.save(in_float16(source.model, body), path)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporter.errors import SourceError
-from exporter.graph.read import name_of, with_shapes
+from exporter.graph.read import name_of, with_shapes, words
 
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _STAYING = {"Resize": (1, 2), "Upsample": (1,)}  # inputs that ONNX wants in float32
@@ -75,7 +75,7 @@ class _Narrower:
                         node.replace_input_with(number, self._as_half(value))
                 elif value is not None and number in staying and self._is_float(value):
                     raise SourceError(
-                        f"{name_of(node)}: computes the sizes of a {node.op_type} from the image, "
+                        f"{words(node)}: computes its sizes from the image, "
                         "which float16 cannot hold. Quantise `to` int8."
                     )
             _narrow_attributes(node)
@@ -134,7 +134,7 @@ def _require_plain(node: ir.Node) -> None:
         each.type in graphs for each in node.attributes.values()
     ):
         raise SourceError(
-            f"{name_of(node)}: expected operations of ONNX without graphs of their own in front of "
+            f"{words(node)}: expected operations of ONNX without graphs of their own in front of "
             "the head, which is what can be written in float16. Quantise `to` int8."
         )
 
