@@ -104,7 +104,7 @@ def quantize(
         agreement = measure(
             before, Predictor(made, threads=1), pictures, progress=partial(progress, "compare")
         )
-        require_within(agreement, limits)
+        require_within(agreement, limits, to)
         record = QuantisedRecord(
             parent=sha256_of(parent.folder / MANIFEST),
             to=to,

@@ -141,8 +141,13 @@ def _agrees(before: Outputs, after: Outputs, activation: str) -> NDArray[np.bool
     return np.asarray(before.logits.argmax(axis=1) == after.logits.argmax(axis=1))
 
 
-def require_within(found: AgreementRecord, limits: LimitsRecord) -> None:
+def require_within(found: AgreementRecord, limits: LimitsRecord, to: str) -> None:
     """Hold an agreement to what the caller asks of it.
+
+    Args:
+        found: What was measured.
+        limits: What is asked.
+        to: The kind of numbers, which decides what else can be done.
 
     Raises:
         VerificationError: It is not within all limits; the message has every one that is broken.
@@ -163,9 +168,11 @@ def require_within(found: AgreementRecord, limits: LimitsRecord) -> None:
             f"contributions differ by {found.contributions.median:.2%} of the summands in the "
             f"median, expected at most {limits.max_difference:.2%} (`max_difference`)"
         )
+    advice = "Serve the parent, or ask for less."
+    if to == "int8":
+        advice = "Take more images for the ranges (`calibration`), or quantise `to` float16."
     if broken:
         raise VerificationError(
             f"the quantised artifact was not put in place, it does not agree with its parent: "
-            f"{'; '.join(broken)}. Take more images for the ranges (`calibration`), quantise `to` "
-            "float16, or ask for less."
+            f"{'; '.join(broken)}. {advice}"
         )

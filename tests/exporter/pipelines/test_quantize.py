@@ -221,6 +221,14 @@ def test_an_agreement_beyond_its_limits_lets_nothing_appear(limit, tiny_export, 
     assert files(parent.folder) == before
 
 
+def test_what_to_do_instead_of_float16_is_not_float16(tiny_export, tmp_path):
+    config, parent = tiny_export
+    with pytest.raises(VerificationError, match=r"Serve the parent, or ask for less\.$"):
+        exporter.quantize(
+            parent.folder, tmp_path / "a", data=config.data, to="float16", max_difference=0.0
+        )
+
+
 def test_limits_that_are_kept_are_on_record(tiny_export, tmp_path):
     config, parent = tiny_export
     found = exporter.quantize(
@@ -244,9 +252,7 @@ def test_a_quantised_artifact_is_refused(quantised, tiny_export, tmp_path):
 
 def test_a_quantised_source_is_refused(rounded_export, tmp_path):
     config, parent = rounded_export
-    with pytest.raises(
-        SourceError, match=r"quantised already\. Quantise the artifact of its float"
-    ):
+    with pytest.raises(SourceError, match=r"already\. Quantise the artifact of its float"):
         exporter.quantize(parent.folder, tmp_path / "a", data=config.data)
 
 
