@@ -84,6 +84,10 @@ def read_pictures(
 
 
 def _dataset(root: Path, manifest: Manifest, max_images: int, seed: int) -> Dataset:
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: expected a folder of images, or of one folder of images for each class."
+        )
     folders = any(p.is_dir() and not p.name.startswith(".") for p in root.iterdir())
     if not folders or manifest.activation == "sigmoid":
         paths = find_images(root).paths

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import tiny
+from manifests import write_manifest
 from onnx.numpy_helper import from_array
 from onnx.parser import parse_graph
 
@@ -25,10 +26,12 @@ from serving.artifact import (
     MODEL,
     PROTOTYPES,
     Artifact,
+    LimitsRecord,
     Preprocessing,
     load_artifact,
     sha256_of,
 )
+from serving.errors import ManifestError
 from serving.model.predictor import Predictor
 
 KINDS = ("int8", "float16")
@@ -238,6 +241,17 @@ def test_limits_that_are_kept_are_on_record(tiny_export, tmp_path):
     assert (limits.min_agreement, limits.min_peaks, limits.max_difference) == (0.5, None, 0.5)
 
 
+def test_a_record_that_breaks_its_own_limit_is_no_manifest(quantised, tmp_path):
+    folder = shutil.copytree(quantised.folder, tmp_path / "forged")
+    record = quantised.manifest.quantised
+    forged = record.model_copy(
+        update={"limits": LimitsRecord(max_difference=record.agreement.contributions.median / 2)}
+    )
+    write_manifest(folder, quantised.manifest.model_copy(update={"quantised": forged}))
+    with pytest.raises(ManifestError, match="contributions breaks its own limit"):
+        load_artifact(folder)
+
+
 def test_an_edited_artifact_is_refused(tiny_export, tmp_path):
     config, parent = tiny_export
     edited = exporter.edit(parent.folder, tmp_path / "e", reason="r", mute=[("red", 0)])
@@ -262,6 +276,11 @@ def test_one_picture_is_too_few_for_ranges_and_a_comparison(tiny_export, tmp_pat
     tiny.image(0, 0).save(tmp_path / "data" / "one.png")
     with pytest.raises(DatasetError, match=r"others to compare on, found 1\."):
         exporter.quantize(parent.folder, tmp_path / "a", data=tmp_path / "data")
+
+
+def test_no_folder_is_refused_by_its_name(tiny_export, tmp_path):
+    with pytest.raises(DatasetError, match="missing: expected a folder of images"):
+        exporter.quantize(tiny_export[1].folder, tmp_path / "a", data=tmp_path / "missing")
 
 
 def test_activations_beyond_float16_are_refused(tmp_path):
