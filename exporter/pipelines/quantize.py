@@ -76,6 +76,7 @@ def quantize(
     Raises:
         EditError: The artifact was edited.
         SourceError: Its classifier cannot be quantised, or was.
+        SurgeryError: Its opset is too old and cannot be converted, or its graphs were changed.
         ArtifactError: The artifact is damaged.
         DatasetError: The images do not fit it.
         OutputError: ``out`` cannot be written.

@@ -11,11 +11,11 @@ from exporter.editing.files import copy_file, rewrite_golden, write_manifest
 from exporter.head import find_head
 from exporter.quantising.body import body_of
 from exporter.quantising.float16 import in_float16
-from exporter.quantising.int8 import write_int8
+from exporter.quantising.int8 import LEAST_OPSET, write_int8
 from exporter.quantising.pictures import Picture, batches
 from exporter.source.embedded import embedded_source
 from exporter.source.onnx_file import Source, load_source
-from exporter.surgery import class_notes
+from exporter.surgery import class_notes, raise_opset
 from exporter.writing.graphs import HowExplained, head_record, write_graphs
 from serving.artifact import (
     GOLDEN,
@@ -50,17 +50,19 @@ def narrowed(
 
     Raises:
         SourceError: It cannot be written in fewer bits.
+        SurgeryError: Its opset is too old for 8 bits and cannot be converted.
     """
     source, output = embedded_source(parent.artifact), parent.manifest.head.output
-    body = body_of(source.model, find_head(source.model, output=output))
+    model = raise_opset(source.model, LEAST_OPSET) if to == "int8" else source.model
+    body = body_of(model, find_head(model, output=output))
     path = folder / f"{Path(source.name).stem}.{to}.onnx"
     if to == "int8":
         size, dtype = source.input.shape[0], source.input.dtype
         read = (tensors for _, tensors in batches(parent, calibration))
         kept = (filled(found, size or len(found)).astype(dtype) for found in read)
-        write_int8(source.model, body, kept, path, reduce_range=reduce_range)
+        write_int8(model, body, kept, path, reduce_range=reduce_range)
     else:
-        ir.save(in_float16(source.model, body), path)
+        ir.save(in_float16(model, body), path)
     return load_source(str(path), output=output)
 
 

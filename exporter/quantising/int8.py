@@ -25,7 +25,8 @@ from onnxruntime.quantization import (
 from exporter.errors import SourceError
 from exporter.text import whole_cause
 
-_LEAST_OPSET = 13  # of a DequantizeLinear with a scale for each channel
+LEAST_OPSET = 13
+"""Of a DequantizeLinear with a scale for each channel."""
 
 
 def write_int8(
@@ -39,7 +40,7 @@ def write_int8(
     """Write a classifier whose body computes in 8 bits.
 
     Args:
-        model: The classifier; it is not changed.
+        model: The classifier, of :data:`LEAST_OPSET` or newer; it is not changed.
         body: Those of its nodes that may.
         batches: Input tensors to take the ranges from, as the graph reads them; batches of the size
             that it fixes, if it does.
@@ -50,12 +51,6 @@ def write_int8(
     Raises:
         SourceError: The tool cannot quantise it.
     """
-    opset = model.graph.opset_imports.get("", 0)
-    if opset < _LEAST_OPSET:
-        raise SourceError(
-            f"expected opset {_LEAST_OPSET} or newer to quantise by channel, got {opset}. Export "
-            "the artifact again from a newer ONNX file, or quantise `to` float16."
-        )
     own = [node in set(body) for node in model.graph]
     named = model.clone()
     _name_nodes(named)

@@ -183,16 +183,25 @@ def _pixels(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(text.initializer)
 
 
+def _squeezed(graph: onnx.GraphProto) -> None:
+    """An attribute of the head that is an input since opset 13."""
+    flat = next(node for node in graph.node if node.op_type == "Flatten")
+    flat.op_type = "Squeeze"
+    flat.attribute.append(onnx.helper.make_attribute("axes", [2, 3]))
+
+
 def _changed(tmp_path: Path, change, **update) -> tuple[ExportConfig, Artifact]:
     config = tiny.write(tmp_path).model_copy(update=update)
     model = onnx.ModelProto.FromString(tiny.model().SerializeToString())
     change(model.graph)
+    if change is _squeezed:
+        model.opset_import[0].version = 11
     onnx.save(model, config.model)
     return config, exporter.export(config)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", ["a fixed batch", "pixels", "sigmoid"])
+@pytest.mark.parametrize("form", ["a fixed batch", "opset 11", "pixels", "sigmoid"])
 def test_other_inputs_and_outputs_are_quantised_too(form, kind, tmp_path):
     if form == "pixels":
         raw = RAW.model_copy(update={"layout": "NHWC"})
@@ -200,7 +209,8 @@ def test_other_inputs_and_outputs_are_quantised_too(form, kind, tmp_path):
     elif form == "sigmoid":
         config, parent = _changed(tmp_path, lambda _: None, multilabel=True)
     else:
-        config, parent = _changed(tmp_path, _fixed_batch)
+        change = _fixed_batch if form == "a fixed batch" else _squeezed
+        config, parent = _changed(tmp_path, change)
     made = exporter.quantize(parent.folder, tmp_path / "small", data=config.data, to=kind)
     assert "failed" not in {gate.state for gate in verify(made.folder)}
     assert made.manifest.input == parent.manifest.input
