@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems check static format docs bench gpu soak clean
+.PHONY: help demo serve evaluate bento image test slow systems hub hosts embed check static format docs bench gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -68,6 +68,30 @@ slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an ex
 
 systems: $(VENV)/.dev ## Run the tests on the paper's classifiers at their size
 	$(BIN)/pytest -m systems
+
+# What follows needs packages that nothing else here needs.
+$(VENV)/.hub: $(VENV)/.dev
+	$(PIP) -e '.[hub]' 'moto[server]>=5.1'
+	@touch $@
+
+hub: $(VENV)/.hub ## Run the tests of push, pull and signatures, against servers of this machine
+	$(BIN)/pytest -m hub
+
+$(VENV)/.hosts: $(VENV)/.dev
+	$(PIP) -e '.[mlflow]'
+	@touch $@
+
+hosts: $(VENV)/.hosts ## Run the tests that need the packages of other hosts: MLflow
+	$(BIN)/pytest -m hosts
+
+# npm packages without their install scripts, which download.
+$(VENV)/.embed: examples/embed/package-lock.json $(VENV)/.dev
+	$(PIP) -e '.[embed]'
+	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
+	$(BIN)/pytest -m embed
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/ruff format --check .

@@ -9,6 +9,10 @@ ExporterError
 ├── OutputError         the output folder is in the way, full, or of another export
 ├── VerificationError   the artifact does not keep a promise
 ├── EditError           a decision about prototypes does not fit the artifact
+├── TransferError       an artifact cannot be pulled from an address, or pushed to it
+│   ├── MissingFileError  there is no such file
+│   └── UnreachableError  it cannot be reached now; trying again may help
+├── SignatureError      an artifact cannot be signed with this key
 └── MissingExtraError   an optional package that this step needs is not installed
 
 Every message says what was expected, what was found, where, and what to do. The command line
@@ -50,6 +54,22 @@ class VerificationError(ExporterError):
 
 class EditError(ExporterError):
     """A decision about prototypes does not fit the artifact, or there is none to take back."""
+
+
+class TransferError(ExporterError):
+    """An artifact cannot be pulled from an address, or pushed to it."""
+
+
+class MissingFileError(TransferError):
+    """There is no such file at the address."""
+
+
+class UnreachableError(TransferError):
+    """The address cannot be reached, or broke off; trying again may help."""
+
+
+class SignatureError(ExporterError):
+    """An artifact cannot be signed with this key or certificate."""
 
 
 class MissingExtraError(ExporterError):

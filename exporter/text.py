@@ -1,4 +1,4 @@
-"""Names of files, which are bytes, and errors of others, which are many lines, as text."""
+"""Text that others wrote: names of files, which are bytes, long errors, and labels in Markdown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ _PADDING = re.compile(
     r"|\(?Size-like symbols|consider using|Caused by|Set TORCH|You can suppress|While executing"
     r"|Original traceback|Use tlparse|Please report)"
 )
+
+_MARKUP = re.compile(r"([\\`*_\[\]|~<>&@#:$]|(?i:(?<=www))\.)")
+
+
+def escaped(text: str) -> str:
+    """Text as Markdown that is no markup, mention or link, in one line: labels are not trusted."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def as_text(name: str) -> str:

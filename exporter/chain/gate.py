@@ -162,7 +162,7 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
     if node is None or node.op_type not in _UNARY:
         return None
     read, given = source(node), node.inputs[1:]
-    others = [None if other is None else _stored(other, value, index) for other in given]
+    others = [None if other is None else stored_elements(other, value, index) for other in given]
     table = spread(read, value)
     if table is None or any(
         a is not None and b is None for a, b in zip(given, others, strict=True)
@@ -170,18 +170,11 @@ def read_activation(value: ir.Value, index: Index) -> Link | None:
         return None
     attributes = {name: found.value for name, found in node.attributes.items()}
     around = (0.0, 1.0) if node.op_type == "PRelu" else _around_zero(node, value, read)
-    single = tuple(None if found is None else np.asarray(found, np.float32) for found in others)
+    single = tuple(None if found is None else _shortest(found) for found in others)
     step = Activation(node.op_type, attributes, single, *around, len(index))
     whole = node.op_type == "Relu" and np.array_equal(index, np.arange(len(table)))
     reads = (Spot(read.name or "", table[index]),)
     return Link(Spot(value.name or "", index), name_of(node), step, reads, tapped=whole)
-
-
-def _stored(other: ir.Value, value: ir.Value, index: Index) -> NDArray[np.float64] | None:
-    """A stored operand: one number as a scalar, which Clip asks for, or one for each element."""
-    found = stored_elements(other, value, index)
-    array = None if found is None else constant(other)
-    return found if array is None or array.size != 1 else np.asarray(array).reshape(())
 
 
 def read_product(value: ir.Value, index: Index) -> Link | None:
@@ -210,18 +203,43 @@ def read_product(value: ir.Value, index: Index) -> Link | None:
     )
 
 
+def _shortest(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Numbers of the elements; one, without an axis, where all are the same, as Clip wants it."""
+    same = (numbers == numbers[0]).all()
+    return np.asarray(numbers[0] if same else numbers, np.float32)
+
+
 def _which_is_held(node: ir.Node) -> int | None:
-    """Which factor gates the other: the one nearer behind an activation, or computed of the other.
+    """Which factor gates the other: one over a number, nearer behind an activation, computed of it.
 
     None where neither is: a product of two features has no evidence of its own.
     """
     first, second = source(node, 0), source(node, 1)
+    inverse = _is_inverse(first), _is_inverse(second)
+    if inverse[0] != inverse[1]:
+        return int(inverse[1])
     distances = _distance(first), _distance(second)
     if distances[0] != distances[1]:
         return int(distances[1] < distances[0])
     if _computed_of(second, first):
         return 1
     return 0 if _computed_of(first, second) else None
+
+
+def _is_inverse(value: ir.Value) -> bool:
+    """Whether a value is one over a number, times stored ones: a norm as TensorFlow writes it."""
+    for _ in range(_FAR):
+        node = value.producer()
+        if node is None or node.op_type not in ("Mul", "Reciprocal"):
+            return False
+        if node.op_type == "Reciprocal":
+            return True
+        reads = [source(node, number) for number in (0, 1)]
+        open_ones = [read for read in reads if constant(read) is None]
+        if len(open_ones) != 1:
+            return False
+        value = open_ones[0]
+    return False
 
 
 def _computed_of(value: ir.Value, other: ir.Value) -> bool:

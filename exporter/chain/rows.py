@@ -146,6 +146,9 @@ class RowWriter:
         """Rows (b, r, m) at some numbers of a longer vector, zero elsewhere: (b, r, length)."""
         if np.array_equal(index, np.arange(length)):
             return value
+        order = np.argsort(index)
+        if np.array_equal(index[order], np.arange(length)):  # as a map flattened channels last
+            return self.node("Gather", [value, self.constant(order)], axis=2)
         onto = np.zeros((len(index), length), np.float32)
         onto[np.arange(len(index)), index] = 1
         return self.node("MatMul", [value, self.floats(onto)])

@@ -268,8 +268,11 @@ def read_join(value: ir.Value, index: Index) -> Link | None:
 def read_row_mean(value: ir.Value, index: Index) -> Link | None:
     """A mean, a sum or a norm over the numbers of one vector: one number."""
     node = value.producer()
-    if node is None or node.op_type not in _MEANS or len(index) != 1:
+    if node is None or node.op_type not in _MEANS or (index != index[0]).any():
         return None
+    if len(index) > 1:
+        one = Spot(value.name or "", index[:1])
+        return Link(Spot(value.name or "", index), name_of(node), Repeat(len(index)), (one,))
     read, axes = source(node), axes_of(node)
     shape = sizes(read)
     if shape is None or axes is None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
+from exporter.hub.address import is_address
 from exporter.source.presets import OWN, PRESETS, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
@@ -91,6 +93,19 @@ seed_option = click.option(
 )
 
 
+def artifact_folder(given: str) -> Path:
+    """The folder of an artifact that was given as a path, or as an address: its cached copy."""
+    if not is_address(given):
+        return Path(given)
+    from exporter.hub.cache import cached
+
+    progress = ProgressLine("file")
+    try:
+        return cached(given, progress=progress)
+    finally:
+        progress.close()
+
+
 def need_export_extra() -> None:
     """Refuse, by the name of what is missing, before a verb imports it."""
     _need("export", _EXPORT_PACKAGES)
@@ -99,6 +114,14 @@ def need_export_extra() -> None:
 def need_serve_extra() -> None:
     """Refuse, by the name of what is missing, before the server is imported."""
     _need("serve", _SERVE_PACKAGES)
+
+
+def need_host_packages(host: str) -> None:
+    """Refuse, by the name of what is missing, before a host's own packages are imported."""
+    if host == "mlflow":
+        _need("mlflow", ("mlflow", "orjson", "pandas", "starlette"))
+    if host == "bentoml":
+        _need("serve", ("bentoml",))
 
 
 def _need(extra: str, packages: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""How far an export or a verification is, on stderr."""
+"""How far an export, a verification or a pull is, on stderr."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ _LINES_EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 
 class ProgressLine:
-    """One bar with rate and time left on a terminal, plain lines elsewhere; on stderr."""
+    """One bar with rate and time left on a terminal, plain lines elsewhere; on stderr.
 
-    def __init__(self) -> None:
+    Args:
+        unit: What is counted, one of it.
+    """
+
+    def __init__(self, unit: str = "image") -> None:
+        self._unit = unit
         self._stage = ""
         self._bar: Any = None
         self._next_line = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that so many images of a stage are done."""
+        """Show that so many of a stage are done."""
         if sys.stderr.isatty():
             self._draw(stage, done, total)
         elif stage != self._stage or done == total or time.monotonic() >= self._next_line:
-            click.echo(f"{stage}: {done} of {total} images", err=True)
+            click.echo(f"{stage}: {done} of {total} {self._unit}s", err=True)
             self._next_line = time.monotonic() + _LINES_EVERY
         self._stage = stage
 
@@ -34,7 +39,7 @@ class ProgressLine:
         if stage != self._stage or self._bar is None:
             self.close()
             self._bar = tqdm(
-                total=total, initial=done, desc=stage, unit="image", file=sys.stderr, leave=False
+                total=total, initial=done, desc=stage, unit=self._unit, file=sys.stderr, leave=False
             )
         self._bar.update(done - self._bar.n)
 

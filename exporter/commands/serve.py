@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from exporter.commands.common import need_serve_extra
+from exporter.commands.common import artifact_folder, need_serve_extra
 
 
 @click.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact")
 @click.option("--host", help="IP address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="TCP port. [default: 3000]")
 @click.option("--workers", type=click.IntRange(0), help="Processes. [default: one for each core]")
@@ -41,8 +41,8 @@ from exporter.commands.common import need_serve_extra
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="File for one JSON line an answered image; - is stdout. [default: none]",
 )
-def serve(artifact: Path, **options: Any) -> None:
-    """Serve ARTIFACT over HTTP, with a page for people.
+def serve(artifact: str, **options: Any) -> None:
+    """Serve ARTIFACT, a folder or an address such as hf://owner/name, with a page for people.
 
     ARTIFACT may be a link: pointing it at another artifact swaps the model while requests run.
     Every limit is an environment variable; see docs/serving.md.
@@ -51,6 +51,6 @@ def serve(artifact: Path, **options: Any) -> None:
     from serving.process.settings import PREFIX, Settings
     from serving.web.launch import launch
 
-    given = {"artifact": artifact, **options}
+    given = {"artifact": artifact_folder(artifact), **options}
     variables = {PREFIX + name.upper(): str(v) for name, v in given.items() if v is not None}
     launch(Settings.from_environment({**os.environ, **variables}))

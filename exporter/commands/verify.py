@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from exporter.commands.common import (
+    artifact_folder,
     channels_option,
     input_size_option,
     need_export_extra,
@@ -18,10 +19,11 @@ from exporter.commands.common import (
 )
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import gates_json
+from serving.artifact import GateRecord
 
 
 @click.command()
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact")
 @click.option("--model", help="The source model; by default it is taken out of the artifact.")
 @weights_option
 @input_size_option
@@ -31,6 +33,23 @@ from exporter.commands.summaries import gates_json
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Compare on every image below this folder too.",
+)
+@click.option(
+    "--signature",
+    is_flag=True,
+    help="Require a signature, by --public-key or by a certificate that leads to --certificate.",
+)
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with the public key of who signs.",
+)
+@click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with certificates that are trusted. Repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -42,18 +61,27 @@ from exporter.commands.summaries import gates_json
     help="Append the Markdown summary to this file.",
 )
 def verify(
-    artifact: Path,
+    artifact: str,
     model: str | None,
     weights: Path | None,
     input_size: tuple[int, int] | None,
     channels: int | None,
     output: str | None,
     data: Path | None,
+    signature: bool,
+    public_key: Path | None,
+    certificates: tuple[Path, ...],
     as_json: bool,
     junit: Path | None,
     summary: Path | None,
 ) -> None:
-    """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1."""
+    """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1.
+
+    ARTIFACT is a folder, or an address such as hf://owner/name. With --signature, nothing of it is
+    opened unless the signature is good.
+    """
+    if signature != (bool(public_key) != bool(certificates)):
+        raise click.UsageError("--signature takes --public-key or --certificate, one of them.")
     need_export_extra()
     from exporter.images.dataset import find_images
     from exporter.source.onnx_file import load_source
@@ -62,18 +90,25 @@ def verify(
     from exporter.verification.run import passed
     from exporter.verification.run import verify as run_verify
 
+    folder = artifact_folder(artifact)
+    gates: tuple[GateRecord, ...] = ()
+    if signature:
+        from exporter.hub.signature import Trusted, signature_gate
+
+        gates = (signature_gate(folder, Trusted(public_key, certificates)),)
     source = None
-    if model:
+    if model and passed(gates):
         source = load_source(
             model, weights=weights, input_size=input_size, channels=channels, output=output
         ).original
     images = find_images(data).paths if data else ()
     progress = ProgressLine()
-    gates = run_verify(
-        artifact, source=source, images=images, data=data, progress=partial(progress, "verify")
-    )
+    if passed(gates):
+        gates += run_verify(
+            folder, source=source, images=images, data=data, progress=partial(progress, "verify")
+        )
     progress.close()
-    title = as_text(artifact.name)
+    title = as_text(folder.name if folder == Path(artifact) else artifact)
     markdown = to_markdown(gates, title)
     if junit:
         write(junit, to_junit(gates, title))

@@ -8,9 +8,9 @@ graphs by undoing the surgery.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
 from exporter.editing.decision import Decision
@@ -33,7 +33,14 @@ from serving.artifact import (
 )
 from serving.artifact.edits import EditRecord
 from serving.errors import ArtifactError, IntegrityError
-from serving.model.golden import golden_arrays, read_golden
+from serving.model.golden import (
+    Golden,
+    golden_pictures,
+    read_golden,
+    read_pictures,
+    save_golden,
+)
+from serving.model.padding import run_in_batches
 from serving.model.runtime import make_session, output_names, run
 
 _GRAPHS = (MODEL, STEERABLE)
@@ -165,11 +172,16 @@ def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
 
 def rewrite_golden(parent: Artifact, folder: Path) -> None:
     """Write the golden inputs of a parent with the outputs of the graph in a folder."""
-    name = parent.manifest.input.name
-    inputs = read_golden(parent).inputs
+    entry = parent.manifest.input
     session = make_session(folder / MODEL, threads=1)
-    values = run(session, output_names(session), {name: inputs})
-    np.savez(folder / GOLDEN, allow_pickle=False, **golden_arrays(name, inputs, values))
+    answer = partial(run, session, output_names(session))
+
+    def again(golden: Golden) -> Golden:
+        feeds = {entry.name: golden.inputs}
+        return Golden(golden.inputs, run_in_batches(answer, feeds, entry.shape[0]))
+
+    pictures = again(read_pictures(parent)) if golden_pictures(parent) else None
+    save_golden(folder / GOLDEN, entry.name, again(read_golden(parent)), pictures)
 
 
 def copy_file(source: Path, target: Path) -> None:

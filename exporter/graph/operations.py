@@ -168,6 +168,13 @@ def _larger(one: Form, other: Form) -> Form:
     raise NoForm
 
 
+def _smaller(one: Form, other: Form) -> Form:
+    for form, most in ((one, other.constant()), (other, one.constant())):
+        if most is not None and np.ptp(most) == 0 and most[0] > 0:
+            return power(at_least(power(form, -1), 1 / float(most[0])), -1)
+    raise NoForm
+
+
 def _clip(node: ir.Node, read: _Inputs) -> Form:
     least = attribute(node, "min", None) if "min" in node.attributes else _number(node, 1)
     most = attribute(node, "max", None) if "max" in node.attributes else _number(node, 2)
@@ -274,6 +281,7 @@ _ELEMENTWISE: dict[str, Operation] = {
     "Mul": _elementwise(lambda a, b: a * b),
     "Div": _elementwise(lambda a, b: a * power(b, -1)),
     "Max": _elementwise(_larger),
+    "Min": _elementwise(_smaller),
 }
 _REDUCED = ("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2")
 RESHAPING = ("Cast", "Dropout", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose")

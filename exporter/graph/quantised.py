@@ -40,8 +40,8 @@ def spelled_out(model: ir.Model) -> ir.Model:
         model: Any model; it is not changed.
 
     Returns:
-        A copy, to be read and not to be run; the model itself where there are none. Values keep
-        their names.
+        A copy, to be read: a runtime computes it in other operations, and other bits. Values keep
+        their names. The model itself where there are none.
     """
     if not any(_above(model)):
         return model

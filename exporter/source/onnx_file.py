@@ -283,10 +283,10 @@ def _to_graph(proto: onnx.ModelProto, where: str) -> ir.Model:
         onnx.checker.check_model(_without_weights(proto))
         model = ir.from_proto(proto)
     except Exception as error:  # a damaged file fails anywhere in the deserialisation
-        reason = " ".join(str(error).split())  # the checker prints nodes over several lines
-        raise SourceError(
-            f"{where}: not a valid ONNX graph: {reason} Export the model again."
-        ) from error
+        why = " ".join(str(error).split())  # the checker prints nodes over several lines
+        erfc = "No Op registered for Erfc" in why  # tf2onnx leaves TensorFlow's own
+        again = "with Keras' GELU of `approximate=True`, which has no Erfc" if erfc else "again"
+        raise SourceError(f"{where}: not a valid ONNX graph: {why} Export it {again}.") from error
     own_arrays(model)
     free_sizes(model)
     declare_outputs(model)
@@ -334,7 +334,7 @@ def _image_input(model: ir.Model, where: str) -> ModelInput:
         names = ", ".join(str(value.name) for value in inputs) or "none"
         raise SourceError(
             f"{where}: expected one image input, found {len(inputs)}: {names}. Export the model "
-            "with the others fixed to constants."
+            "with the others fixed to constants; of Keras a SavedModel, and tf2onnx of that."
         )
     (value,) = inputs
     if value.dtype not in _KINDS:

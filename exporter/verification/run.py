@@ -20,6 +20,7 @@ heatmap means            |mean of heatmap - contribution| <= 1e-5 S
 top-1 agreement          the same best class by the logits, for every image
 grid                     heat at a cell is that of its features, and hot where a picture is painted
 golden batch             the recorded outputs, to 1e-4 of the largest value on any machine
+golden pictures          the recorded input tensors, bit for bit, and outputs, to the same
 ======================== =====================================================================
 
 Of an edited artifact, ``logits`` are those of the artifact before all its edits, ``neutral mask``
@@ -34,6 +35,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -48,6 +50,7 @@ from exporter.verification.grid_gate import grid_gate
 from exporter.verification.head_gates import mismatch, stored_gate, sum_gate
 from exporter.writing.ownership import strangers
 from serving.artifact import (
+    BESIDE,
     GOLDEN,
     MANIFEST,
     MANIFEST_HASH,
@@ -56,7 +59,14 @@ from serving.artifact import (
     load_artifact,
 )
 from serving.errors import ArtifactError
-from serving.model.golden import GOLDEN_TOLERANCE, golden_error, read_golden
+from serving.model.golden import (
+    GOLDEN_TOLERANCE,
+    Golden,
+    golden_error,
+    golden_pictures,
+    read_golden,
+    read_pictures,
+)
 from serving.model.predictor import Predictor
 
 Array = NDArray[Any]
@@ -130,15 +140,15 @@ def verify(
         except ArtifactError as error:
             return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
     compared = comparison.gates()
-    golden = _golden_gate(predictor)
+    golden = _golden_gate(predictor, "golden batch", read_golden), _pictures_gate(predictor)
     del predictor, comparison
-    return (*first, *compared, grid, sum_gate(artifact, head), stored_gate(artifact, head), golden)
+    return (*first, *compared, grid, sum_gate(artifact, head), stored_gate(artifact, head), *golden)
 
 
 def _integrity_gate(artifact: Artifact) -> GateRecord:
     """The files of a loaded artifact hash as they should; what else lies there is named."""
     name, listed = "integrity", artifact.manifest.all_files
-    others = strangers(artifact.folder, listed)
+    others = strangers(artifact.folder, listed | set(BESIDE))
     if others:
         shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         detail = f"{len(others)} files are here that the manifest does not list: {as_text(shown)}"
@@ -154,19 +164,44 @@ def passed(gates: Sequence[GateRecord]) -> bool:
     return all(gate.state != "failed" for gate in gates)
 
 
-def _golden_gate(predictor: Predictor) -> GateRecord:
+def _golden_gate(predictor: Predictor, name: str, read: Callable[[Artifact], Golden]) -> GateRecord:
     try:
-        golden = read_golden(predictor.artifact)
+        golden = read(predictor.artifact)
         outputs = predictor.run(golden.inputs)
     except ArtifactError as error:
-        return GateRecord(name="golden batch", state="failed", detail=f"{GOLDEN}: {error}")
+        return GateRecord(name=name, state="failed", detail=f"{GOLDEN}: {error}")
     found = outputs.by_name(predictor.manifest)
     if {name: value.shape for name, value in found.items()} != {
         name: value.shape for name, value in golden.outputs.items()
     }:
         detail = f"{GOLDEN}: its outputs have other names or shapes than the graph's"
-        return GateRecord(name="golden batch", state="failed", detail=detail)
+        return GateRecord(name=name, state="failed", detail=detail)
     logits = {predictor.manifest.head.logits}
     prefix = predictor.manifest.prefix
     difference = golden_error(found, golden.outputs, logits=logits, prefix=prefix)
-    return limit_gate("golden batch", difference, GOLDEN_TOLERANCE, "of the largest value")
+    return limit_gate(name, difference, GOLDEN_TOLERANCE, "of the largest value")
+
+
+def _pictures_gate(predictor: Predictor) -> GateRecord:
+    """The golden pictures give the recorded tensors, bit for bit, and these the outputs."""
+    name, paths = "golden pictures", golden_pictures(predictor.artifact)
+    if not paths:
+        detail = "there are none; the artifact was written by an older version"
+        return GateRecord(name=name, state="skipped", detail=detail)
+    gate = _golden_gate(predictor, name, read_pictures)
+    if gate.state == "failed":
+        return gate
+    try:
+        tensors = [predictor.preprocess(path)[1] for path in paths]
+    except ArtifactError as error:
+        return GateRecord(name=name, state="failed", detail=as_text(str(error)))
+    recorded = read_pictures(predictor.artifact).inputs
+    other = [
+        path.name
+        for path, tensor, wanted in zip(paths, tensors, recorded, strict=True)
+        if not np.array_equal(tensor.astype(wanted.dtype), wanted)
+    ]
+    if other:
+        detail = f"{', '.join(other)}: the input tensor is not the recorded one"
+        return GateRecord(name=name, state="failed", detail=detail)
+    return gate

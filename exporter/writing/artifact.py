@@ -1,7 +1,7 @@
 """Results -> the files of an artifact.
 
 Same inputs, same bytes: no time, no path, fixed order and fixed names.
-Symbols: c classes, k prototypes, d channels, b images of the golden batch.
+Symbols: c classes, k prototypes, d channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from safetensors.numpy import save
 
 from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, Summary, smoothing_of
-from exporter.errors import DatasetError
 from exporter.head import Head
 from exporter.head.rows import Activation, HeadRows
 from exporter.images.dataset import ClassImages, Dataset
@@ -26,6 +25,7 @@ from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
 from exporter.surgery import class_notes, free_prefix
 from exporter.writing.atomic import replace_files
+from exporter.writing.golden import write_golden
 from exporter.writing.graphs import HowExplained, head_record, write_graphs
 from exporter.writing.staging import Staging
 from serving.artifact import (
@@ -52,12 +52,6 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.artifact.layout import image_shape
-from serving.errors import ImageError
-from serving.model.golden import golden_arrays
-from serving.model.preprocess import decode, preprocess
-from serving.model.runtime import make_session, output_names, run
-
-_GOLDEN_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -117,9 +111,9 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     }
     # Not save_file, which makes a file that only its owner may read.
     (folder / PROTOTYPES).write_bytes(save(tensors))
-    _write_golden(folder, parts)
+    pictures = write_golden(folder, parts.source.input, parts.preprocessing, parts.dataset)
     crops = (crop.file for c in classes for p in c.prototypes for crop in p.evidence)
-    names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *crops])
+    names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *pictures, *crops])
     manifest = Manifest(
         source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
         input=InputRecord(
@@ -171,36 +165,6 @@ def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
 def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
     channels = len(preprocessing.channels)
     return image_shape(preprocessing.layout, channels, preprocessing.size)
-
-
-def _write_golden(folder: Path, parts: ArtifactParts) -> None:
-    size = parts.source.input.shape[0] or _GOLDEN_IMAGES
-    inputs = np.stack(_golden_tensors(parts, size)).astype(parts.source.input.dtype)
-    session = make_session(folder / MODEL, threads=1)
-    values = run(session, output_names(session), {parts.source.input.name: inputs})
-    np.savez(
-        folder / GOLDEN,
-        allow_pickle=False,
-        **golden_arrays(parts.source.input.name, inputs, values),
-    )
-
-
-def _golden_tensors(parts: ArtifactParts, size: int) -> list[NDArray[np.float32]]:
-    """One image of each of the first classes; again from the start where there are too few."""
-    tensors: list[NDArray[np.float32]] = []
-    for entry in parts.dataset.classes:
-        for path in entry.paths:
-            try:
-                image = decode(path, preprocessing=parts.preprocessing)
-                tensors.append(preprocess(image, parts.preprocessing))
-            except ImageError:
-                continue  # reported and counted when its features were read
-            break
-        if len(tensors) == size:
-            break
-    if not tensors:
-        raise DatasetError(f"{parts.dataset.root}: not one image can be decoded.")
-    return [tensors[index % len(tensors)] for index in range(size)]
 
 
 def crop_file(index: int, prototype: int, rank: int) -> str:

@@ -7,15 +7,17 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from serving.artifact import MANIFEST, MANIFEST_HASH
+from serving.artifact import MANIFEST, MANIFEST_HASH, SIGNATURE
+from serving.artifact.values import inside
 
 _FORMAT = re.compile(r"protohead/[0-9]+")
 _NAME = re.compile(
     r"(manifest\.json|manifest\.sha256|model\.onnx|steerable\.onnx|prototypes\.safetensors|golden\.npz"
-    r"|evidence/\d{5,}/\d+-\d+\.jpg|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
+    r"|signature\.json|golden/\d+\.png|evidence/\d{5,}/\d+-\d+\.jpg"
+    r"|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
 )
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_LARGEST = 1 << 28  # bytes of a manifest; another program's file of this name may be of any size
+LARGEST_MANIFEST = 1 << 28  # bytes; another program's file of this name may be of any size
 
 
 def listed_files(folder: Path) -> frozenset[str] | None:
@@ -25,12 +27,12 @@ def listed_files(folder: Path) -> frozenset[str] | None:
         folder: Any folder.
 
     Returns:
-        Names below it, the manifest's and its hash's among them; None where no format line proves
-        that an artifact is there.
+        Names below it, those of the manifest, its hash and its signature among them; None where no
+        format line proves that an artifact is there, or a name would leave the folder.
     """
     path = folder / MANIFEST
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
             return None
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -40,7 +42,10 @@ def listed_files(folder: Path) -> frozenset[str] | None:
     files = content.get("files")
     if not _FORMAT.fullmatch(content["format"]) or not isinstance(files, dict):
         return None
-    return frozenset([MANIFEST, MANIFEST_HASH, *files])
+    try:
+        return frozenset([MANIFEST, MANIFEST_HASH, SIGNATURE, *map(inside, files)])
+    except ValueError:
+        return None
 
 
 def strangers(folder: Path, own: Iterable[str]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.errors import OutputError
 from exporter.writing.atomic import writing
 from exporter.writing.work import Work, WorkFolder
 from serving.artifact import MANIFEST, read_manifest
@@ -25,12 +24,7 @@ def placing(out: Path, work: Work, *, overwrite: bool) -> Iterator[Path]:
         OutputError: ``out`` cannot be written, or an interrupted export waits there.
     """
     with WorkFolder(out, work, overwrite=overwrite) as made:
-        mark = made.mark()
-        if mark is not None and mark.get("work") == "export":
-            raise OutputError(
-                f"{made.folder}: an interrupted export left finished classes here, which are left "
-                "alone. Resume that export, or choose another `out`."
-            )
+        made.require_no_export()
         try:
             with writing(out):
                 made.remove_own()  # what a killed one left is no loss

@@ -35,7 +35,7 @@ from exporter.writing.ownership import (
 from serving.artifact import MANIFEST
 
 Fingerprint = Mapping[str, object]
-Work = Literal["export", "edit", "quantize"]
+Work = Literal["export", "edit", "pull", "quantize"]
 
 _FORMAT = "protohead-work/1"
 _MARK, _LOCK = "mark.json", "lock"
@@ -143,6 +143,15 @@ class WorkFolder:
             return None
         ours = isinstance(content, dict) and content.get("format") == _FORMAT
         return content if ours else None
+
+    def require_no_export(self) -> None:
+        """Refuse to take the place of finished classes of an interrupted export."""
+        mark = self.mark()
+        if mark is not None and mark.get("work") == "export":
+            raise OutputError(
+                f"{self.folder}: an interrupted export left finished classes here, which are left "
+                "alone. Resume that export, or choose another `out`."
+            )
 
     def write_mark(self, fingerprint: Fingerprint) -> None:
         """Say that the folder is ours, and what is made in it."""

@@ -8,6 +8,9 @@
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
+``golden/``           pictures, of which it also holds input and outputs: tests from the file on
+``signature.json``    a signature over the manifest, if it was signed
+``README.md``         the model's card, if one was written
 ``parents/``          of an edited artifact alone: what taking its edits back needs
 ===================== =============================================================
 
@@ -28,6 +31,8 @@ from serving.artifact.classes import (
     WholeClass,
 )
 from serving.artifact.files import (
+    BESIDE,
+    CARD,
     EVIDENCE,
     FORMAT,
     GOLDEN,
@@ -36,14 +41,17 @@ from serving.artifact.files import (
     MODEL,
     PARENTS,
     PROTOTYPES,
+    SIGNATURE,
     STEERABLE,
     parent_file,
+    picture_file,
 )
 from serving.artifact.folder import (
     Artifact,
     dump_manifest,
     load_artifact,
     manifest_contents,
+    parse_manifest,
     read_manifest,
     sha256_of,
 )
@@ -68,6 +76,8 @@ from serving.artifact.quantised import (
 )
 
 __all__ = [
+    "BESIDE",
+    "CARD",
     "CLASS_RECORD",
     "EVIDENCE",
     "FORMAT",
@@ -77,6 +87,7 @@ __all__ = [
     "MODEL",
     "PARENTS",
     "PROTOTYPES",
+    "SIGNATURE",
     "STEERABLE",
     "AgreementRecord",
     "Artifact",
@@ -102,6 +113,8 @@ __all__ = [
     "load_artifact",
     "manifest_contents",
     "parent_file",
+    "parse_manifest",
+    "picture_file",
     "read_manifest",
     "sha256_of",
 ]

@@ -11,10 +11,20 @@ MODEL = "model.onnx"
 STEERABLE = "steerable.onnx"
 PROTOTYPES = "prototypes.safetensors"
 GOLDEN = "golden.npz"
+PICTURES = "golden"
 EVIDENCE = "evidence"
 PARENTS = "parents"
+SIGNATURE = "signature.json"
+CARD = "README.md"
+BESIDE = (SIGNATURE, CARD)
+"""Files that may lie beside an artifact's own: no manifest lists them, and nothing reads them."""
 REQUIRED = (MODEL, STEERABLE, PROTOTYPES, GOLDEN)
 """Files of every artifact, beside the manifest."""
+
+
+def picture_file(number: int) -> str:
+    """Where the golden picture of a number, from 0, is."""
+    return f"{PICTURES}/{number}.png"
 
 
 def parent_file(number: int, name: str) -> str:

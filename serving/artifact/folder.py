@@ -103,14 +103,27 @@ def read_manifest(path: Path) -> Manifest:
             f"{path.parent}: expected an artifact, a folder with {MANIFEST}; "
             f"cannot read it: {error.strerror}."
         ) from error
+    return parse_manifest(text, path)
+
+
+def parse_manifest(content: bytes, path: Path | str) -> Manifest:
+    """Read a manifest from its bytes, its files unchecked.
+
+    Args:
+        content: The bytes of ``manifest.json``.
+        path: Where they are from, for messages.
+
+    Raises:
+        ManifestError: They are malformed or of another format version.
+    """
     try:
-        version = json.loads(text).get("format")
+        version = json.loads(content).get("format")
         if version != FORMAT:
             raise ManifestError(
                 f"{path}: expected format {FORMAT!r}, got {version!r}. "
                 "Export the model again with this version, or use the version that wrote it."
             )
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"

@@ -8,15 +8,19 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
-def _inside(name: str) -> str:
-    """Refuse a file name that would leave the artifact's folder."""
+def inside(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        ValueError: It would leave the artifact's folder.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
         raise ValueError(f"expected a plain relative path with forward slashes, got {name!r}")
     return name
 
 
-FileName = Annotated[str, AfterValidator(_inside)]
+FileName = Annotated[str, AfterValidator(inside)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=1, le=16384)]
 Count = Annotated[int, Field(ge=0)]

@@ -1,4 +1,6 @@
-"""The golden batch: inputs with every output, so that another runtime can test itself.
+"""The golden batch and pictures: inputs with every output, so that another runtime tests itself.
+
+The batch begins at the tensor. The pictures are files, so that what comes before it is tested too.
 
 One reader and one tolerance, for the exporter that verifies, the server that starts and
 ``docs/format.md``.
@@ -8,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.artifact import GOLDEN, Artifact, Manifest
+from serving.artifact import GOLDEN, Artifact, Manifest, picture_file
 from serving.errors import IntegrityError
 from serving.model.outputs import ROUNDING, UNPLACED, explained_shapes
 
@@ -26,11 +30,12 @@ Of logits it is the largest of the same class, where contributions are no larger
 float32 rounding through a deep network stays near 1e-6 to 1e-5 of it."""
 
 _INPUTS, _OUTPUTS = "inputs/", "outputs/"
+_OF_PICTURES = "pictures/"
 
 
 @dataclass(frozen=True)
 class Golden:
-    """What ``golden.npz`` holds.
+    """What ``golden.npz`` holds of the batch, or of the pictures.
 
     Attributes:
         inputs: The input tensors, (b, ...), of the type that the graph takes.
@@ -47,16 +52,43 @@ def read_golden(artifact: Artifact) -> Golden:
     Raises:
         IntegrityError: It is no such file, or what it holds does not fit the manifest.
     """
+    return _read(artifact, "")
+
+
+def golden_pictures(artifact: Artifact) -> tuple[Path, ...]:
+    """The golden pictures of an artifact; an older one has none."""
+    names = map(picture_file, range(len(artifact.manifest.files)))
+    listed = takewhile(lambda name: name in artifact.manifest.files, names)
+    return tuple(artifact.path(name) for name in listed)
+
+
+def read_pictures(artifact: Artifact) -> Golden:
+    """Read what the golden pictures of an artifact become, in their order.
+
+    Raises:
+        IntegrityError: As of :func:`read_golden`, or there is another number of pictures.
+    """
+    found, count = _read(artifact, _OF_PICTURES), len(golden_pictures(artifact))
+    if len(found.inputs) != count:
+        raise IntegrityError(
+            f"{artifact.path(GOLDEN)}: expected inputs of {count} pictures, found "
+            f"{len(found.inputs)}."
+        )
+    return found
+
+
+def _read(artifact: Artifact, before: str) -> Golden:
+    """The inputs and outputs under names that begin so."""
     manifest, path = artifact.manifest, artifact.path(GOLDEN)
     try:
         with path.open("rb") as file:
             _require_plain(file, path.stat().st_size)
             with np.load(file, allow_pickle=False) as arrays:
-                inputs = arrays[_INPUTS + manifest.input.name]
+                inputs = arrays[before + _INPUTS + manifest.input.name]
                 outputs = {
-                    name.removeprefix(_OUTPUTS): arrays[name]
+                    name.removeprefix(before + _OUTPUTS): arrays[name]
                     for name in arrays.files
-                    if name.startswith(_OUTPUTS)
+                    if name.startswith(before + _OUTPUTS)
                 }
         _require_fitting(inputs, outputs, manifest)
     except (OSError, KeyError, ValueError, EOFError, MemoryError, BadZipFile) as error:
@@ -93,13 +125,21 @@ def _require_fitting(
         raise ValueError("class_ids of other classes than the manifest's")
 
 
-def golden_arrays(
-    name: str, inputs: NDArray[np.float32], outputs: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """The arrays of ``golden.npz``, for the input of this name."""
-    return {_OUTPUTS + output: value for output, value in outputs.items()} | {
-        _INPUTS + name: inputs
-    }
+def save_golden(path: Path, name: str, batch: Golden, pictures: Golden | None) -> None:
+    """Write ``golden.npz``.
+
+    Args:
+        path: The file.
+        name: The name of the graph's input.
+        batch: The golden batch.
+        pictures: What the golden pictures become; None where there are none.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    parts = {"": batch} if pictures is None else {"": batch, _OF_PICTURES: pictures}
+    for before, part in parts.items():
+        arrays |= {before + _OUTPUTS + output: value for output, value in part.outputs.items()}
+        arrays[before + _INPUTS + name] = part.inputs
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def golden_error(

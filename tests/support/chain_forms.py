@@ -214,17 +214,30 @@ FORMS: dict[str, Form] = {
         ("Relu", "linear layer", "mean of 'map'"),
         HIDDEN,
     ),
+    "two layers, ReLU6": Form(
+        f"{FIRST} a = Clip (h, zero, six) {BEHIND}",
+        two_layers(functional.relu6),
+        ("Clip", "linear layer"),
+        {**HIDDEN, "zero": np.float32(0), "six": np.float32(6)},
+    ),
+    "two layers, HardSwish as Keras writes it": Form(
+        f"{FIRST} s = Add (h, three) c = Clip (s, zero, six) g = Mul (c, sixth) a = Mul (h, g) "
+        f"{BEHIND}",
+        two_layers(functional.hardswish),
+        ("gate (Clip)", "linear layer"),
+        {
+            **HIDDEN,
+            "three": np.full((1, 1), 3, np.float32),
+            "zero": np.float32(0),
+            "six": np.float32(6),
+            "sixth": np.float32(1 / 6),
+        },
+    ),
     "two layers, HardSwish": Form(
         f"{FIRST} a = HardSwish (h) {BEHIND}",
         two_layers(functional.hardswish),
         ("HardSwish", "linear layer"),
         HIDDEN,
-    ),
-    "two layers, ReLU6, a Clip": Form(
-        f"{FIRST} a = Clip (h, low, high) {BEHIND}",
-        two_layers(functional.relu6),
-        ("Clip", "linear layer"),
-        {**HIDDEN, "low": np.array(0, np.float32), "high": np.array(6, np.float32)},
     ),
     "two layers, sigmoid, whose f(0) is not zero": Form(
         f"{FIRST} a = Sigmoid (h) {BEHIND}",
@@ -289,6 +302,28 @@ FORMS: dict[str, Form] = {
         lambda x, w: (linear(held(torch.relu, x.flatten(1) @ w["w1"].T + w["b1"]), w), []),
         ("Relu", "all positions of 'map'"),
         {"w1": (6, 72), "b1": (6,)},
+    ),
+    "all positions, channels last, as Keras flattens": Form(
+        "t = Transpose <perm = [0, 2, 3, 1]> (map) f = Flatten (t) m = MatMul (f, w1) "
+        f"h = Add (m, b1) a = Relu (h) {BEHIND}",
+        lambda x, w: (
+            linear(held(torch.relu, x.permute(0, 2, 3, 1).flatten(1) @ w["w1"] + w["b1"]), w),
+            [],
+        ),
+        ("Relu", "all positions of 'map'"),
+        {"w1": (72, 6), "b1": (6,)},
+    ),
+    "LayerNorm behind a ReLU, as Keras writes it": Form(
+        f"{FIRST} y = Relu (h) m = ReduceMean <axes = [1], keepdims = 1> (y) d = Sub (y, m) "
+        "q = Mul (d, d) v = ReduceMean <axes = [1], keepdims = 1> (q) e = Add (v, epsilon) "
+        "r = Sqrt (e) i = Reciprocal (r) g = Mul (i, gamma) n = Neg (m) c = Mul (n, g) "
+        f"o = Add (c, beta) s = Mul (y, g) a = Add (s, o) {BEHIND}",
+        lambda x, w: (
+            linear(normalised(held(torch.relu, mean(x) @ w["w1"].T + w["b1"]), w), w),
+            [],
+        ),
+        ("sum", "Relu"),
+        {**HIDDEN, "epsilon": np.float32(1e-5), "gamma": (1, 6), "beta": (1, 6)},
     ),
     "generalised mean": Form(
         f"c = Pow (map, three) p = GlobalAveragePool (c) r = Pow (p, third) z = Flatten (r) {GEMM}",

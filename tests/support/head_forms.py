@@ -329,6 +329,11 @@ DIVIDED = {
         "i = Reciprocal (r) u = Mul (z, i) " + _UNIT,
         weights={**_SMALL, **_LIFTED},
     ),
+    "an L2 norm as Keras' UnitNormalization writes it": _linear(
+        "q = Mul (z, z) s = ReduceSum (q, one) r = Sqrt (s) i = Reciprocal (r) "
+        "l = Min (i, most) u = Mul (z, l) " + _UNIT,
+        weights={**_SMALL, "most": np.float32(1 / 1.5)},  # small enough to be seen
+    ),
     "an L2 norm of squares by Pow, without kept axes": _linear(
         "q = Pow (z, two) s = ReduceSum <keepdims = 0> (q, one) r = Pow (s, half) "
         "k = Unsqueeze (r, one) u = Div (z, k) " + _UNIT,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.tables import DASH, number
 from exporter.report.contents import Contents
 from exporter.report.verdict import compare, counts, statements
 from exporter.report.words import number_of
+from exporter.text import escaped
 
 _SIGNS = {"good": "✓", "look": "⚠", "plain": "·"}
 _LABELS = 5
-_SPECIAL = re.compile(r"([\\`*_\[\]|~<>&@#:$])")
 
 
 def to_markdown(contents: Contents) -> str:
@@ -27,11 +25,6 @@ def to_markdown(contents: Contents) -> str:
     lines += _edits(contents)
     lines += _metrics(contents)
     return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Text that is no markup, mention or link, in one line: labels and names are not trusted."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _warnings(contents: Contents) -> list[str]:

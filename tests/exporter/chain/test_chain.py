@@ -231,6 +231,21 @@ def test_a_hidden_layer_whose_result_runtimes_keep_is_read_once_more_to_explain_
     assert len(added) == 1
 
 
+def test_a_map_that_is_flattened_channels_last_is_put_in_order_without_a_matrix():
+    model, head = built(FORMS["all positions, channels last, as Keras flattens"])
+    prototypes, reference = split_chain(head, K)
+    graphs = (
+        add_prototype_outputs(
+            model, head, prototypes, reference=reference, top=TOP, grid=head.grid
+        ),
+        tap_features(model, head),
+    )
+    whole = 6 * 12  # numbers of the map; a matrix would have their square
+    for graph in graphs:
+        stored = {value.const_value.size for value in graph.graph.initializers.values()}
+        assert max(stored) < whole**2
+
+
 def test_a_place_of_a_maximum_has_all_of_its_channel_and_ties_share_it():
     form = FORMS["maximum"]
     model, head = built(form)

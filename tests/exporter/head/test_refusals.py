@@ -195,10 +195,10 @@ REFUSED: dict[str, tuple[str, Weights, tuple[str, ...]]] = {
         {"q": np.ones((6, 5), np.int8), "scale": np.float32(0.1)},
         ("Gemm ('linear')", "'w'", "in 8 bits"),
     ),
-    "quantised features": (
-        f"{POOLED} q = QuantizeLinear (z, scale, zero) [deq] x = DequantizeLinear (q, scale, zero) "
+    "features dequantised by another scale than they were quantised by": (
+        f"{POOLED} q = QuantizeLinear (z, scale, zero) [deq] x = DequantizeLinear (q, other, zero) "
         + GEMM.replace("(z", "(x"),
-        {"scale": np.float32(0.1), "zero": np.uint8(0)},
+        {"scale": np.float32(0.1), "other": np.float32(0.2), "zero": np.uint8(0)},
         ("DequantizeLinear ('deq')", "quantised", "float model"),
     ),
     "half precision between": (

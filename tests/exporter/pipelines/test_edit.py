@@ -277,6 +277,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
         "prototypes sum to head",
         "stored prototypes",
         "golden batch",
+        "golden pictures",
     ]
     details = {gate.name: gate.detail for gate in gates}
     assert details["edits undo"].startswith("2 of 2 edits")
@@ -285,7 +286,7 @@ def test_every_gate_passes_after_two_edits(tiny_export, twice, with_source):
 
 
 def test_what_verification_measured_is_in_the_manifest(edited):
-    assert len(edited.manifest.verification) == 18
+    assert len(edited.manifest.verification) == 19
     assert passed(edited.manifest.verification)
 
 

@@ -51,7 +51,7 @@ def test_the_artifact_holds_what_the_format_says(made):
 def test_every_gate_passes_and_is_recorded(made):
     gates = made[1].manifest.verification
     assert [gate.state for gate in gates] == ["passed"] * len(gates)
-    assert len(gates) == 13
+    assert len(gates) == 14
 
 
 def test_prototypes_and_reference_sum_to_the_head(made):

@@ -29,10 +29,10 @@ from exporter.pipelines.report import Report, make_report, write_page
 from exporter.report import ReportConfig
 from exporter.report.examples import ClassReport, choose_examples, shown_first
 from exporter.report.observe import observe
-from exporter.report.rendering.markdown import escaped
 from exporter.report.rendering.pictures import VIEW, photograph, veil
 from exporter.report.verdict import Comparison, compare, statements
 from exporter.report.words import number_of, per_cent
+from exporter.text import escaped
 from serving.errors import RequestError
 from serving.model.predictor import Predictor
 

@@ -212,6 +212,14 @@ def test_a_value_that_nothing_computes_is_named(model: Path) -> None:
         load_source(str(save(model, text)))
 
 
+def test_an_operator_that_onnx_lacks_is_named_with_what_keras_would_write_instead(
+    model: Path,
+) -> None:
+    text = CLASSIFIER.replace("Flatten(pooled)", "Erfc(pooled)")
+    with pytest.raises(SourceError, match=r"Erfc.*`approximate=True`"):
+        load_source(str(save(model, text)))
+
+
 def test_a_graph_whose_images_depend_on_each_other_is_refused(model: Path) -> None:
     norm = "BatchNormalization <training_mode = {}> (image, one, one, one, one)"
     text = CLASSIFIER.replace("float[2] bias", "float[3] one = {1, 1, 1}, float[2] bias")

@@ -189,7 +189,7 @@ def mixed(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> dict[str, 
 def test_a_map_that_the_network_itself_turns_upside_down_is_not_exported(tmp_path: Path) -> None:
     config = patches.write(tmp_path, **mixed(np.eye(16)[::-1], np.eye(4)))
     with pytest.raises(
-        VerificationError, match=r"1 of 13.*grid: .* places apart is in other cells"
+        VerificationError, match=r"1 of 14.*grid: .* places apart is in other cells"
     ):
         run_export(config)
 

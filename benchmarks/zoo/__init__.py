@@ -1,0 +1,1 @@
+"""Architectures by name, and how each becomes an ONNX file."""

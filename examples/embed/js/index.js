@@ -1,0 +1,10 @@
+// From an image file's pixels to an explained prediction; the runtime is the caller's.
+//
+//   picture -> makeView -> toTensor -> (the runtime) -> explain -> overlay
+
+export { openArtifact } from "./artifact.js";
+export { explain, numbersOf } from "./explain.js";
+export { overlay } from "./overlay.js";
+export { peakOf } from "./peaks.js";
+export { fromRGBA, makeView, toRGBA, toTensor } from "./preprocess.js";
+export { resize } from "./resample.js";

@@ -1,0 +1,1 @@
+"""The verbs of where models live: push, pull, sign and card."""
