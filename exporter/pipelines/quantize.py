@@ -125,7 +125,7 @@ def _require_quantisable(parent: Artifact) -> None:
     if parent.manifest.edits:
         raise EditError(
             f"{parent.folder}: it was edited, and what its edits changed was measured in float32. "
-            "Take them back (protohead edit --undo), quantise that, and edit what comes out."
+            "Take them back (`undo`), quantise that, and edit what comes out."
         )
     if parent.manifest.quantised is not None:
         raise SourceError(

@@ -265,7 +265,7 @@ def test_a_record_that_breaks_its_own_limit_is_no_manifest(quantised, tmp_path):
 def test_an_edited_artifact_is_refused(tiny_export, tmp_path):
     config, parent = tiny_export
     edited = exporter.edit(parent.folder, tmp_path / "e", reason="r", mute=[("red", 0)])
-    with pytest.raises(EditError, match=r"was edited.*--undo"):
+    with pytest.raises(EditError, match=r"was edited.*`undo`"):
         exporter.quantize(edited.folder, tmp_path / "a", data=config.data)
 
 
