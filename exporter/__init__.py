@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exporter.pipelines.edit import edit, undo_edit
     from exporter.pipelines.export import export
     from exporter.pipelines.inspect import inspect_model
+    from exporter.pipelines.quantize import quantize
     from exporter.verification.run import verify
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "edit",
     "export",
     "inspect_model",
+    "quantize",
     "undo_edit",
     "verify",
 ]
@@ -53,6 +55,10 @@ def __getattr__(name: str) -> Any:
         from exporter.pipelines.inspect import inspect_model
 
         return inspect_model
+    if name == "quantize":
+        from exporter.pipelines.quantize import quantize
+
+        return quantize
     if name == "verify":
         from exporter.verification.run import verify
 

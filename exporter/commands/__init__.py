@@ -4,7 +4,8 @@ They import what they need when they run: the base install lacks the export extr
 should not wait for cvxpy.
 """
 
-from exporter.commands.edit import edit
+from exporter.commands.derive.edit import edit
+from exporter.commands.derive.quantize import quantize
 from exporter.commands.evaluate import evaluate
 from exporter.commands.explain import explain
 from exporter.commands.export import export
@@ -20,7 +21,7 @@ from exporter.commands.targets.package import package
 from exporter.commands.verify import verify
 
 VERBS = (
-    *(inspect, export, verify, explain, edit, convert, evaluate, report, serve),
+    *(inspect, export, verify, explain, edit, quantize, convert, evaluate, report, serve),
     *(package, push, pull, sign, card),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.report.words import number_of
-from serving.artifact import Artifact, GateRecord
+from serving.artifact import MODEL, Artifact, GateRecord
 from serving.artifact.edits import EffectRecord
 from serving.model.explanation import Explanation
 
@@ -112,6 +112,40 @@ def undo_summary(out: Path, artifact: Artifact) -> str:
     edits = len(artifact.manifest.edits)
     left = f"{edits} edits before it are still in" if edits else "it was never edited"
     return f"{out}\n  the artifact before the last edit, byte for byte; {left}"
+
+
+def quantize_summary(out: Path, artifact: Artifact, before: int) -> str:
+    """What a quantisation came to; ``before`` is the size of the parent's graph in bytes."""
+    manifest = artifact.manifest
+    record = manifest.quantised
+    if record is None:
+        raise ValueError("expected a quantised artifact")
+    found, size = record.agreement, artifact.path(MODEL).stat().st_size
+    passed = sum(gate.state == "passed" for gate in manifest.verification)
+    kept = "their best class"
+    if manifest.activation == "sigmoid":
+        kept = "every class on its side of one half"
+    lines = [
+        str(out),
+        f"  {record.to}, the head in float32; {MODEL} {before / 1e6:.2f} MB before, "
+        f"{size / 1e6:.2f} MB after",
+        f"  {found.top_1:.1%} of {found.images} images of {found.data} keep {kept}",
+        f"  {found.peaks.same_cell:.1%} of heatmaps peak in the same cell; in the median "
+        f"{found.peaks.median_distance:.1f} pixels apart, at most "
+        f"{found.peaks.largest_distance:.1f}",
+        f"  contributions differ by {found.contributions.median:.2%} of the summands in the "
+        f"median, at most by {found.contributions.largest:.2%}",
+    ]
+    if found.accuracy_before is not None and found.accuracy_after is not None:
+        lines.append(
+            f"  accuracy {found.accuracy_before:.2%} before, {found.accuracy_after:.2%} after"
+        )
+    if record.calibration:
+        lines.append(f"  ranges taken from {record.calibration} other images")
+    if found.skipped:
+        lines.append(f"  {found.skipped} files skipped, they are no images")
+    lines.append(f"  {passed} gates passed")
+    return "\n".join(lines)
 
 
 def _effect(effect: EffectRecord, labels: tuple[str, ...]) -> list[str]:

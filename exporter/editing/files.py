@@ -64,12 +64,12 @@ def write_edited(parent: Artifact, decision: Decision, folder: Path) -> Artifact
     number = len(parent.manifest.edits) + 1
     for name in parent.manifest.files:
         if name != GOLDEN and not (name in _GRAPHS and decision.muted):
-            _copy(parent.path(name), folder / name)
-    _copy(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
-    _copy(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
+            copy_file(parent.path(name), folder / name)
+    copy_file(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
+    copy_file(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
     if decision.muted:
         _write_graphs(parent, decision, folder)
-    _write_golden(parent, folder)
+    rewrite_golden(parent, folder)
     edit = EditRecord(
         parent=sha256_of(parent.folder / MANIFEST),
         reason=decision.reason,
@@ -152,7 +152,7 @@ def _restore(edited: Artifact, name: str, number: int, target: Path) -> None:
         remove_edit(model)
         ir.save(model, target)
     else:
-        _copy(edited.path(kept), target)
+        copy_file(edited.path(kept), target)
 
 
 def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
@@ -170,8 +170,8 @@ def _write_graphs(parent: Artifact, decision: Decision, folder: Path) -> None:
         ir.save(edited, folder / name)
 
 
-def _write_golden(parent: Artifact, folder: Path) -> None:
-    """The parent's golden inputs with the outputs of the edited graph."""
+def rewrite_golden(parent: Artifact, folder: Path) -> None:
+    """Write the golden inputs of a parent with the outputs of the graph in a folder."""
     entry = parent.manifest.input
     session = make_session(folder / MODEL, threads=1)
     answer = partial(run, session, output_names(session))
@@ -184,6 +184,7 @@ def _write_golden(parent: Artifact, folder: Path) -> None:
     save_golden(folder / GOLDEN, entry.name, again(read_golden(parent)), pictures)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, the folder it lies in too."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from exporter.config import Form
 from exporter.errors import OutputError, VerificationError
-from exporter.pipelines.placing import placing
 from exporter.progress import Progress, silent
 from exporter.verification.run import verify
 from exporter.writing.artifact import add_verification, write_manifest
 from exporter.writing.further import add_graph
+from exporter.writing.placing import placing
 from exporter.writing.work import named
 from serving.artifact import EVIDENCE, Artifact, load_artifact
 

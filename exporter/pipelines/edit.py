@@ -10,9 +10,9 @@ from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
 from exporter.errors import EditError, VerificationError
-from exporter.pipelines.placing import placing
 from exporter.progress import Progress, silent
 from exporter.verification.run import verify
+from exporter.writing.placing import placing
 from exporter.writing.work import named
 from serving.artifact import Artifact, load_artifact
 from serving.model.class_key import ClassKey

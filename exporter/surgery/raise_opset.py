@@ -1,4 +1,4 @@
-"""Raise a classifier of an old opset to the oldest that prototype outputs can be written in."""
+"""Raise a classifier of an old opset to one that more can be written in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from exporter.graph.write import MIN_IR, MIN_OPSET
 _SMALL = 1024  # bytes; shapes, axes and scales stay, because converting a node may read them
 
 
-def raise_opset(model: ir.Model) -> ir.Model:
-    """Convert a classifier to opset 11 and IR 4, where it is older.
+def raise_opset(model: ir.Model, least: int = MIN_OPSET) -> ir.Model:
+    """Convert a classifier to an opset and to IR 4, where it is older.
 
     1. ONNX's own converter changes what a newer opset writes otherwise, an attribute that became
        an input for instance. Large weights do not pass through it.
@@ -27,6 +27,7 @@ def raise_opset(model: ir.Model) -> ir.Model:
 
     Args:
         model: The classifier; it is not changed.
+        least: The opset; by default the oldest that prototype outputs can be written in.
 
     Returns:
         The converted classifier, sharing its large weights; the model itself if it is new enough.
@@ -35,25 +36,25 @@ def raise_opset(model: ir.Model) -> ir.Model:
         SurgeryError: A node cannot be converted.
     """
     version = opset(model.graph)
-    if version >= MIN_OPSET and model.ir_version >= MIN_IR:
+    if version >= least and model.ir_version >= MIN_IR:
         return model
     bare = model.clone()
     bare.ir_version = max(bare.ir_version, MIN_IR)
     if model.ir_version < MIN_IR:
         _keep_inputs(bare.graph, lambda value: not value.is_initializer())
-    if version >= MIN_OPSET:
+    if version >= least:
         return bare
     inputs = [value.name for value in bare.graph.inputs]
     weights = _take_weights(bare.graph)
     try:
-        converted = onnx.version_converter.convert_version(ir.to_proto(bare), MIN_OPSET)
+        converted = onnx.version_converter.convert_version(ir.to_proto(bare), least)
         onnx.checker.check_model(converted)
         raised = ir.from_proto(converted)
     except Exception as error:  # the converter raises its own untyped exceptions
         # The converter puts the place in its own source before what is wrong.
         reason = " ".join(str(error).rpartition(" failed: ")[2].split())
         raise SurgeryError(
-            f"opset {version} cannot be converted to opset {MIN_OPSET}: {reason}"
+            f"opset {version} cannot be converted to opset {least}: {reason}"
         ) from error
     for value in raised.graph.inputs:
         if value.name in weights:

@@ -6,8 +6,8 @@ Symbols: c classes, k prototypes, d channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,10 @@ from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
 from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
-from exporter.surgery import add_prototype_outputs, add_steering, free_prefix
+from exporter.surgery import free_prefix
 from exporter.writing.atomic import replace_files
-from exporter.writing.further import save_graph
 from exporter.writing.golden import write_golden
+from exporter.writing.graphs import HowExplained, head_record, write_graphs
 from exporter.writing.staging import Staging
 from serving.artifact import (
     EVIDENCE,
@@ -39,11 +39,9 @@ from serving.artifact import (
     DecomposedClass,
     EvidenceRecord,
     GateRecord,
-    HeadRecord,
     InputRecord,
     Manifest,
     MethodRecord,
-    NormalisationRecord,
     Preprocessing,
     PrototypeRecord,
     SolveRecord,
@@ -104,7 +102,14 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     # Not save_file, which makes a file that only its owner may read.
     (folder / PROTOTYPES).write_bytes(save(tensors))
     draft = _draft(parts, classes)
-    _write_graphs(folder, parts, draft, tensors)
+    how = HowExplained(
+        prototypes=prototypes,
+        reference=None if parts.rows.name == "none" else parts.rows.reference,
+        top=draft.top,
+        grid=parts.grid,
+        smoothing=parts.smoothing,
+    )
+    write_graphs(folder, parts.source.model, parts.head, how, draft, tensors)
     pictures = write_golden(folder, parts.source.input, parts.preprocessing, parts.dataset)
     names = sorted([*draft.files, *pictures])
     manifest = draft.model_copy(
@@ -130,7 +135,7 @@ def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
         activation=parts.rows.activation,
         prototypes=parts.config.prototypes,
         top=min(parts.config.top, len(classes)),
-        head=_head_record(parts),
+        head=head_record(parts.head, parts.grid),
         method=MethodRecord(
             name=parts.config.method,
             reference=parts.rows.name,
@@ -157,27 +162,6 @@ def add_verification(folder: Path, gates: tuple[GateRecord, ...]) -> None:
     write_manifest(folder, manifest.model_copy(update={"verification": gates}))
 
 
-def _write_graphs(
-    folder: Path, parts: ArtifactParts, draft: Manifest, tensors: Mapping[str, NDArray[np.float32]]
-) -> None:
-    model, head, prototypes = parts.source.model, parts.head, tensors["prototypes"]
-    reference = None if parts.rows.name == "none" else parts.rows.reference
-    explained = add_prototype_outputs(
-        model,
-        head,
-        prototypes,
-        reference=reference,
-        top=draft.top,
-        grid=parts.grid,
-        smoothing=parts.smoothing,
-    )
-    save_graph(explained, folder / MODEL, "explained", draft, tensors)
-    steerable = add_steering(
-        model, head, prototypes, reference=reference, grid=parts.grid, smoothing=parts.smoothing
-    )
-    save_graph(steerable, folder / STEERABLE, "steerable", draft, tensors)
-
-
 def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
     """(c, k): alpha of each class; a whole class has none, which is written as zeros."""
     table = np.zeros((len(classes), k), dtype=np.float32)
@@ -189,28 +173,6 @@ def scale_table(classes: Sequence[ClassRecord], k: int) -> NDArray[np.float32]:
 def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
     channels = len(preprocessing.channels)
     return image_shape(preprocessing.layout, channels, preprocessing.size)
-
-
-def _head_record(parts: ArtifactParts) -> HeadRecord:
-    head, number = parts.head, parts.head.normalisation
-    layer_norm = number is not None and number.is_layer_norm
-    return HeadRecord(
-        output=head.output,
-        logits=head.logits,
-        feature=head.feature,
-        pooling=head.pooling,
-        linear=head.linear,
-        layout=head.layout,
-        grid=parts.grid,
-        channels=head.weight.shape[1],
-        layer_norm_epsilon=number.epsilon if number and layer_norm else None,
-        normalisation=NormalisationRecord(**asdict(number)) if number and not layer_norm else None,
-        logits_shape=None if len(head.logits_shape) == 1 else head.logits_shape,
-        steps=() if head.chain is None else head.chain.words,
-        mapped=0 if head.chain is None else head.chain.mapped,
-        unplaced=head.chain is not None and not head.chain.whole,
-        rounding=bool(head.roundings),
-    )
 
 
 def crop_file(index: int, prototype: int, rank: int) -> str:

@@ -35,7 +35,7 @@ from exporter.writing.ownership import (
 from serving.artifact import MANIFEST
 
 Fingerprint = Mapping[str, object]
-Work = Literal["export", "edit", "convert", "pull"]
+Work = Literal["export", "edit", "convert", "pull", "quantize"]
 
 _FORMAT = "protohead-work/1"
 _MARK, _LOCK = "mark.json", "lock"

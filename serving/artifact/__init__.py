@@ -18,8 +18,8 @@
 Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
 the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
 
-Here manifest, classes, edits and preprocessing are the records, values and layout what they are
-made of; files names what is in the folder, and folder reads and checks it.
+Here manifest, classes, edits, quantised and preprocessing are the records, values and layout what
+they are made of; files names what is in the folder, and folder reads and checks it.
 """
 
 from serving.artifact.classes import (
@@ -69,6 +69,13 @@ from serving.artifact.manifest import (
 from serving.artifact.preprocessing import (
     Preprocessing,
 )
+from serving.artifact.quantised import (
+    AgreementRecord,
+    DifferencesRecord,
+    LimitsRecord,
+    PeaksRecord,
+    QuantisedRecord,
+)
 
 __all__ = [
     "BESIDE",
@@ -84,19 +91,24 @@ __all__ = [
     "PROTOTYPES",
     "SIGNATURE",
     "STEERABLE",
+    "AgreementRecord",
     "Artifact",
     "ClassRecord",
     "DecomposedClass",
+    "DifferencesRecord",
     "EvidenceRecord",
     "GateRecord",
     "GraphRecord",
     "HeadRecord",
     "InputRecord",
+    "LimitsRecord",
     "Manifest",
     "MethodRecord",
     "NormalisationRecord",
+    "PeaksRecord",
     "Preprocessing",
     "PrototypeRecord",
+    "QuantisedRecord",
     "SolveRecord",
     "SourceRecord",
     "TensorRecord",

@@ -28,6 +28,7 @@ from serving.artifact.files import (
 from serving.artifact.graphs import GraphRecord
 from serving.artifact.layout import Layout
 from serving.artifact.preprocessing import Preprocessing
+from serving.artifact.quantised import QuantisedRecord
 from serving.artifact.values import FileName, Record, Sha256
 
 
@@ -133,6 +134,10 @@ class Manifest(Record):
     classes: tuple[ClassRecord, ...] = Field(min_length=1)
     # Of every graph; left out where there are no others than model.onnx and steerable.onnx.
     graphs: tuple[GraphRecord, ...] = Field(default=(), exclude_if=lambda graphs: not graphs)
+    # Of an artifact that was made of another one in fewer bits.
+    quantised: QuantisedRecord | None = Field(
+        default=None, exclude_if=lambda quantised: quantised is None
+    )
     edits: tuple[EditRecord, ...] = ()
     verification: tuple[GateRecord, ...] = ()
     files: dict[FileName, Sha256]

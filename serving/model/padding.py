@@ -37,11 +37,11 @@ def run_in_batches(
     for start in range(0, count, size):
         piece = {name: values[start : start + size] for name, values in feeds.items()}
         own = min(size, count - start)
-        found = run({name: _filled(values, size) for name, values in piece.items()})
+        found = run({name: filled(values, size) for name, values in piece.items()})
         parts.append({name: values[:own] for name, values in found.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _filled(values: NDArray[Any], size: int) -> NDArray[Any]:
-    """The values (m, ...), m <= size, with copies of the last one behind them."""
+def filled(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """The values (m, ...), 1 <= m <= size, with copies of the last one behind them."""
     return np.concatenate([values, np.repeat(values[-1:], size - len(values), axis=0)])

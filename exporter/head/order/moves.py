@@ -313,9 +313,10 @@ _ELEMENTWISE = (
     "Round Selu Shrink Sigmoid Sign Softplus Softsign Sqrt Sub Sum Swish Tanh ThresholdedRelu Where"
 )
 _IN_PLACE = (
-    "Attention BatchNormalization Cast CastLike Clip Dropout Expand GroupNormalization Hardmax "
-    "InstanceNormalization LRN LayerNormalization LogSoftmax LpNormalization "
-    "MeanVarianceNormalization RMSNormalization RotaryEmbedding Softmax"
+    "Attention BatchNormalization Cast CastLike Clip DequantizeLinear Dropout Expand "
+    "GroupNormalization Hardmax InstanceNormalization LRN LayerNormalization LogSoftmax "
+    "LpNormalization MeanVarianceNormalization QuantizeLinear RMSNormalization RotaryEmbedding "
+    "Softmax"
 )
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),

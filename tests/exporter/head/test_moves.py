@@ -38,6 +38,11 @@ def test_an_axis_comes_from_the_one_that_the_node_moves_there(
     assert axis_above(kind, [before], after, axis, **attributes) == expected
 
 
+@pytest.mark.parametrize("kind", ["QuantizeLinear", "DequantizeLinear"])
+def test_rounding_to_8_bits_leaves_positions_where_they_are(kind: str) -> None:
+    assert axis_above(kind, [(2, 12, 6), ()], (2, 12, 6), 1) == 1
+
+
 def test_the_rows_of_a_gemm_are_the_columns_of_what_it_transposes() -> None:
     assert axis_above("Gemm", [(12, 6), (6, 5)], (12, 5), 0) == 0
     assert axis_above("Gemm", [(6, 12), (6, 5)], (12, 5), 0, transA=1) == 1

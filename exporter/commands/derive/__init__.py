@@ -1,0 +1,1 @@
+"""The verbs that make a new artifact of one that is there."""
