@@ -79,7 +79,8 @@ def write_quantised(parent: Artifact, source: Source, folder: Path) -> Artifact:
         SurgeryError: The outputs cannot be added to the graph.
         IntegrityError: A file of the parent cannot be read as what it is.
     """
-    further = {record.file for record in parent.manifest.graphs}  # of the parent's bits
+    graphs = {record.file for record in parent.manifest.graphs}
+    further = graphs - {MODEL, STEERABLE}  # of the parent's bits
     own = {MODEL, STEERABLE, GOLDEN, *further}
     for name in parent.manifest.files:
         if name not in own:

@@ -14,7 +14,7 @@ import tiny
 import two_layers
 from manifests import write_manifest
 
-from exporter import Form, convert, edit, export, undo_edit, verify
+from exporter import Form, convert, edit, export, quantize, undo_edit, verify
 from exporter.errors import EditError, OutputError
 from serving import Predictor
 from serving.artifact import sha256_of
@@ -217,3 +217,10 @@ def test_metadata_names_what_the_graph_is_made_of(converted):
 def test_a_file_is_named_after_what_it_is():
     files = {astuple(form)[:2]: form.file for form in (Form(), DENSE, PIXELS)}
     assert list(files.values()) == ["model.onnx", "dense.onnx", "model_uint8.onnx"]
+
+
+def test_quantising_leaves_further_graphs_out(tiny_export, converted, tmp_path):
+    data = tiny_export[0].data
+    made = quantize(converted.folder, tmp_path / "float16", data=data, to="float16")
+    assert not made.manifest.graphs
+    assert not failed(verify(made.folder))
