@@ -124,7 +124,10 @@ def ncnn(graph: Path, feeds: Arrays, names: list[str]) -> list[np.ndarray]:
     batch = only_picture(feeds)
     shape = ",".join(map(str, (1, *batch.shape[1:])))
     kind = "u8" if batch.dtype == np.uint8 else "f32"
-    call([str(BINARIES / "pnnx"), str(graph), f"inputshape=[{shape}]{kind}", "fp16=0"])
+    found = importlib.util.find_spec("pnnx")  # its own script imports torch, which this leaves out
+    assert found is not None
+    tool = str(Path(found.origin or "").with_name("pnnx"))
+    call([tool, str(graph), f"inputshape=[{shape}]{kind}", "fp16=0"])
     network = ncnn.Net()
     for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
         setattr(network.opt, f"use_{option}", False)

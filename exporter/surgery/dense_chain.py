@@ -72,6 +72,25 @@ class FixedRows(RowWriter):
         chosen[index, np.arange(len(index))] = 1
         return self.matmul(value, self.floats(chosen))
 
+    def scatter(self, value: ir.Value, index: NDArray[np.int64], length: int) -> ir.Value:
+        """Rows at numbers of a longer vector; those of a map flattened channels last are turned."""
+        order, own = np.argsort(index), np.arange(length)
+        whole = len(index) == length and np.array_equal(index[order], own)
+        if not whole or np.array_equal(order, own):
+            return super().scatter(value, index, length)
+        across = int(order[1])
+        if (
+            across < 1
+            or length % across
+            or not np.array_equal(order, own.reshape(-1, across).T.ravel())
+        ):
+            raise SurgeryError(
+                "expected the numbers of a flattened map in their order, or channels last, for a "
+                "dense graph, got another: putting them in order takes an index. Use model.onnx."
+            )
+        grid = self.reshape(value, [0, 0, length // across, across])
+        return self.reshape(self.transpose(grid, 0, 1, 3, 2), [0, 0, length])
+
     def _times(self, rows: ir.Value, matrix: Matrix, *, transposed: bool) -> ir.Value:
         if not transposed:
             return self.matmul(rows, self._stored(matrix))

@@ -204,3 +204,5 @@ def test_places_that_take_an_index_are_refused_in_one_line() -> None:
     with pytest.raises(SurgeryError, match="picking them takes an index") as refused:
         write.pick(value, 1, np.array([3, 1]), 4)
     assert "\n" not in str(refused.value)
+    with pytest.raises(SurgeryError, match="putting them in order takes an index"):
+        write.scatter(value, np.array([1, 0, 2, 3, 5, 4]), 6)
