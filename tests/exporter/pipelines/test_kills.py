@@ -36,7 +36,7 @@ PLACES = {
     "decoding": ("exporter.images.features:FeatureReader._decoded", 1),
     "saving the first class": ("exporter.writing.staging:replace_files", 1),
     "between two classes": ("exporter.writing.staging:Staging.save", 2),
-    "writing the graphs": ("exporter.writing.artifact:add_steering", 1),
+    "writing the graphs": ("exporter.writing.graphs:add_steering", 1),
     "writing the golden batch": ("exporter.writing.golden:save_golden", 1),
     "verifying": ("exporter.pipelines.export:verify", 1),
     "recording the verification": ("exporter.pipelines.export:add_verification", 1),
