@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 from exporter.config import Form
-from exporter.errors import OutputError, VerificationError
+from exporter.errors import OutputError
+from exporter.pipelines.verified import require_verified
 from exporter.progress import Progress, silent
-from exporter.verification.run import verify
-from exporter.writing.artifact import add_verification, write_manifest
+from exporter.writing.artifact import write_manifest
 from exporter.writing.further import add_graph
 from exporter.writing.placing import placing
 from exporter.writing.work import named
@@ -56,19 +55,7 @@ def convert(
             shutil.copyfile(parent.path(name), folder / name)
         manifest = add_graph(Artifact(folder, parent.manifest), form)
         write_manifest(folder, manifest.model_copy(update={"verification": ()}))
-        gates = verify(
-            folder,
-            images=_crops(parent),
-            threads=1,  # what is measured goes into the manifest, whatever the number of cores
-            progress=partial(progress, "verify"),
-        )
-        failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
-        if failed:
-            raise VerificationError(
-                f"the converted artifact was not put in place, {len(failed)} of {len(gates)} gates "
-                f"failed: {'; '.join(failed)}"
-            )
-        add_verification(folder, gates)
+        require_verified(folder, "converted", _crops(parent), progress)
     return load_artifact(out)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
-from exporter.errors import EditError, VerificationError
+from exporter.errors import EditError
+from exporter.pipelines.verified import require_verified
 from exporter.progress import Progress, silent
-from exporter.verification.run import verify
 from exporter.writing.placing import placing
 from exporter.writing.work import named
 from serving.artifact import Artifact, load_artifact
@@ -76,7 +76,8 @@ def edit(
             edited = Artifact(folder, edited.manifest.model_copy(update={"edits": changed}))
             write_manifest(folder, edited.manifest)
             paths = [path for entry in dataset.classes for path in entry.paths]
-        _verify(edited, paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))], progress)
+        images = paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))]
+        require_verified(folder, "edited", images, progress)
     return load_artifact(out)
 
 
@@ -104,19 +105,3 @@ def undo_edit(artifact: Path | str, out: Path | str, *, overwrite: bool = False)
     with placing(out, "edit", overwrite=overwrite) as folder:
         restore(edited, folder)
     return load_artifact(out)
-
-
-def _verify(edited: Artifact, images: list[Path], progress: Progress) -> None:
-    gates = verify(
-        edited.folder,
-        images=images,
-        threads=1,  # what is measured goes into the manifest, whatever the number of cores
-        progress=partial(progress, "verify"),
-    )
-    failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
-    if failed:
-        raise VerificationError(
-            f"the edited artifact was not put in place, {len(failed)} of {len(gates)} gates "
-            f"failed: {'; '.join(failed)}"
-        )
-    write_manifest(edited.folder, edited.manifest.model_copy(update={"verification": gates}))

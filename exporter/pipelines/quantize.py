@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from exporter.editing.files import write_manifest
-from exporter.errors import EditError, SourceError, VerificationError
+from exporter.errors import EditError, SourceError
+from exporter.pipelines.verified import require_verified
 from exporter.progress import Progress, silent
 from exporter.quantising.agreement import measure, require_within
 from exporter.quantising.files import narrowed, write_quantised
 from exporter.quantising.pictures import read_pictures
-from exporter.verification.run import verify
 from exporter.writing.placing import placing
 from exporter.writing.work import named
 from serving.artifact import (
@@ -117,7 +117,8 @@ def quantize(
         made = Artifact(folder, made.manifest.model_copy(update={"quantised": record}))
         write_manifest(folder, made.manifest)
         paths = [picture.path for picture in pictures.compared]
-        _verify(made, paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))], progress)
+        images = paths[:: max(1, -(-len(paths) // _VERIFIED_IMAGES))]
+        require_verified(folder, "quantised", images, progress)
     return load_artifact(out)
 
 
@@ -132,19 +133,3 @@ def _require_quantisable(parent: Artifact) -> None:
             f"{parent.folder}: it is quantised to {parent.manifest.quantised.to} already. Quantise "
             "the artifact that it was made of."
         )
-
-
-def _verify(made: Artifact, images: list[Path], progress: Progress) -> None:
-    gates = verify(
-        made.folder,
-        images=images,
-        threads=1,  # what is measured goes into the manifest, whatever the number of cores
-        progress=partial(progress, "verify"),
-    )
-    failed = [f"{gate.name}: {gate.detail}" for gate in gates if gate.state == "failed"]
-    if failed:
-        raise VerificationError(
-            f"the quantised artifact was not put in place, {len(failed)} of {len(gates)} gates "
-            f"failed: {'; '.join(failed)}"
-        )
-    write_manifest(made.folder, made.manifest.model_copy(update={"verification": gates}))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx.numpy_helper import from_array
-from onnx.parser import parse_model
+from onnx.parser import parse_graph, parse_model
 from PIL import Image
 from reference import by_reference
 
@@ -101,3 +101,19 @@ def write(folder: Path, images: int = 8) -> ExportConfig:
         top=2,
         jobs=1,
     )
+
+
+def scale_pixels(graph: onnx.GraphProto) -> None:
+    """The graph itself scales pixels, channels last."""
+    text = parse_graph(
+        "g (uint8[N, 24, 24, 3] image) => (float[N, 3, 24, 24] scaled) "
+        "<float white = {255.0}> "
+        "{ f = Cast <to = 1> (image) t = Transpose <perm = [0, 3, 1, 2]> (f) "
+        "scaled = Div (t, white) }"
+    )
+    nodes = list(graph.node)
+    nodes[0].input[0] = "scaled"
+    del graph.node[:], graph.input[:]
+    graph.node.extend([*text.node, *nodes])
+    graph.input.extend(text.input)
+    graph.initializer.extend(text.initializer)

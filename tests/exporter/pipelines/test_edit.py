@@ -602,7 +602,7 @@ def test_an_interrupted_edit_leaves_nothing_and_the_old_artifact(
     def interrupted(*_arguments, **_options):
         raise error
 
-    monkeypatch.setattr("exporter.pipelines.edit.verify", interrupted)
+    monkeypatch.setattr("exporter.pipelines.verified.verify", interrupted)
     expected = OutputError if isinstance(error, OSError) else error
     with pytest.raises(expected):
         exporter.edit(out, out, reason="r", mute=MUTE, overwrite=True)

@@ -49,22 +49,6 @@ def _tail(nodes: str, outputs: str = "float[N, 3] logits") -> Callable[[onnx.Gra
     return change
 
 
-def _pixels(graph: onnx.GraphProto) -> None:
-    """The graph itself scales pixels, channels last."""
-    text = parse_graph(
-        "g (uint8[N, 24, 24, 3] image) => (float[N, 3, 24, 24] scaled) "
-        "<float white = {255.0}> "
-        "{ f = Cast <to = 1> (image) t = Transpose <perm = [0, 3, 1, 2]> (f) "
-        "scaled = Div (t, white) }"
-    )
-    nodes = list(graph.node)
-    nodes[0].input[0] = "scaled"
-    del graph.node[:], graph.input[:]
-    graph.node.extend([*text.node, *nodes])
-    graph.input.extend(text.input)
-    graph.initializer.extend(text.initializer)
-
-
 CONV = "pooled = GlobalAveragePool (feature) logits = Conv (pooled, kernel, bias)"
 CAM = "maps = Conv (feature, kernel, bias) p = GlobalAveragePool (maps) logits = Flatten (p)"
 PICK = (
@@ -77,7 +61,7 @@ FORMS = {
     "picked classes": Form(_tail(PICK)),
     "log-probabilities": Form(_tail(CAM + " l = LogSoftmax <axis = 1> (logits)", "float[N, 3] l")),
     "pixels as whole numbers, channels last": Form(
-        _pixels, preprocessing=RAW.model_copy(update={"layout": "NHWC"})
+        tiny.scale_pixels, preprocessing=RAW.model_copy(update={"layout": "NHWC"})
     ),
 }
 
@@ -175,7 +159,7 @@ def test_what_scales_itself_is_not_scaled_before(tmp_path: Path) -> None:
     config = tiny.write(tmp_path)
     model = onnx.ModelProto()
     model.CopyFrom(tiny.model())
-    _pixels(model.graph)
+    tiny.scale_pixels(model.graph)
     onnx.save(model, config.model)
     with pytest.raises(SourceError, match=r"takes uint8.*`preset` raw would do"):
         export(config.model_copy(update={"preprocessing": "unit"}))

@@ -14,7 +14,6 @@ import pytest
 import tiny
 from manifests import write_manifest
 from onnx.numpy_helper import from_array
-from onnx.parser import parse_graph
 
 import exporter
 from exporter import ExportConfig
@@ -168,21 +167,6 @@ def _fixed_batch(graph: onnx.GraphProto) -> None:
         value.type.tensor_type.shape.dim[0].dim_value = 5
 
 
-def _pixels(graph: onnx.GraphProto) -> None:
-    """The graph itself scales pixels, channels last."""
-    text = parse_graph(
-        "g (uint8[N, 24, 24, 3] image) => (float[N, 3, 24, 24] scaled) <float white = {255.0}> "
-        "{ f = Cast <to = 1> (image) t = Transpose <perm = [0, 3, 1, 2]> (f) "
-        "scaled = Div (t, white) }"
-    )
-    nodes = list(graph.node)
-    nodes[0].input[0] = "scaled"
-    del graph.node[:], graph.input[:]
-    graph.node.extend([*text.node, *nodes])
-    graph.input.extend(text.input)
-    graph.initializer.extend(text.initializer)
-
-
 def _squeezed(graph: onnx.GraphProto) -> None:
     """An attribute of the head that is an input since opset 13."""
     flat = next(node for node in graph.node if node.op_type == "Flatten")
@@ -205,7 +189,7 @@ def _changed(tmp_path: Path, change, **update) -> tuple[ExportConfig, Artifact]:
 def test_other_inputs_and_outputs_are_quantised_too(form, kind, tmp_path):
     if form == "pixels":
         raw = RAW.model_copy(update={"layout": "NHWC"})
-        config, parent = _changed(tmp_path, _pixels, preprocessing=raw)
+        config, parent = _changed(tmp_path, tiny.scale_pixels, preprocessing=raw)
     elif form == "sigmoid":
         config, parent = _changed(tmp_path, lambda _: None, multilabel=True)
     else:
