@@ -133,8 +133,8 @@ def test_verification_names_a_folder_whose_name_is_no_text(run, tmp_path):
 def test_an_edit_stopped_from_outside_leaves_nothing(artifact, tmp_path, tiny_export):
     command = [
         sys.executable, "-c",
-        "import os, signal, exporter.pipelines.edit as e\n"
-        "e.verify = lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()\n"
+        "import os, signal, exporter.pipelines.verified as v\n"
+        "v.verify = lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()\n"
         "from exporter.cli import main\nmain()",
         "edit", str(artifact), "--mute", "red:0", "--reason", "r", "--out", str(tmp_path / "o"),
     ]  # fmt: skip
