@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 _LONGEST = 500  # characters of another program's error
 # What torch adds to every error: where to read more, never what is wrong.
@@ -28,6 +30,12 @@ def as_text(name: str) -> str:
 def is_text(name: str) -> bool:
     """Whether a name, as Python gives it, is UTF-8."""
     return as_text(name) == name
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'a' or 'b'?`` with what is spelt nearly as a name; empty if nothing is."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def whole_cause(error: BaseException) -> str:

@@ -51,6 +51,7 @@ def run(capsys, monkeypatch):
 
     def run_(*arguments):
         monkeypatch.setattr(sys, "argv", ["protohead", *map(str, arguments)])
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # a test that wants it says so
         with pytest.raises(SystemExit) as stopped:
             main()
         out, err = capsys.readouterr()

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from exporter.commands.ci.annotations import Annotations, annotations_option
+from exporter.commands.ci.ending import end_failed
 from exporter.commands.common import (
     held_out_option,
     max_images_option,
@@ -61,20 +63,35 @@ from exporter.commands.progress import ProgressLine
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append the Markdown to this file.",
 )
+@click.option(
+    "--fail-under",
+    multiple=True,
+    metavar="METRIC=VALUE",
+    help="Exit 1, with everything written, where the artifact's own mean of this metric is worse: "
+    "below VALUE, or above it where lower is better. Repeatable.",
+)
+@annotations_option
 def evaluate(
     artifact: Path,
     baseline_names: tuple[str, ...],
     out: Path | None,
     as_json: bool,
     summary: Path | None,
+    fail_under: tuple[str, ...],
+    annotations: Annotations,
     **options: Any,
 ) -> None:
     """Measure ARTIFACT's explanations on held-out images, beside the baselines."""
     need_export_extra()
     from exporter.evaluate import EvaluationConfig, to_markdown
+    from exporter.evaluate.limits import parse_limit
     from exporter.pipelines.evaluate import evaluate as run_evaluate
     from exporter.pipelines.evaluate import write_evaluation
 
+    try:
+        limits = [parse_limit(text) for text in fail_under]
+    except ValueError as error:
+        raise click.UsageError(f"--fail-under: {error}") from error
     if baseline_names:
         options["baselines"] = baseline_names
     if out:
@@ -93,3 +110,4 @@ def evaluate(
             click.echo(path, err=True)
     if summary:
         write(summary, markdown.encode(), append=True)
+    end_failed("evaluate", [limit.broken(found) for limit in limits], annotations)

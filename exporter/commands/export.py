@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.common import (
     beside,
     channels_option,
@@ -114,12 +115,20 @@ from exporter.commands.summaries import export_summary
 @channels_option
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@click.option(
+    "--print-cache-key",
+    is_flag=True,
+    help="Print a key of all that the artifact depends on, for a cache, and export nothing.",
+)
+@annotations_option
 def export(
     model: str,
     preprocess_file: Path | None,
     preset: str | None,
     labels_file: Path | None,
     as_json: bool,
+    print_cache_key: bool,
+    annotations: Annotations,
     **options: Any,
 ) -> None:
     """Write the artifact of MODEL: its ONNX graph with prototypes, heatmaps and evidence.
@@ -133,6 +142,7 @@ def export(
     from exporter.config import ExportConfig
     from exporter.images.dataset import read_labels
     from exporter.pipelines.export import export as run_export
+    from exporter.pipelines.inputs import cache_key
 
     labels_file = labels_file or beside(model, "labels.json")
     config = ExportConfig(
@@ -141,9 +151,13 @@ def export(
         labels=read_labels(labels_file) if labels_file else None,
         **options,
     )
+    if print_cache_key:
+        with annotations.failures("protohead export"), saying_what_is_understood():
+            click.echo(cache_key(config))
+        return
     progress = ProgressLine()
     try:
-        with saying_what_is_understood():
+        with annotations.failures("protohead export"), saying_what_is_understood():
             artifact = run_export(config, progress=progress)
     except KeyboardInterrupt:
         progress.close()

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from exporter.commands.ci.annotations import Annotations, annotations_option
+from exporter.commands.ci.ending import end_failed
 from exporter.commands.common import (
     held_out_option,
     max_images_option,
@@ -62,7 +64,22 @@ from exporter.commands.summaries import report_summary
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append a Markdown summary to this file.",
 )
-def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> None:
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="RULE",
+    help="Exit 1, with everything written, where this warning is raised; any is each of them. "
+    "Repeatable.",
+)
+@annotations_option
+def report(
+    artifact: Path,
+    out: Path,
+    summary: Path | None,
+    fail_on: tuple[str, ...],
+    annotations: Annotations,
+    **options: Any,
+) -> None:
     """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
 
     The file holds its images, needs no script and asks for nothing.
@@ -75,7 +92,12 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
+    from exporter.report.rules import kinds_named
 
+    try:
+        fatal = kinds_named(fail_on)
+    except ValueError as error:
+        raise click.UsageError(f"--fail-on: {error}") from error
     for path in filter(None, (out, summary)):
         require_place(path)
     progress = ProgressLine()
@@ -87,3 +109,8 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))
+    for raised in made.raised:
+        if raised.rule.kind not in fatal:
+            annotations.warning("protohead report", str(raised))
+    failures = [str(raised) for raised in made.raised if raised.rule.kind in fatal]
+    end_failed("report", failures, annotations)

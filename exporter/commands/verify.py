@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.common import (
     artifact_folder,
     channels_option,
@@ -60,6 +61,7 @@ from serving.artifact import GateRecord
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append the Markdown summary to this file.",
 )
+@annotations_option
 def verify(
     artifact: str,
     model: str | None,
@@ -74,6 +76,7 @@ def verify(
     as_json: bool,
     junit: Path | None,
     summary: Path | None,
+    annotations: Annotations,
 ) -> None:
     """Reload ARTIFACT and hold it to every promise. Exit 0 when all gates pass, else 1.
 
@@ -115,5 +118,8 @@ def verify(
     if summary:
         write(summary, markdown.encode(), append=True)
     click.echo(gates_json(gates) if as_json else markdown.rstrip())
+    for gate in gates:
+        if gate.state == "failed":
+            annotations.error(f"{title}: {gate.name}", gate.detail)
     if not passed(gates):
         sys.exit(1)

@@ -7,7 +7,6 @@ other, the negative class, explain nothing of it.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import DatasetError
-from exporter.text import as_text
+from exporter.text import as_text, did_you_mean
 
 _logger = logging.getLogger(__name__)
 _SHOWN = 12  # classes of an order that is said
@@ -188,9 +187,7 @@ def _index_of(root: Path, folder: str, names: list[str]) -> int:
             f"{root / folder}: the classes {indices} share this label, so the folder could belong "
             "to either. Give them different labels."
         )
-    near = difflib.get_close_matches(folder, names, n=3)
-    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     raise DatasetError(
-        f"{root / folder}: expected a folder name that is a label of the model.{hint} "
-        "Rename or remove the folder, or correct the labels."
+        f"{root / folder}: expected a folder name that is a label of the model."
+        f"{did_you_mean(folder, names)} Rename or remove the folder, or correct the labels."
     )

@@ -7,12 +7,9 @@ Symbols: c classes, k prototypes, d channels, n images, p = h*w positions.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +17,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
-from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
+from exporter.decompose import Decomposition, decompose, smoothing_of
 from exporter.errors import DecompositionError, OutputError, VerificationError
-from exporter.head import Head, find_head
-from exporter.head.grid import warn_of_one_cell
+from exporter.head import Head
 from exporter.head.rows import HeadRows, round_exactly, split_reference
-from exporter.images.dataset import ClassImages, Dataset, read_dataset
+from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
+from exporter.pipelines.inputs import read_inputs
 from exporter.progress import Progress, silent
-from exporter.source.onnx_file import Source, load_source
-from exporter.source.own import fitting_labels
-from exporter.source.presets import fitting_preprocessing, require_pixels
-from exporter.surgery import fix_input_size, require_room
+from exporter.source.onnx_file import Source
 from exporter.verification.run import verify
 from exporter.writing.artifact import (
     ArtifactParts,
@@ -44,17 +38,11 @@ from exporter.writing.artifact import (
     write_artifact,
     write_manifest,
 )
-from exporter.writing.further import add_graph, require_form
+from exporter.writing.further import add_graph
 from exporter.writing.staging import Staging
-from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact
 
 _VERIFIED_IMAGES = 128
-_NOT_IN_RESULT = {
-    *("model", "data", "out", "weights", "jobs"),
-    *("resume", "overwrite", "min_accuracy"),
-    *("variant", "input_type", "input_layout"),  # of a further graph, and of no class
-}
 _logger = logging.getLogger(__name__)
 
 
@@ -79,36 +67,13 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
             for; nothing appeared at ``config.out``.
     """
     _require_apart(config)
-    source = load_source(
-        config.model,
-        weights=config.weights,
-        input_size=config.input_size,
-        channels=config.channels,
-        output=config.output,
-    )
-    preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape, source.own)
-    require_pixels(preprocessing, source.input.dtype)
-    if config.labels is None:
-        labels = fitting_labels(source.own, config.data)
-        config = config.model_copy(update={"labels": labels})
-    fix_input_size(source.model, preprocessing.size)
-    head = find_head(source.model, output=source.output)
-    require_room(source.model, head, config.prototypes)
-    require_form(config.form, source.model, head, source.input.dtype)
-    warn_of_one_cell(head.grid, source.name)
-    mapped = 0 if head.chain is None else head.chain.mapped
-    require_feasible(config.method, config.prototypes, head.weight.shape[1], mapped)
-    dataset = read_dataset(
-        config.data,
-        class_count=len(head.weight),
-        labels=config.labels,
-        max_images=config.max_images,
-        seed=config.seed,
-    )
+    inputs = read_inputs(config)
+    config, source, head, dataset = inputs.config, inputs.source, inputs.head, inputs.dataset
+    preprocessing = inputs.preprocessing
     rows = split_reference(head, config.reference, multilabel=config.multilabel)
     with Staging(
         config.out,
-        _fingerprint(config, source, preprocessing, dataset),
+        inputs.fingerprint,
         resume=config.resume,
         overwrite=config.overwrite,
     ) as staging:
@@ -139,21 +104,6 @@ class _Job:
     rows: HeadRows
     staging: Staging
     progress: Progress
-
-
-def _fingerprint(
-    config: ExportConfig, source: Source, preprocessing: Preprocessing, dataset: Dataset
-) -> Fingerprint:
-    """What decides the bytes of the result, so that ``resume`` continues only the same export."""
-    # What the images hold is kept with each class: a changed one has its class made again.
-    images = [dataset.image_id(path) for entry in dataset.classes for path in entry.paths]
-    return {
-        "model": source.sha256,
-        "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
-        "options": config.model_dump(mode="json", exclude=_NOT_IN_RESULT | {"preprocessing"}),
-        "preprocessing": preprocessing.model_dump(mode="json"),
-        "protohead": metadata.version("protohead"),
-    }
 
 
 def _explain_classes(job: _Job, reader: FeatureReader) -> None:

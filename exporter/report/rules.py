@@ -6,12 +6,13 @@ that the report prints, thresholds included, and has its own function below.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import sqrt
 
 from exporter.report.measure import ClassFigures, HeldOut
 from exporter.report.words import number_of, per_cent
+from exporter.text import did_you_mean
 from serving.artifact import ClassRecord
 from serving.artifact.edits import EditRecord
 
@@ -159,6 +160,21 @@ RULES: tuple[Rule, ...] = (
 )
 
 BY_KIND = {rule.kind: rule for rule in RULES}
+
+
+def kinds_named(names: Iterable[str]) -> frozenset[str]:
+    """The rules that are named; ``any`` names each of them.
+
+    Raises:
+        ValueError: There is no rule of a name.
+    """
+    kinds: set[str] = set()
+    for name in names:
+        if name != "any" and name not in BY_KIND:
+            near = did_you_mean(name, ["any", *BY_KIND]) or f" There are any, {', '.join(BY_KIND)}."
+            raise ValueError(f"expected the name of a warning, got {name!r}.{near}")
+        kinds |= set(BY_KIND) if name == "any" else {name}
+    return frozenset(kinds)
 
 
 def judge(

@@ -15,6 +15,7 @@ from exporter.report.words import number_of, per_cent
 from serving.artifact import Manifest
 
 State = Literal["good", "look", "plain"]
+_NAMED = 5  # classes of a rule that spoke of more
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Count:
 
     rule: Rule
     labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.labels[:_NAMED]) + (", …" if len(self.labels) > _NAMED else "")
+        classes = number_of(len(self.labels), "class", "classes")
+        return f"{self.rule.title} ({self.rule.kind}): {classes}: {shown}."
 
 
 @dataclass(frozen=True)
