@@ -31,6 +31,7 @@ FLOORS = {
         "images",
         "writing editing evaluate",
         "report verification inspection hub packaging",
+        "comparing",
         "quantising",
         "pipelines",
         "commands",

@@ -4,6 +4,7 @@ They import what they need when they run: the base install lacks the export extr
 should not wait for cvxpy.
 """
 
+from exporter.commands.compare.diff import diff
 from exporter.commands.derive.edit import edit
 from exporter.commands.derive.quantize import quantize
 from exporter.commands.evaluate import evaluate
@@ -21,7 +22,7 @@ from exporter.commands.targets.package import package
 from exporter.commands.verify import verify
 
 VERBS = (
-    *(inspect, export, verify, explain, edit, quantize, convert, evaluate, report, serve),
+    *(inspect, export, verify, explain, edit, quantize, convert, evaluate, report, diff, serve),
     *(package, push, pull, sign, card),
 )
 

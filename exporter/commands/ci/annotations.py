@@ -17,8 +17,8 @@ from exporter.errors import ExporterError
 from exporter.text import as_text
 from serving.errors import ArtifactError
 
-_IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_IN_TITLE = {**_IN_TEXT, ":": "%3A", ",": "%2C"}
+_IN_TEXT = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_TITLE = _IN_TEXT | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 class Annotations:
@@ -50,12 +50,9 @@ class Annotations:
 
     def _say(self, kind: Literal["error", "warning"], title: str, text: str) -> None:
         if self._github:
-            click.echo(f"::{kind} title={_escaped(title, _IN_TITLE)}::{_escaped(text)}", err=True)
-
-
-def _escaped(text: str, signs: dict[str, str] = _IN_TEXT) -> str:
-    """Text of others, in which nothing ends the line or begins another command."""
-    return as_text(text).translate(str.maketrans(signs))
+            # Text of others: nothing in it may end the line or begin another command.
+            title, text = as_text(title).translate(_IN_TITLE), as_text(text).translate(_IN_TEXT)
+            click.echo(f"::{kind} title={title}::{text}", err=True)
 
 
 def _chosen(_context: click.Context, _option: click.Parameter, value: str | None) -> Annotations:

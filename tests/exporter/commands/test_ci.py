@@ -1,4 +1,4 @@
-"""What a pipeline asks for: limits that fail it, annotations of what failed, and a key for a cache."""
+"""What a pipeline asks for: limits that fail it, annotations of failures, a key for a cache."""
 
 import shutil
 
@@ -101,7 +101,8 @@ def test_evaluate_fails_below_a_limit_with_everything_written(run, tiny_export, 
     code, out, err = run(
         "evaluate", tiny_export[0].out, "--data", data, "--baseline", "cam", "--seeds", "1",
         "--network-images", "1", "--jobs", "1", "--max-images", "1", "--out", tmp_path,
-        "--fail-under", "distinctiveness=2", "--fail-under", "completeness=1", "--annotations", "github",
+        "--fail-under", "distinctiveness=2", "--fail-under", "completeness=1",
+        "--annotations", "github",
     )  # fmt: skip
     assert code == 1
     assert out.startswith("# Evaluation of tiny.onnx")

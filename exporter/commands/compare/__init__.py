@@ -1,0 +1,1 @@
+"""The verbs that hold one artifact against another."""
