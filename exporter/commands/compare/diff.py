@@ -56,9 +56,9 @@ def diff(
 ) -> None:
     """Say what changed from the artifact OLD to NEW: classes, parts, options, gates, files.
 
-    OLD and NEW are folders, or addresses such as hf://owner/name. Parts of one class are the same
-    where their vectors point the same way; of another classifier, where their training crops are
-    the same places.
+    OLD and NEW are folders, or addresses such as hf://owner/name. A part is the same where its
+    vector points the same way; of another classifier, where its heatmaps are hot at the same places
+    of the images of --data, or without them where its training crops are the same places.
     """
     need_export_extra()
     from exporter.comparing.markdown import to_markdown
