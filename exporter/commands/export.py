@@ -100,6 +100,12 @@ from exporter.commands.summaries import export_summary
     "class: a low one means wrong preprocessing or labels.",
 )
 @click.option(
+    "--context",
+    is_flag=True,
+    help="Keep small whole training images beside the crops of them. This publishes training data: "
+    "whoever has the artifact sees them.",
+)
+@click.option(
     "--jobs",
     default=0,
     type=click.IntRange(0),

@@ -26,7 +26,7 @@ from exporter.head import Head, find_head
 from exporter.head.grid import warn_of_one_cell
 from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
-from exporter.images.evidence import Crop, best_crops
+from exporter.images.evidence import Crop, best_crops, with_contexts
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
@@ -40,7 +40,7 @@ from exporter.writing.artifact import (
     ArtifactParts,
     add_verification,
     class_record,
-    crop_file,
+    evidence_files,
     write_artifact,
     write_manifest,
 )
@@ -238,6 +238,8 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
         likeness = alike(features.seen, activations)
+    if job.config.context:
+        crops = with_contexts(crops)
     record = class_record(
         entry,
         features,
@@ -249,11 +251,7 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         job.rows.activation,
         placed,
     )
-    files = {
-        crop_file(entry.index, number, rank): crop.jpeg
-        for number, found in enumerate(crops)
-        for rank, crop in enumerate(found)
-    }
+    files = dict(evidence_files(entry.index, crops))
     job.staging.save(record, prototypes, files, features.sha256)
 
 

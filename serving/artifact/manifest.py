@@ -165,7 +165,7 @@ class Manifest(Record):
                     f"got {len(record.prototypes)}"
                 )
         missing = [name for name in REQUIRED if name not in self.files]
-        crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
+        crops = {f for c in self.classes for p in c.prototypes for e in p.evidence for f in e.files}
         missing += sorted(crops - self.files.keys())
         graphs = [graph.file for graph in self.graphs]
         missing += sorted(set(graphs) - self.files.keys())
