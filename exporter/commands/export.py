@@ -100,6 +100,13 @@ from exporter.commands.summaries import export_summary
     "class: a low one means wrong preprocessing or labels.",
 )
 @click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Leave about this share of the images for evaluate and report, which find them again with "
+    "--holdout in the same folder.",
+)
+@click.option(
     "--context",
     is_flag=True,
     help="Keep small whole training images beside the crops of them. This publishes training data: "

@@ -9,6 +9,7 @@ import click
 
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
     parts_option,
@@ -23,6 +24,7 @@ from exporter.commands.summaries import report_summary
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @click.option(
     "--out",
     required=True,

@@ -132,7 +132,9 @@ def with_contexts(crops: list[list[Crop]]) -> list[list[Crop]]:
                 original = decode(crop.path)
                 small[crop.path] = _jpeg(_made_small(original)), (prototype, rank), original.size
             jpeg, first, size = small[crop.path]
-            found[-1].append(replace(crop, context=Context(jpeg, first, _fractions(crop.box, size))))
+            found[-1].append(
+                replace(crop, context=Context(jpeg, first, _fractions(crop.box, size)))
+            )
     return found
 
 

@@ -28,6 +28,7 @@ from exporter.head.rows import HeadRows, round_exactly, split_reference
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops, with_contexts
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
+from exporter.images.holdout import Split
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
 from exporter.progress import Progress, silent
@@ -104,6 +105,7 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         labels=config.labels,
         max_images=config.max_images,
         seed=config.seed,
+        split=None if config.holdout is None else Split(config.holdout, config.seed),
     )
     rows = split_reference(head, config.reference, multilabel=config.multilabel)
     with Staging(

@@ -145,6 +145,7 @@ def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
             min_images=parts.config.min_images,
             smoothing=parts.smoothing,
             start=(parts.config.start or "zeros") if parts.config.method == "paper" else None,
+            holdout=parts.config.holdout,
         ),
         classes=tuple(classes),
         files=dict.fromkeys(names, "0" * 64),
@@ -262,9 +263,7 @@ def _recognised(logits: NDArray[np.float32], index: int, activation: Activation)
     return int((logits.argmax(axis=1) == index).sum())
 
 
-def _evidence(
-    crop: Crop, index: int, place: tuple[int, int], dataset: Dataset
-) -> EvidenceRecord:
+def _evidence(crop: Crop, index: int, place: tuple[int, int], dataset: Dataset) -> EvidenceRecord:
     context = crop.context
     return EvidenceRecord(
         file=crop_file(index, *place),

@@ -104,6 +104,8 @@ class MethodRecord(Record):
     start: Literal["zeros", "even", "naive"] | None = Field(
         default=None, exclude_if=lambda start: start is None
     )
+    # The share of the images that were left for measuring, told by seed and name.
+    holdout: float | None = Field(default=None, gt=0, lt=1, exclude_if=lambda share: share is None)
 
 
 class GateRecord(Record):

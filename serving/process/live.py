@@ -132,8 +132,7 @@ class Served:
             "url": self._url(crop.file, prefix),
             "image": crop.image,
             "value": crop.value,
-            "context": context
-            and {"url": self._url(context.file, prefix), "box": context.box},
+            "context": context and {"url": self._url(context.file, prefix), "box": context.box},
         }
 
     def _url(self, file: str, prefix: str) -> str:
@@ -157,9 +156,7 @@ class Served:
 
     def _links(self, index: int, prefix: str) -> tuple[orjson.Fragment, ...]:
         return tuple(
-            _fragment(
-                [self.link(crop, prefix) for crop in prototype.evidence]
-            )
+            _fragment([self.link(crop, prefix) for crop in prototype.evidence])
             for prototype in self.predictor.manifest.classes[index].prototypes
         )
 

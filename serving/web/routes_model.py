@@ -198,9 +198,7 @@ def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
                 scale=record.scale[number] if number < len(record.scale) else None,
                 muted=reasons.get(number),
                 alike=list(prototype.alike),
-                evidence=[
-                    EvidenceLink(**served.link(crop, prefix)) for crop in prototype.evidence
-                ],
+                evidence=[EvidenceLink(**served.link(crop, prefix)) for crop in prototype.evidence],
             )
             for number, prototype in enumerate(record.prototypes)
         ],
