@@ -16,6 +16,7 @@ from exporter.errors import DatasetError
 from serving.artifact import Manifest
 
 _BYTES = 8  # of the hash that are read as a number
+_NUMBERS = 1 << 64  # that they can be
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Split:
         # Some systems write ü as one character, some as two.
         name = unicodedata.normalize("NFC", image)
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:_BYTES]
-        number = int.from_bytes(digest) / 256**_BYTES
+        number = int.from_bytes(digest) / _NUMBERS
         return (number < self.share) == self.held_out
 
 

@@ -232,7 +232,7 @@ def class_record(
         for number, (found, others) in enumerate(zip(crops, likeness, strict=True))
     )
     count = len(features.paths)
-    correct = _recognised(features.logits, entry.index, activation) if count else 0
+    correct = recognised(features.logits, entry.index, activation) if count else 0
     common = {
         "index": entry.index,
         "label": entry.label,
@@ -256,7 +256,7 @@ def class_record(
     )
 
 
-def _recognised(logits: NDArray[np.float32], index: int, activation: Activation) -> int:
+def recognised(logits: NDArray[np.float32], index: int, activation: Activation) -> int:
     """Images that the model gives to a class: the best of all, or more likely than not."""
     if activation == "sigmoid":
         return int((logits[:, index] >= 0).sum())

@@ -103,7 +103,7 @@ def test_training_images_of_the_same_folder_are_the_rest(halved, tmp_path):
 
 def test_what_was_exported_without_has_nothing_to_measure_on(tiny_export):
     config, artifact = tiny_export
-    with pytest.raises(DatasetError, match="held no images out.*Export with `holdout`"):
+    with pytest.raises(DatasetError, match=r"held no images out.*Export with `holdout`"):
         held_out_of(artifact.manifest, config.data)
 
 
