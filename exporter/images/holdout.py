@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.errors import DatasetError
+from exporter.images.subfolders import folders_in
 from serving.artifact import Manifest
 
 _BYTES = 8  # of the hash that are read as a number
@@ -69,10 +70,12 @@ def held_out_of(manifest: Manifest, root: Path) -> Split:
         )
     trained = [e.image for c in manifest.classes for p in c.prototypes for e in p.evidence]
     if trained and not any((root / image).is_file() for image in trained):
+        below = [folder for folder in folders_in(root) if (folder / trained[0]).is_file()]
+        what_to_do = "Give that folder, or other images without `holdout`."
         raise DatasetError(
             f"{root}: expected the folder that the artifact was exported from, because the names "
             f"in it tell what was held out; it has none of the training images known, such as "
-            f"{trained[0]!r}. Give that folder, or other images without `holdout`."
+            f"{trained[0]!r}. {f'Did you mean {below[0]}?' if below else what_to_do}"
         )
     return Split(share, manifest.method.seed, held_out=True)
 

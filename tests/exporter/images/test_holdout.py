@@ -110,6 +110,9 @@ def test_what_was_exported_without_has_nothing_to_measure_on(tiny_export):
 def test_another_folder_is_refused(halved, tmp_path):
     with pytest.raises(DatasetError, match=r"expected the folder .* such as 'red/"):
         held_out_of(halved[1].manifest, tmp_path)
+    config = halved[0]
+    with pytest.raises(DatasetError, match=rf"Did you mean {config.data}\?$"):
+        held_out_of(halved[1].manifest, config.data.parent)
 
 
 def test_a_split_that_leaves_no_image_is_refused(tmp_path):
