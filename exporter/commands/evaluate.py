@@ -11,6 +11,7 @@ from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.ci.ending import end_failed
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
     parts_option,
@@ -24,6 +25,7 @@ from exporter.commands.progress import ProgressLine
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @parts_option
 @click.option(
     "--train",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,10 @@ from exporter.commands.common import (
     weights_option,
 )
 from exporter.commands.progress import ProgressLine
-from exporter.commands.summaries import export_summary
+from exporter.commands.summaries import dry_run_summary, export_summary
+
+if TYPE_CHECKING:
+    from exporter.config import ExportConfig
 
 
 @click.command()
@@ -101,6 +104,19 @@ from exporter.commands.summaries import export_summary
     "class: a low one means wrong preprocessing or labels.",
 )
 @click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Leave about this share of the images for evaluate and report, which find them again with "
+    "--holdout in the same folder.",
+)
+@click.option(
+    "--context",
+    is_flag=True,
+    help="Keep small whole training images beside the crops of them. This publishes training data: "
+    "whoever has the artifact sees them.",
+)
+@click.option(
     "--jobs",
     default=0,
     type=click.IntRange(0),
@@ -114,6 +130,12 @@ from exporter.commands.summaries import export_summary
 @input_size_option
 @channels_option
 @output_option
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read a few images, say which classes and images would be used and what the export would "
+    "take, and write nothing. It fails where the export would be refused.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.option(
     "--print-cache-key",
@@ -126,6 +148,7 @@ def export(
     preprocess_file: Path | None,
     preset: str | None,
     labels_file: Path | None,
+    dry_run: bool,
     as_json: bool,
     print_cache_key: bool,
     annotations: Annotations,
@@ -142,7 +165,7 @@ def export(
     from exporter.config import ExportConfig
     from exporter.images.dataset import read_labels
     from exporter.pipelines.export import export as run_export
-    from exporter.pipelines.inputs import cache_key
+    from exporter.pipelines.prepare import cache_key
 
     labels_file = labels_file or beside(model, "labels.json")
     config = ExportConfig(
@@ -154,6 +177,9 @@ def export(
     if print_cache_key:
         with annotations.failures("protohead export"), saying_what_is_understood():
             click.echo(cache_key(config))
+        return
+    if dry_run:
+        _try(config, as_json=as_json)
         return
     progress = ProgressLine()
     try:
@@ -173,3 +199,22 @@ def export(
         click.echo(json.dumps(artifact.manifest.model_dump(mode="json"), indent=1))
     else:
         click.echo(export_summary(config.out, artifact))
+    if config.holdout is not None:
+        click.echo(
+            f"measure on the images held out: protohead evaluate {config.out} --data {config.data} "
+            "--holdout",
+            err=True,
+        )
+
+
+def _try(config: ExportConfig, *, as_json: bool) -> None:
+    """Say what the export would come to."""
+    from exporter.pipelines.dry_run import dry_run
+
+    progress = ProgressLine()
+    try:
+        with saying_what_is_understood():
+            found = dry_run(config, progress=progress)
+    finally:
+        progress.close()
+    click.echo(found.model_dump_json(indent=1) if as_json else dry_run_summary(found))

@@ -11,6 +11,7 @@ from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.ci.ending import end_failed
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
     parts_option,
@@ -25,6 +26,7 @@ from exporter.commands.summaries import report_summary
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @click.option(
     "--out",
     required=True,

@@ -4,5 +4,5 @@ observe  both on the same images             pairs    which class and which part
 compare  what manifests and files say        shifts   what the images say
 record   what is found, as JSON              wording, markdown, page  the same for people
 
-pipelines/diff.py has the stages in order.
+run.py has the stages in order.
 """

@@ -63,7 +63,7 @@ def diff(
     need_export_extra()
     from exporter.comparing.markdown import to_markdown
     from exporter.comparing.page import render
-    from exporter.pipelines.diff import diff as run_diff
+    from exporter.comparing.run import diff as run_diff
     from serving.artifact import load_artifact
 
     printed = json_file is not None and str(json_file) == "-"

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from exporter.comparing.page import render
-from exporter.pipelines.diff import diff
+from exporter.comparing.run import diff
 from serving.artifact import Artifact
 
 
