@@ -171,8 +171,11 @@ def kinds_named(names: Iterable[str]) -> frozenset[str]:
     kinds: set[str] = set()
     for name in names:
         if name != "any" and name not in BY_KIND:
-            near = did_you_mean(name, ["any", *BY_KIND]) or f" There are any, {', '.join(BY_KIND)}."
-            raise ValueError(f"expected the name of a warning, got {name!r}.{near}")
+            near = did_you_mean(name, BY_KIND)
+            raise ValueError(
+                f"expected the name of a warning, got {name!r}.{near} There are any, "
+                f"{', '.join(BY_KIND)}."
+            )
         kinds |= set(BY_KIND) if name == "any" else {name}
     return frozenset(kinds)
 
