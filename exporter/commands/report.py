@@ -94,7 +94,7 @@ def report(
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
-    from exporter.report.rules import kinds_named
+    from exporter.report.verdict import kinds_named
 
     try:
         fatal = kinds_named(fail_on)

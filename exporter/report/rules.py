@@ -6,13 +6,12 @@ that the report prints, thresholds included, and has its own function below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
 from exporter.report.measure import ClassFigures, HeldOut
 from exporter.report.words import number_of, per_cent
-from exporter.text import did_you_mean
 from serving.artifact import ClassRecord
 from serving.artifact.edits import EditRecord
 
@@ -160,24 +159,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 BY_KIND = {rule.kind: rule for rule in RULES}
-
-
-def kinds_named(names: Iterable[str]) -> frozenset[str]:
-    """The rules that are named; ``any`` names each of them.
-
-    Raises:
-        ValueError: There is no rule of a name.
-    """
-    kinds: set[str] = set()
-    for name in names:
-        if name != "any" and name not in BY_KIND:
-            near = did_you_mean(name, BY_KIND)
-            raise ValueError(
-                f"expected the name of a warning, got {name!r}.{near} There are any, "
-                f"{', '.join(BY_KIND)}."
-            )
-        kinds |= set(BY_KIND) if name == "any" else {name}
-    return frozenset(kinds)
 
 
 def judge(

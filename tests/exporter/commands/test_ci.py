@@ -13,7 +13,8 @@ from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.limits import parse_limit
 from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
-from exporter.report.rules import RULES, kinds_named
+from exporter.report.rules import RULES
+from exporter.report.verdict import kinds_named
 
 
 @pytest.fixture(scope="module")
