@@ -9,6 +9,7 @@ import click
 
 from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.ci.ending import end_failed
+from exporter.commands.ci.warnings import kinds_named
 from exporter.commands.common import (
     held_out_option,
     holdout_option,
@@ -94,7 +95,6 @@ def report(
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
-    from exporter.report.verdict import kinds_named
 
     try:
         fatal = kinds_named(fail_on)

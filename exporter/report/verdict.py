@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.results import Evaluation
 from exporter.report.examples import ClassReport
-from exporter.report.rules import BY_KIND, RESIDUAL, RULES, Rule
+from exporter.report.rules import RESIDUAL, RULES, Rule
 from exporter.report.words import number_of, per_cent
-from exporter.text import did_you_mean
 from serving.artifact import Manifest
 
 State = Literal["good", "look", "plain"]
@@ -104,24 +103,6 @@ def counts(classes: Sequence[ClassReport]) -> tuple[Count, ...]:
         if labels:
             found.append(Count(rule, labels))
     return tuple(found)
-
-
-def kinds_named(names: Iterable[str]) -> frozenset[str]:
-    """The rules that are named; ``any`` names each of them.
-
-    Raises:
-        ValueError: There is no rule of a name.
-    """
-    kinds: set[str] = set()
-    for name in names:
-        if name != "any" and name not in BY_KIND:
-            near = did_you_mean(name, BY_KIND)
-            raise ValueError(
-                f"expected the name of a warning, got {name!r}.{near} There are any, "
-                f"{', '.join(BY_KIND)}."
-            )
-        kinds |= set(BY_KIND) if name == "any" else {name}
-    return frozenset(kinds)
 
 
 def compare(evaluation: Evaluation) -> tuple[Comparison, ...]:

@@ -8,13 +8,13 @@ from click import command
 from click.testing import CliRunner
 
 from exporter.commands.ci.annotations import Annotations, annotations_option
+from exporter.commands.ci.warnings import kinds_named
 from exporter.errors import OutputError
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.limits import parse_limit
 from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Evaluation, Figure, MetricRecord
 from exporter.report.rules import RULES
-from exporter.report.verdict import kinds_named
 
 
 @pytest.fixture(scope="module")
