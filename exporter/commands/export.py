@@ -165,7 +165,7 @@ def export(
     from exporter.config import ExportConfig
     from exporter.images.dataset import read_labels
     from exporter.pipelines.export import export as run_export
-    from exporter.pipelines.prepare import cache_key
+    from exporter.pipelines.inputs import cache_key
 
     labels_file = labels_file or beside(model, "labels.json")
     config = ExportConfig(

@@ -19,12 +19,14 @@ from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
 from exporter.errors import DatasetError, VerificationError
+from exporter.head.rows import split_reference
 from exporter.images.dataset import ClassImages
 from exporter.images.features import ClassFeatures, FeatureReader
 from exporter.inspection.forecast import DryRun, Job, Measured, forecast
-from exporter.pipelines.export import VERIFIED_IMAGES, explain_class
-from exporter.pipelines.prepare import Prepared, prepare
+from exporter.pipelines.export import VERIFIED_IMAGES, Splitting, explain_class, require_apart
+from exporter.pipelines.inputs import read_inputs
 from exporter.progress import Progress, silent
+from exporter.source.onnx_file import Source
 from exporter.writing.artifact import recognised
 from exporter.writing.staging import require_place
 from exporter.writing.work import named
@@ -52,10 +54,13 @@ def dry_run(config: ExportConfig, *, progress: Progress = silent) -> DryRun:
             images, place, or a smaller share of recognised images than was asked for.
     """
     begun = time.perf_counter()
-    ready = prepare(config)
+    require_apart(config)
+    inputs = read_inputs(config)
+    rows = split_reference(inputs.head, config.reference, multilabel=config.multilabel)
+    ready = Splitting(inputs.config, inputs.dataset, inputs.preprocessing, inputs.head, rows)
     require_place(config.out, resume=config.resume, overwrite=config.overwrite)
     before = _peak()
-    with FeatureReader(ready.source, ready.head, ready.preprocessing, config.jobs) as reader:
+    with FeatureReader(inputs.source, ready.head, ready.preprocessing, config.jobs) as reader:
         reading = time.perf_counter()
         sample = _read(ready, reader, progress)
         seconds = time.perf_counter() - reading
@@ -68,19 +73,18 @@ def dry_run(config: ExportConfig, *, progress: Progress = silent) -> DryRun:
             peak=_peak(),
         )
     counts = [len(entry.paths) for entry in ready.dataset.classes]
-    rows, k = ready.rows.rows.shape[0], ready.config.prototypes
     job = Job(
         images=counts,
         least=config.min_images,
-        weights=_weights(ready),
-        head=rows * k * ready.rows.rows.shape[1],
+        weights=_weights(inputs.source),
+        head=rows.rows.size * config.prototypes,
         graphs=0 if config.form.is_own else 1,
         golden=_GOLDEN * math.prod(ready.preprocessing.size) * len(ready.preprocessing.channels),
         verified=min(VERIFIED_IMAGES, sum(counts)),
     )
     found = forecast(job, measured, len(sample.features.paths))
     made = DryRun(
-        model=ready.source.name,
+        model=inputs.source.name,
         images={entry.label: len(entry.paths) for entry in ready.dataset.classes},
         held_out=sum(entry.split_off for entry in ready.dataset.classes),
         least=config.min_images,
@@ -118,7 +122,7 @@ class _Sample:
     skipped: tuple[str, ...]
 
 
-def _read(ready: Prepared, reader: FeatureReader, progress: Progress) -> _Sample:
+def _read(ready: Splitting, reader: FeatureReader, progress: Progress) -> _Sample:
     """Read some images of some classes, evenly over them; most of the largest class."""
     entries = [entry for entry in ready.dataset.classes if entry.paths]
     largest = max(entries, key=lambda entry: len(entry.paths))
@@ -147,7 +151,7 @@ def _read(ready: Prepared, reader: FeatureReader, progress: Progress) -> _Sample
     return _Sample(largest, kept, total, computed, right, tuple(skipped))
 
 
-def _split(ready: Prepared, entry: ClassImages, features: ClassFeatures) -> Measured:
+def _split(ready: Splitting, entry: ClassImages, features: ClassFeatures) -> Measured:
     """Split one class, of half of its images and of all, and count what is held meanwhile."""
     count = len(features.paths)
     sizes = sorted({max(1, count // 2), count}) if count else []
@@ -191,9 +195,9 @@ def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _weights(ready: Prepared) -> int:
+def _weights(source: Source) -> int:
     """Bytes of the weights of the graph."""
-    stored = ready.source.model.graph.initializers.values()
+    stored = source.model.graph.initializers.values()
     return sum(value.const_value.nbytes for value in stored if value.const_value is not None)
 
 

@@ -7,12 +7,9 @@ Symbols: c classes, k prototypes, d channels, n images, p = h*w positions.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +19,15 @@ from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, decompose, smoothing_of
-from exporter.errors import DecompositionError, VerificationError
-from exporter.head.rows import round_exactly
-from exporter.images.dataset import ClassImages
+from exporter.errors import DecompositionError, OutputError, VerificationError
+from exporter.head import Head
+from exporter.head.rows import HeadRows, round_exactly, split_reference
+from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop, best_crops, with_contexts
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
-from exporter.pipelines.prepare import Prepared, prepare
+from exporter.pipelines.inputs import read_inputs
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source
 from exporter.verification.run import verify
@@ -43,15 +41,9 @@ from exporter.writing.artifact import (
 )
 from exporter.writing.further import add_graph
 from exporter.writing.staging import Staging
-from exporter.writing.work import Fingerprint
-from serving.artifact import Artifact, ClassRecord, load_artifact
+from serving.artifact import Artifact, ClassRecord, Preprocessing, load_artifact
 
 VERIFIED_IMAGES = 128
-_NOT_IN_RESULT = {
-    *("model", "data", "out", "weights", "jobs"),
-    *("resume", "overwrite", "min_accuracy"),
-    *("variant", "input_type", "input_layout"),  # of a further graph, and of no class
-}
 _logger = logging.getLogger(__name__)
 
 
@@ -75,23 +67,23 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         VerificationError: A promise is not kept, or fewer images are recognised than was asked
             for; nothing appeared at ``config.out``.
     """
-    ready = prepare(config)
-    source, head, preprocessing = ready.source, ready.head, ready.preprocessing
-    dataset, rows = ready.dataset, ready.rows
+    require_apart(config)
+    inputs = read_inputs(config)
+    config, source, head, dataset = inputs.config, inputs.source, inputs.head, inputs.dataset
+    preprocessing = inputs.preprocessing
+    rows = split_reference(head, config.reference, multilabel=config.multilabel)
     with Staging(
         config.out,
-        _fingerprint(ready),
+        inputs.fingerprint,
         resume=config.resume,
         overwrite=config.overwrite,
     ) as staging:
-        job = _Job(ready.config, dataset, preprocessing, source, head, rows, staging, progress)
+        job = _Job(config, dataset, preprocessing, head, rows, staging, progress)
         with staging.writing():
             with FeatureReader(source, head, preprocessing, config.jobs) as reader:
                 _explain_classes(job, reader)
             _require_recognised(job)
-            parts = ArtifactParts(
-                source, head, preprocessing, reader.grid, rows, dataset, job.config
-            )
+            parts = ArtifactParts(source, head, preprocessing, reader.grid, rows, dataset, config)
             manifest = write_artifact(staging, parts)
             if not config.form.is_own:
                 manifest = add_graph(Artifact(staging.artifact, manifest), config.form)
@@ -103,8 +95,19 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
 
 
 @dataclass(frozen=True)
-class _Job(Prepared):
-    """One export: what it is made of, where it is kept, and whom it tells."""
+class Splitting:
+    """What every class of one export is split by."""
+
+    config: ExportConfig
+    dataset: Dataset
+    preprocessing: Preprocessing
+    head: Head
+    rows: HeadRows
+
+
+@dataclass(frozen=True)
+class _Job(Splitting):
+    """What every stage of one export needs."""
 
     staging: Staging
     progress: Progress
@@ -117,21 +120,6 @@ class Explained(NamedTuple):
     prototypes: NDArray[np.float32]
     files: dict[str, bytes]
     images: str
-
-
-def _fingerprint(ready: Prepared) -> Fingerprint:
-    """What decides the bytes of the result, so that ``resume`` continues only the same export."""
-    # What the images hold is kept with each class: a changed one has its class made again.
-    dataset = ready.dataset
-    images = [dataset.image_id(path) for entry in dataset.classes for path in entry.paths]
-    options = ready.config.model_dump(mode="json", exclude=_NOT_IN_RESULT | {"preprocessing"})
-    return {
-        "model": ready.source.sha256,
-        "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
-        "options": options,
-        "preprocessing": ready.preprocessing.model_dump(mode="json"),
-        "protohead": metadata.version("protohead"),
-    }
 
 
 def _explain_classes(job: _Job, reader: FeatureReader) -> None:
@@ -152,6 +140,16 @@ def _explain_classes(job: _Job, reader: FeatureReader) -> None:
             # One BLAS thread: the number of cores must not change the result.
             with threadpool_limits(limits=1, user_api="blas"):
                 job.staging.save(*explain_class(job, entry, features))
+
+
+def require_apart(config: ExportConfig) -> None:
+    """Refuse an artifact among the class folders: the next export would take it for one."""
+    out, data = config.out.resolve(), config.data.resolve()
+    if out.is_relative_to(data):
+        raise OutputError(
+            f"{config.out}: expected a folder outside of the images in {config.data}, where it "
+            "would be taken for one of their class folders. Choose another `out`."
+        )
 
 
 def _require_recognised(job: _Job) -> None:
@@ -187,7 +185,7 @@ def _still_valid(job: _Job) -> set[int]:
     return found
 
 
-def explain_class(job: Prepared, entry: ClassImages, features: ClassFeatures) -> Explained:
+def explain_class(job: Splitting, entry: ClassImages, features: ClassFeatures) -> Explained:
     """Split the head row of one class, and find what shows its prototypes.
 
     Args:
@@ -231,7 +229,7 @@ def explain_class(job: Prepared, entry: ClassImages, features: ClassFeatures) ->
 
 
 def _placed(
-    job: Prepared, entry: ClassImages, features: ClassFeatures
+    job: Splitting, entry: ClassImages, features: ClassFeatures
 ) -> tuple[float | None, tuple[str, ...]]:
     """How much of what decides for a class has a place in its images, and a warning of little."""
     chain = job.head.chain

@@ -1,7 +1,4 @@
-"""What an export reads and refuses before its work: model, head, images, in this order.
-
-And the key of all that, for the cache of a pipeline.
-"""
+"""What an export is made of, read once before the work, and what tells it from another."""
 
 from __future__ import annotations
 
@@ -12,10 +9,8 @@ from importlib import metadata
 
 from exporter.config import ExportConfig
 from exporter.decompose import require_feasible
-from exporter.errors import OutputError
 from exporter.head import Head, find_head
 from exporter.head.grid import warn_of_one_cell
-from exporter.head.rows import HeadRows, split_reference
 from exporter.images.dataset import Dataset, read_dataset
 from exporter.images.features import sha256_of_images
 from exporter.images.holdout import Split
@@ -24,35 +19,48 @@ from exporter.source.own import fitting_labels
 from exporter.source.presets import fitting_preprocessing, require_pixels
 from exporter.surgery import fix_input_size, require_room
 from exporter.writing.further import require_form
+from exporter.writing.work import Fingerprint
 from serving.artifact import Preprocessing
 
-# The preprocessing counts as it fits the model, not by the name of a preset.
-_NO_OPTIONS = {
-    *("model", "data", "out", "weights", "jobs"),
-    *("resume", "overwrite", "preprocessing"),
-}
+_OF_THE_RUN = {"model", "data", "out", "weights", "jobs", "resume", "overwrite"}
+# Options of no class: of the whole, and of a further graph.
+_OF_NO_CLASS = {"min_accuracy", "variant", "input_type", "input_layout"}
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What every stage of one export needs; nothing of it is written yet."""
+class Inputs:
+    """The model, its head and the images of one export.
+
+    Attributes:
+        config: The options, the labels that the model says of itself among them.
+        source: The classifier.
+        preprocessing: How an image becomes its input.
+        head: Its head.
+        dataset: Its classes and their images.
+    """
 
     config: ExportConfig
-    dataset: Dataset
-    preprocessing: Preprocessing
     source: Source
+    preprocessing: Preprocessing
     head: Head
-    rows: HeadRows
+    dataset: Dataset
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What decides a class, so that ``resume`` continues only the same export."""
+        # What the images hold is kept with each class: a changed one has its class made again.
+        images = [self.dataset.image_id(path) for e in self.dataset.classes for path in e.paths]
+        return {
+            "model": self.source.sha256,
+            "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
+            "options": _options(self.config, without=_OF_THE_RUN | _OF_NO_CLASS),
+            "preprocessing": self.preprocessing.model_dump(mode="json"),
+            "protohead": metadata.version("protohead"),
+        }
 
 
-def prepare(config: ExportConfig) -> Prepared:
-    """Read what an export is made of.
-
-    Args:
-        config: What to export and how.
-
-    Returns:
-        All of it; the labels of its config are those known of the model.
+def read_inputs(config: ExportConfig) -> Inputs:
+    """Read what an export is made of, and refuse what it could not be made of.
 
     Raises:
         SourceError: The model cannot be read, or does not fit the preprocessing.
@@ -60,9 +68,7 @@ def prepare(config: ExportConfig) -> Prepared:
         DecompositionError: Too many prototypes for this head or method.
         DatasetError: The image folders do not fit the model.
         SurgeryError: The outputs cannot be added to its graph.
-        OutputError: ``config.out`` is among the images.
     """
-    _require_apart(config)
     source = load_source(
         config.model,
         weights=config.weights,
@@ -90,8 +96,7 @@ def prepare(config: ExportConfig) -> Prepared:
         seed=config.seed,
         split=None if config.holdout is None else Split(config.holdout, config.seed),
     )
-    rows = split_reference(head, config.reference, multilabel=config.multilabel)
-    return Prepared(config, dataset, preprocessing, source, head, rows)
+    return Inputs(config, source, preprocessing, head, dataset)
 
 
 def cache_key(config: ExportConfig) -> str:
@@ -104,32 +109,26 @@ def cache_key(config: ExportConfig) -> str:
         A sha256 in hexadecimal.
 
     Raises:
-        ExporterError: The export could not begin, as in :func:`prepare`.
+        ExporterError: The export could not begin, as in :func:`read_inputs`.
     """
-    ready = prepare(config)
+    inputs = read_inputs(config)
     content = {
-        "protohead": metadata.version("protohead"),
-        "model": [ready.source.name, ready.source.sha256],
-        "options": ready.config.model_dump(mode="json", exclude=_NO_OPTIONS),
-        "preprocessing": ready.preprocessing.model_dump(mode="json"),
-        "classes": [
+        **inputs.fingerprint,
+        "name": inputs.source.name,
+        "options": _options(inputs.config, without=_OF_THE_RUN),
+        "images": [
             {
                 "label": entry.label,
                 "others": entry.others,
-                "images": [ready.dataset.image_id(path) for path in entry.paths],
+                "names": [inputs.dataset.image_id(path) for path in entry.paths],
                 "sha256": sha256_of_images(entry.paths),
             }
-            for entry in ready.dataset.classes
+            for entry in inputs.dataset.classes
         ],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _require_apart(config: ExportConfig) -> None:
-    """Refuse an artifact among the class folders: the next export would take it for one."""
-    out, data = config.out.resolve(), config.data.resolve()
-    if out.is_relative_to(data):
-        raise OutputError(
-            f"{config.out}: expected a folder outside of the images in {config.data}, where it "
-            "would be taken for one of their class folders. Choose another `out`."
-        )
+def _options(config: ExportConfig, *, without: set[str]) -> dict[str, object]:
+    # The preprocessing is that which fits the model, not the name of a preset.
+    return config.model_dump(mode="json", exclude=without | {"preprocessing"})
