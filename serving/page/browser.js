@@ -130,8 +130,8 @@ export async function showClass(record, onExplain) {
         el(
           "li",
           { vars: { colour: css(colourOf(index)) } },
-          el("h2", {}, tagOf(index), words(name)),
-          mutedForGood(muted),
+          el("h2", {}, tagOf(index, index), words(name)),
+          mutedForGood(muted) ?? "",
           crops(evidence, name),
         ),
       ),

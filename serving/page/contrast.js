@@ -128,7 +128,7 @@ function termRow(term, answer, largest, decimals, { focus }) {
       "aria-label": `${words(term.name)} of ${words(owner.label)}, ${signed(term.value, decimals)}, ${says}`,
       on: { ...onKeyboardFocus(show, hide), click: show },
     },
-    tagOf(term.index, term.side === "b"),
+    tagOf(term.index, term.index, term.side === "b"),
     el("span", { class: "row-name" }, words(term.name), el("small", {}, words(owner.label))),
     bar,
     number,

@@ -56,7 +56,25 @@ export const noPicture = (file, formats) =>
     status: 415,
   });
 
-/** Offer the server's samples; a server without any offers none. */
+/** One of the server's samples, by its number from 1. */
+export async function sampleFile(number) {
+  const sample = (await api.samples())[number - 1];
+  if (sample === undefined) {
+    throw new api.Problem({
+      title: "That sample is not here",
+      detail: `The address names sample ${number}; the model that is served now has fewer.`,
+      status: 404,
+    });
+  }
+  const blob = await api.blob(sample.url);
+  return new File([blob], `sample-${number}.jpg`, { type: blob.type });
+}
+
+/**
+ * Offer the server's samples; a server without any offers none.
+ *
+ * @param {(file: File, number: number) => void} accept
+ */
 export async function offerSamples(accept, fail) {
   const samples = (await api.samples()).slice(0, 8);
   byId("samples-block").hidden = samples.length === 0;
@@ -65,8 +83,7 @@ export async function offerSamples(accept, fail) {
       const image = picture(sample.url, { alt: "", width: 128, height: 128 });
       const take = async () => {
         try {
-          const blob = await api.blob(sample.url);
-          accept(new File([blob], `sample-${i + 1}.jpg`, { type: blob.type }));
+          accept(await sampleFile(i + 1), i + 1);
         } catch (error) {
           fail(error, take);
         }

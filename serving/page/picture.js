@@ -7,8 +7,10 @@ const SIDE = 1120;
 /**
  * @param {File} file
  * @param {object} preprocessing as in /v1/model
- * @returns {Promise<{canvas: HTMLCanvasElement, aspect: number} | null>} null where this browser
- *   cannot decode the file; the server may, or will say why not
+ * @returns {Promise<{canvas: HTMLCanvasElement, aspect: number, seen: number,
+ *   whole: HTMLCanvasElement} | null>} `seen`, the share of the photograph that is left, `whole`,
+ *   the photograph, small, with what is left outlined; null where this browser cannot decode the
+ *   file; the server may, or will say why not
  */
 export async function readPicture(file, preprocessing) {
   let bitmap;
@@ -30,8 +32,37 @@ export async function readPicture(file, preprocessing) {
     bitmap.width * enlarge,
     bitmap.height * enlarge,
   );
+  const seen = { ...shareSeen(bitmap, box), canvas, aspect: canvas.width / canvas.height };
   bitmap.close();
-  return { canvas, aspect: canvas.width / canvas.height };
+  return seen;
+}
+
+const SMALL = 192;
+
+/** How much of a photograph a box leaves, and a small picture of both. */
+function shareSeen(bitmap, box) {
+  const inside = (start, size, most) => Math.min(start + size, most) - Math.max(start, 0);
+  const { width, height } = bitmap;
+  const area = inside(box.x, box.width, width) * inside(box.y, box.height, height);
+  const scale = SMALL / Math.max(width, height);
+  const whole = makeCanvas(width * scale, height * scale);
+  const pen = whole.getContext("2d");
+  pen.drawImage(bitmap, 0, 0, whole.width, whole.height);
+  const edges = [box.x, box.y, box.width, box.height].map((value) => value * scale);
+  const outside = new Path2D();
+  outside.rect(0, 0, whole.width, whole.height);
+  outside.rect(...edges);
+  pen.fillStyle = "rgb(250 249 247 / 0.72)";
+  pen.fill(outside, "evenodd");
+  for (const [colour, size] of [
+    ["#fff", 4],
+    ["#1c1f24", 2],
+  ]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = size;
+    pen.strokeRect(...edges);
+  }
+  return { seen: area / (width * height), whole };
 }
 
 /** The part of a picture that preprocessing keeps, in its own pixels: make_view, backwards. */

@@ -56,15 +56,20 @@ answer.raise_for_status()
 ${READING[path]}`;
 }
 
-/** Copy a text; where the browser gives no clipboard (plain HTTP), select it instead. */
-export async function copy(node) {
+/** Copy what stands in an element; where the browser gives no clipboard, select it instead. */
+export function copy(node) {
   const range = document.createRange();
   range.selectNodeContents(node);
   const selection = getSelection();
   selection.removeAllRanges();
   selection.addRange(range);
+  return copyText(node.textContent);
+}
+
+/** Whether a text could be put on the clipboard; over plain HTTP the browser gives none. */
+export async function copyText(text) {
   try {
-    await navigator.clipboard.writeText(node.textContent);
+    await navigator.clipboard.writeText(text);
     return true;
   } catch {
     return false;
