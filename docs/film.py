@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import shutil
 import socket
 import subprocess
@@ -41,9 +40,8 @@ def served(artifact: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "exporter.cli", "serve", str(artifact), "--port", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ}
-    ) as server:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as server:  # noqa: S603
         try:
             _wait(address)
             yield address
@@ -54,7 +52,7 @@ def served(artifact: Path) -> Iterator[str]:
 def _wait(address: str) -> None:
     for _ in range(120):
         try:
-            urllib.request.urlopen(f"{address}readyz", timeout=5).close()
+            urllib.request.urlopen(f"{address}readyz", timeout=5).close()  # noqa: S310
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.5)
         else:
@@ -71,6 +69,7 @@ class Film:
         self.shown: list[int] = []
 
     def take(self, milliseconds: int) -> None:
+        """Add what the page shows now."""
         self.frames.append(_shot(self.page))
         self.shown.append(milliseconds)
 
@@ -81,6 +80,7 @@ class Film:
             self.page.wait_for_timeout(20)
 
     def write(self, path: Path) -> None:
+        """Write them as one moving picture that starts again."""
         first, *rest = self.frames
         first.save(
             path,
@@ -127,6 +127,7 @@ def film(page: Page, address: str) -> Film:
 
 
 def main() -> None:
+    """Make them all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("artifact", type=Path)
     artifact = parser.parse_args().artifact

@@ -62,12 +62,12 @@ async function explain(file, signal) {
   const picture = await readPicture(file, state.model.input.preprocessing);
   signal.throwIfAborted();
   Object.assign(state, { session, picture, contrast: null });
-  byId("file-name").textContent = file.name;
-  showCut(picture);
 }
 
 function showResult() {
   route();
+  byId("file-name").textContent = state.session.file.name;
+  showCut(state.picture);
   showChosen();
   say(summary());
   byId("sentence").focus({ preventScroll: true });

@@ -50,10 +50,9 @@ def change_answers(page: Page, change: str) -> None:
             const answer = await asked(path, ...rest);
             if (!answer.ok || !String(path).includes("v1/explain")) return answer;
             const a = await answer.json();
-            %s;
+            CHANGE;
             return Response.json(a);
-        };"""
-        % change
+        };""".replace("CHANGE", change)
     )
     page.reload()
 

@@ -289,7 +289,10 @@ def test_more_parts_than_fit_on_a_hand_all_have_an_outline_and_a_number(modules)
             await new Promise((done) => setTimeout(done, 500));
             const pen = canvas.getContext("2d");
             const { fillText, stroke } = pen;
-            pen.fillText = (text, ...rest) => { texts.push(text); fillText.call(pen, text, ...rest); };
+            pen.fillText = (text, ...rest) => {
+                texts.push(text);
+                fillText.call(pen, text, ...rest);
+            };
             pen.stroke = (path) => { strokes += 1; stroke.call(pen, path); };
             stage.draw(pen);
             return { texts, strokes };
