@@ -7,10 +7,10 @@ import { showContrast } from "./contrast.js";
 import { byId, el, words } from "./dom.js";
 import { savePicture } from "./download.js";
 import { followScrolling, showFigures } from "./figures.js";
-import { noPicture, offerSamples, refuseLarge, takePictures } from "./intake.js";
+import { offerSamples, takePictures } from "./intake.js";
 import { percent, plural, signed } from "./numbers.js";
-import { readPicture } from "./picture.js";
 import { showPredictions } from "./predictions.js";
+import { noPicture, prepare } from "./prepare.js";
 import { copy, curl, python } from "./recipes.js";
 import { Replaced, Session } from "./session.js";
 import { Stage } from "./stage.js";
@@ -22,6 +22,7 @@ const state = {
   classes: [],
   session: null,
   picture: null,
+  note: "", // what was done to the picture before it was sent
   mode: "heat",
   focus: { side: null, index: null },
   contrast: null, // the answer, while two classes are compared
@@ -42,17 +43,19 @@ const open = (file) =>
     await explain(file, signal);
   });
 
-async function explain(file, signal) {
-  const { max_body: most, formats } = state.model.limits;
-  refuseLarge(file, most);
-  const session = await Session.open(file, signal).catch((error) => {
-    throw error.status === 415 ? noPicture(file, formats) : error;
-  });
-  if (session.artifact !== state.model.artifact) await learnModel(); // it was replaced meanwhile
-  const picture = await readPicture(file, state.model.input.preprocessing);
+async function explain(chosen, signal) {
+  const { file, picture, note } = await prepare(chosen, state.model);
   signal.throwIfAborted();
-  Object.assign(state, { session, picture, contrast: null });
-  byId("file-name").textContent = file.name;
+  const session = await Session.open(file, signal).catch((error) => {
+    throw error.status === 415 ? noPicture(file, state.model.limits.formats) : error;
+  });
+  if (session.artifact !== state.model.artifact) {
+    await learnModel(); // it was replaced meanwhile, and may see other parts of a picture
+    return explain(chosen, signal);
+  }
+  signal.throwIfAborted();
+  Object.assign(state, { session, picture, note, contrast: null });
+  byId("file-name").textContent = note === "" ? file.name : `${file.name}, ${note}`;
   if (location.hash !== "") history.pushState(null, "", location.pathname);
   route();
   showChosen();
@@ -95,9 +98,20 @@ const compare = (b, a = state.contrast?.a.id ?? state.session.chosen) =>
     const answer = await state.session.contrast(a, b, signal);
     state.contrast = answer;
     focusNothing();
-    showContrast(byId("why"), answer, state.model.activation, {
+    const view = {
+      answer,
+      activation: state.model.activation,
+      explained: state.session.explained,
+      canvas: state.picture?.canvas ?? null,
+    };
+    showContrast(byId("why"), view, {
       focus,
       swap: () => compare(a, b),
+      reset: async () => {
+        state.session.muted.clear();
+        await state.session.refresh(); // nothing is asked where nothing is muted
+        return compare(b, a);
+      },
       close: async () => {
         await choose(state.session.chosen);
         focusTitle();
@@ -207,16 +221,17 @@ const showStages = () => showFigures(state, stages, dark.matches);
 // ---- Code and picture to take away --------------------------------------------------------
 
 function request() {
-  const { session, contrast } = state;
+  const { session, contrast, note } = state;
   const { name } = session.file;
   if (contrast !== null) {
     const fields = api.contrastFields(contrast.a.id, contrast.b.id, session.mute);
-    return { name, path: "v1/contrast", fields };
+    return { name, note, path: "v1/contrast", fields };
   }
   // Without a wish the server explains the best class, which muting may change.
   const isBest = session.chosen === session.bestBefore.id && session.muted.size === 0;
   const classes = isBest ? [] : [session.chosen];
-  return { name, path: "v1/explain", fields: api.explainFields({ classes, mute: session.mute }) };
+  const fields = api.explainFields({ classes, mute: session.mute });
+  return { name, note, path: "v1/explain", fields };
 }
 
 function wireTools() {

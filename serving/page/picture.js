@@ -4,19 +4,21 @@ import { PAPER } from "./palette.js";
 
 const SIDE = 1120;
 
-/**
- * @param {File} file
- * @param {object} preprocessing as in /v1/model
- * @returns {Promise<{canvas: HTMLCanvasElement, aspect: number} | null>} null where this browser
- *   cannot decode the file; the server may, or will say why not
- */
-export async function readPicture(file, preprocessing) {
-  let bitmap;
+/** A picture in pixels, upright; null where this browser cannot decode the file: the server may. */
+export async function decode(file) {
   try {
-    bitmap = await createImageBitmap(file);
+    return await createImageBitmap(file);
   } catch {
     return null;
   }
+}
+
+/**
+ * @param {ImageBitmap} bitmap upright
+ * @param {object} preprocessing as in /v1/model
+ * @returns {{canvas: HTMLCanvasElement, aspect: number}}
+ */
+export function seenBy(bitmap, preprocessing) {
   const box = viewBox(bitmap.width, bitmap.height, preprocessing);
   const enlarge = SIDE / Math.max(box.width, box.height);
   const canvas = makeCanvas(box.width * enlarge, box.height * enlarge);
@@ -30,7 +32,6 @@ export async function readPicture(file, preprocessing) {
     bitmap.width * enlarge,
     bitmap.height * enlarge,
   );
-  bitmap.close();
   return { canvas, aspect: canvas.width / canvas.height };
 }
 
