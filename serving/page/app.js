@@ -288,7 +288,7 @@ function wireTools() {
 function route() {
   const [, id] = /^#class-(\d+)$/.exec(location.hash) ?? [];
   const record = id === undefined ? undefined : state.classes[Number(id)];
-  const browsing = location.hash === "#classes" || record !== undefined;
+  const browsing = /^#classes(\?|$)/.test(location.hash) || record !== undefined;
   byId("browser").hidden = !browsing;
   byId("intake").hidden = browsing || state.session !== null;
   byId("result").hidden = browsing || state.session === null;
