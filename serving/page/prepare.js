@@ -112,13 +112,14 @@ function encode(bitmap, [width, height], type) {
 
 const renamed = (file, blob) => new File([blob], file.name, { type: blob.type });
 
-const pixels = (size) =>
-  area(size) < 1e5 ? `${size.width} × ${size.height}` : `${(area(size) / 1e6).toFixed(1)} MP`;
-
 function changed(file, from, blob, to) {
   if (from.width === to.width && from.height === to.height) {
     const sizes = `from ${mebibytes(file.size)} to ${mebibytes(blob.size)}`;
     return `recompressed ${sizes}: the numbers are of that picture`;
   }
-  return `shrunk from ${pixels(from)} to ${pixels(to)}: the numbers are of the smaller picture`;
+  const small = area(to) < 1e5;
+  const [before, after] = [from, to].map((size) =>
+    small ? `${size.width} × ${size.height}` : `${(area(size) / 1e6).toFixed(1)} MP`,
+  );
+  return `shrunk from ${before} to ${after}: the numbers are of the smaller picture`;
 }
