@@ -203,6 +203,11 @@ function sumOf({ a, b, terms, logit_difference: difference }, decimals) {
     { class: "adds-up" },
     el("summary", {}, "How it adds up"),
     el(
+      "p",
+      { class: "note" },
+      "A logit is the sum of its class's parts and bias; what all classes have in common cancels out.",
+    ),
+    el(
       "ul",
       {},
       line(`parts of ${words(a.label)}`, partsOf("a")),
