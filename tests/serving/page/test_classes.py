@@ -1,6 +1,7 @@
 """The classes: searched, filtered, sorted, and their parts to look at twice."""
 
 import pytest
+from page import SECONDS
 from playwright.sync_api import Page, expect
 
 SELECT = """async ([classes, hash]) => {
@@ -47,8 +48,9 @@ def test_the_address_says_which_classes_and_in_which_order(modules, hash, ids): 
     assert modules.evaluate(SELECT, [CLASSES, hash]) == ids
 
 
-def doubtful(page: Page) -> None:
-    """Let the second part of green be one to look at twice, and blue not be split."""
+@pytest.fixture(scope="module")
+def doubtful(browser, server):
+    """A page on which the second part of green is one to look at twice, and blue is not split."""
 
     def classes(route):
         answer = route.fetch().json()
@@ -62,20 +64,29 @@ def doubtful(page: Page) -> None:
             answer["prototypes"][1]["doubts"] = [{"kind": "mixed", "says": DOUBT}]
         route.fulfill(json=answer)
 
+    page = browser.new_page()
+    page.set_default_timeout(SECONDS * 1000)
     page.route("**/v1/classes", classes)
     page.route("**/v1/classes/*/prototypes", prototypes)
-    page.goto(page.url + "#classes")
-    page.reload()
-    expect(page.locator("#cards")).to_be_visible()
+    page.goto(f"{server}/#classes")
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def wall(doubtful):
+    """The classes on that page, all of them."""
+    doubtful.get_by_role("link", name="Classes", exact=True).click()
+    expect(doubtful.locator("#found")).to_have_text("3 classes.")
+    return doubtful
 
 
 def names(page: Page) -> list[str]:
     return page.locator("#cards .card-name").all_inner_texts()
 
 
-def test_what_is_chosen_is_in_the_address_and_lives_on(visit):
-    page = visit()
-    doubtful(page)
+def test_what_is_chosen_is_in_the_address_and_lives_on(wall):
+    page = wall
     page.get_by_label("Show").select_option("split")
     page.get_by_label("Sort by").select_option("name")
     page.get_by_role("searchbox").fill("re")
@@ -91,17 +102,15 @@ def test_what_is_chosen_is_in_the_address_and_lives_on(visit):
     assert names(page) == ["green", "red"]
 
 
-def test_only_split_classes_are_counted_as_split(visit):
-    page = visit()
-    doubtful(page)
+def test_only_split_classes_are_counted_as_split(wall):
+    page = wall
     expect(page.locator("#browser .lead")).to_contain_text("2 of 3 classes are split into parts")
     blue = page.locator("#cards li", has_text="blue")
     expect(blue).to_contain_text("not split · training accuracy 50.0 %")
 
 
-def test_suspicious_parts_are_listed_over_all_classes_with_their_doubts(visit):
-    page = visit()
-    doubtful(page)
+def test_suspicious_parts_are_listed_over_all_classes_with_their_doubts(wall):
+    page = wall
     page.get_by_role("button", name="Find suspicious parts (1)").click()
     expect(page.locator("#found")).to_have_text("1 part to look at twice, in 1 class.")
     part = page.locator(".suspects .portrait li", has_text=DOUBT)
@@ -113,14 +122,10 @@ def test_suspicious_parts_are_listed_over_all_classes_with_their_doubts(visit):
     expect(page.locator(".portrait > li", has_text=DOUBT)).to_have_count(1)
 
 
-def test_an_artifact_that_notes_no_doubt_says_so(visit):
+def test_without_doubts_nothing_is_suspicious_and_parts_have_their_fixed_names(visit):
     page = visit()
-    page.goto(page.url + "#classes")
+    page.get_by_role("link", name="Classes").click()
     expect(page.get_by_role("button", name="No suspicious parts")).to_be_disabled()
-
-
-def test_a_class_is_shown_in_parts_by_their_fixed_names(visit):
-    page = visit()
-    page.goto(page.url + "#class-1")
+    page.locator("#cards .card").nth(1).click()
     expect(page.locator(".portrait .part-name")).to_have_text(["#0", "#1"])
     expect(page.locator("#browser")).not_to_contain_text("prototype")

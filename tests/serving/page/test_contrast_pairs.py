@@ -1,7 +1,7 @@
 """Two classes, part against part."""
 
 import pytest
-from page import explain
+from page import SECONDS, explain
 from playwright.sync_api import Page, expect
 
 PAIRS = """async ([a, b]) => {
@@ -37,15 +37,25 @@ def test_parts_at_the_same_place_are_a_pair_and_the_largest_comes_first(modules,
     assert modules.evaluate(PAIRS, [a, b]) == pairs
 
 
+@pytest.fixture(scope="module")
+def compared(browser, server, picture):
+    """A page that compares the best two classes."""
+    page = browser.new_page()
+    page.set_default_timeout(SECONDS * 1000)
+    page.goto(server)
+    explain(page, picture)
+    compare(page)
+    yield page
+    page.close()
+
+
 def compare(page: Page) -> None:
     page.get_by_role("button", name="Compare with").first.click()
     expect(page.locator("#difference")).to_be_visible()
 
 
-def test_what_speaks_for_a_class_lies_on_its_side_of_the_middle(visit, predictor, picture):
-    page = visit()
-    explain(page, picture)
-    compare(page)
+def test_what_speaks_for_a_class_lies_on_its_side_of_the_middle(compared, predictor, picture):
+    page = compared
     a, b = predictor.explain(picture).classes[:2]
     box = page.locator(".pair").first.bounding_box()
     middle = box["x"] + box["width"] / 2
@@ -60,14 +70,11 @@ def test_what_speaks_for_a_class_lies_on_its_side_of_the_middle(visit, predictor
             assert all(f"/evidence/{explained.class_id:05d}/" in crop for crop in crops)
 
 
-def test_the_title_asks_what_the_numbers_answer(visit, picture):
-    page = visit()
-    explain(page, picture)
-    compare(page)
-    title = page.locator("#class-title")
-    expect(title).to_have_text("Why green and not red?")
-    page.get_by_role("button", name="Swap").click()
-    expect(title).to_have_text("Why green, though you asked for red?")
+def test_the_title_asks_what_the_numbers_answer(compared):
+    title = compared.locator("#class-title")
+    for asked in ("Why green, though you asked for red?", "Why green and not red?"):
+        compared.get_by_role("button", name="Swap").click()
+        expect(title).to_have_text(asked)
 
 
 def test_what_is_off_is_said_and_switched_on_again(visit, predictor, picture):
@@ -88,13 +95,10 @@ def test_what_is_off_is_said_and_switched_on_again(visit, predictor, picture):
     assert shown == pytest.approx(a.logit - b.logit, abs=1e-5)
 
 
-def test_how_it_adds_up_is_folded_away_and_adds_up(visit, picture):
-    page = visit()
-    explain(page, picture)
-    compare(page)
-    lines = page.locator(".sum-line .number")
+def test_how_it_adds_up_is_folded_away_and_adds_up(compared):
+    lines = compared.locator(".sum-line .number")
     expect(lines.first).to_be_hidden()
-    page.get_by_text("How it adds up").click()
+    compared.get_by_text("How it adds up").click()
     *terms, total = [float(text.replace("−", "-")) for text in lines.all_inner_texts()]
     # Each line is rounded to two decimals.
     assert sum(terms) == pytest.approx(total, abs=0.005 * (len(terms) + 1))
