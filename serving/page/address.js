@@ -41,14 +41,22 @@ export function readAddress(hash) {
   };
 }
 
-/** @param {Place} place */
-export function writeAddress(place) {
+/**
+ * The address of what is shown; empty where nothing could bring its picture back.
+ *
+ * @param {object} state of the page
+ */
+export function addressOf({ session, contrast, source, mode, names }) {
   const fields = new URLSearchParams();
-  for (const name of ["sample", "picture", "class", "against"]) {
-    if (place[name] !== null) fields.append(name, place[name]);
+  for (const [name, value] of Object.entries(source)) {
+    if (value !== null) fields.append(name, value);
   }
-  if (place.view !== VIEWS[0]) fields.append("view", place.view);
-  for (const key of place.off) fields.append("off", key.join("."));
-  for (const key of place.names) fields.append("name", key.join("."));
+  if (fields.size === 0) return "";
+  const chosen = contrast?.a.id ?? session.chosen;
+  if (chosen !== session.bestBefore.id) fields.append("class", chosen);
+  if (contrast !== null) fields.append("against", contrast.b.id);
+  if (mode !== VIEWS[0]) fields.append("view", mode);
+  for (const key of session.mute) fields.append("off", key.join("."));
+  for (const key of names.all) fields.append("name", key.join("."));
   return `#${fields}`;
 }

@@ -9,13 +9,13 @@ import { tagOf } from "./tag.js";
 /**
  * @param {Session} session
  * @param {object} model of /v1/model
- * @param {number[]} shown the classes whose parts are shown
+ * @param {number | null} shown the class whose parts are shown; null while two are compared
  */
 export function showAnswer(session, model, shown) {
   const { best } = session;
   const scores = session.listed(session.now);
   const explained = session.explained.get(best.id) ?? best;
-  const told = explained.whole || shown.includes(best.id) ? explained : null;
+  const told = explained.whole || shown === best.id ? explained : null;
   const given = [scores, told, model.activation, session.mutedOf(best.id)];
   const title = byId("sentence");
   title.classList.toggle("unsure", doubtOf(scores, model.activation).unsure);
@@ -26,8 +26,8 @@ export function showAnswer(session, model, shown) {
     ),
   );
   const instead = byId("instead");
-  instead.hidden = shown.includes(best.id);
-  const { label, probability } = session.now.get(shown[0]);
+  instead.hidden = shown === null || shown === best.id;
+  const { label, probability } = session.now.get(shown ?? best.id);
   instead.textContent = `Shown below: what speaks for ${words(label)} (${percent(probability)}).`;
   showBanner(session);
 }

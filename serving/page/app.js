@@ -1,19 +1,21 @@
 // The page: state in one place, changed by what people do, shown by the modules beside.
 
-import { readAddress, writeAddress } from "./address.js";
+import { addressOf, readAddress } from "./address.js";
 import { showAnswer, showKeep } from "./answer.js";
 import * as api from "./api.js";
 import { attempt, hideAlert, say, showAlert } from "./attempt.js";
-import { forgetPrototypes, showClass, showClasses } from "./browser.js";
+import { forgetPrototypes } from "./browser.js";
 import { showContrast } from "./contrast.js";
 import { byId, el, words } from "./dom.js";
 import { showCut, showFigures } from "./figures.js";
-import { noPicture, offerSamples, refuseLarge, sampleFile, takePictures } from "./intake.js";
+import { offerSamples, sampleFile, takePictures } from "./intake.js";
 import { keep, kept } from "./kept.js";
 import { Names } from "./names.js";
 import { percent, plural } from "./numbers.js";
-import { readPicture } from "./picture.js";
+import { showPage } from "./pages.js";
 import { showPredictions } from "./predictions.js";
+import { noPicture, prepare } from "./prepare.js";
+import { requestOf } from "./recipes.js";
 import { Replaced, Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { wireTools } from "./tools.js";
@@ -25,7 +27,9 @@ const state = {
   classes: [],
   names: new Names(),
   session: null,
+  file: null, // as it was picked; the session has what was sent of it
   picture: null,
+  note: "", // what was done to the picture before it was sent
   source: { sample: null, picture: null }, // where the picture is from, for the address
   address: "", // of what is shown
   mode: "parts",
@@ -43,7 +47,7 @@ const stages = {
 // ---- One picture --------------------------------------------------------------------------
 
 const open = (file, sample = null) =>
-  attempt(`Explaining ${file.name} …`, async (signal) => {
+  waiting(`Explaining ${file.name} …`, async (signal) => {
     if (state.model === null) await learnModel(); // the server was away when the page was opened
     await explain(file, signal);
     state.source = { sample, picture: sample === null ? await keep(file) : null };
@@ -51,22 +55,44 @@ const open = (file, sample = null) =>
     showResult();
   });
 
+/** Attempt what shows another picture; it shows at once, the answer when it has come. */
+const waiting = (saying, task) =>
+  attempt(saying, async (signal) => {
+    try {
+      await task(signal);
+    } catch (error) {
+      if (!signal.aborted) showPage(state, explainHere);
+      throw error;
+    }
+  });
+
 /** Explain a picture, nothing switched off. */
 async function explain(file, signal) {
-  const { max_body: most, formats } = state.model.limits;
-  refuseLarge(file, most);
-  const session = await Session.open(file, state.names, signal).catch((error) => {
-    throw error.status === 415 ? noPicture(file, formats) : error;
-  });
-  if (session.artifact !== state.model.artifact) await learnModel(); // it was replaced meanwhile
-  const picture = await readPicture(file, state.model.input.preprocessing);
+  const { file: sent, picture, note } = await prepare(file, state.model);
   signal.throwIfAborted();
-  Object.assign(state, { session, picture, contrast: null });
+  showWaiting(picture);
+  const session = await Session.open(sent, state.names, signal).catch((error) => {
+    throw error.status === 415 ? noPicture(file, state.model.limits.formats) : error;
+  });
+  if (session.artifact !== state.model.artifact) {
+    await learnModel(); // it was replaced meanwhile, and may see other parts of a picture
+    return explain(file, signal);
+  }
+  signal.throwIfAborted();
+  Object.assign(state, { session, file, picture, note, contrast: null });
+}
+
+function showWaiting(picture) {
+  if (picture === null) return;
+  byId("waiting-picture").replaceChildren(picture.canvas);
+  for (const id of ["intake", "browser", "result"]) byId(id).hidden = true;
+  byId("waiting").hidden = false;
 }
 
 function showResult() {
   route();
-  byId("file-name").textContent = state.session.file.name;
+  const { file, note } = state;
+  byId("file-name").textContent = note === "" ? file.name : `${file.name}, ${note}`;
   showCut(state.picture);
   showChosen();
   say(summary());
@@ -76,7 +102,7 @@ function showResult() {
 
 /** Show what an address names: a picture, the class, what is switched off, the names. */
 const arrive = (place) =>
-  attempt("Opening the picture …", async (signal) => {
+  waiting("Opening the picture …", async (signal) => {
     if (state.model === null) await learnModel();
     const { sample, picture } = place;
     const file = sample === null ? await kept(picture) : await sampleFile(sample);
@@ -110,19 +136,7 @@ const gone = () =>
 
 /** Write what is shown into the page's address; a new picture is a step that Back takes back. */
 function remember(isNew = false) {
-  const { session, contrast, source, mode } = state;
-  const nothing = source.sample === null && source.picture === null;
-  const chosen = contrast?.a.id ?? session.chosen;
-  state.address = nothing
-    ? ""
-    : writeAddress({
-        ...source,
-        class: chosen === session.bestBefore.id ? null : chosen,
-        against: contrast?.b.id ?? null,
-        view: mode,
-        off: session.mute,
-        names: state.names.all,
-      });
+  state.address = addressOf(state);
   byId("nav-explain").setAttribute("href", state.address || "#");
   const address = state.address || location.pathname;
   if (isNew) history.pushState(null, "", address);
@@ -137,7 +151,7 @@ const ask = (saying, task) =>
     } catch (error) {
       if (!(error instanceof Replaced)) throw error;
       await learnModel();
-      await explain(state.session.file, signal);
+      await explain(state.file, signal);
       remember();
       showResult();
       return {
@@ -171,7 +185,13 @@ async function openContrast(b, a, signal) {
   const answer = await state.session.contrast(a, b, signal);
   state.contrast = answer;
   focusNothing();
-  showContrast(byId("why"), answer, state.model.activation, {
+  const view = {
+    answer,
+    activation: state.model.activation,
+    explained: state.session.explained,
+    canvas: state.picture?.canvas ?? null,
+  };
+  showContrast(byId("why"), view, {
     focus,
     swap: () => compare(a, b),
     close: async () => {
@@ -193,13 +213,13 @@ function focusTitle() {
 }
 
 function showChosen() {
-  const { session } = state;
+  const { session, model, picture } = state;
   focusNothing();
-  why = new Why(byId("why"), session.explained.get(session.chosen), state.model.edits, {
+  const canvas = picture?.canvas ?? null;
+  why = new Why(byId("why"), session.explained.get(session.chosen), model.edits, canvas, {
     focus: (index) => focus(index === null ? null : "a", index),
     toggle,
     rename,
-    look: () => {},
   });
   show();
 }
@@ -254,7 +274,7 @@ function focus(side, index) {
 /** Show the session: the answer, predictions, panel and pictures. */
 function show() {
   const { session, contrast, model } = state;
-  showAnswer(session, model, contrast ? [contrast.a.id, contrast.b.id] : [session.chosen]);
+  showAnswer(session, model, contrast ? null : session.chosen);
   showKeep(session, model.edits, state.classes);
   showPredictions(
     {
@@ -306,36 +326,7 @@ function setMode(mode) {
 function route() {
   const place = readAddress(location.hash);
   if (place !== null && location.hash !== state.address) return arrive(place);
-  const [, id] = /^#class-(\d+)$/.exec(location.hash) ?? [];
-  const record = id === undefined ? undefined : state.classes[Number(id)];
-  const browsing = location.hash === "#classes" || record !== undefined;
-  byId("browser").hidden = !browsing;
-  const explaining = !browsing && state.session !== null && location.hash === state.address;
-  byId("intake").hidden = browsing || explaining;
-  byId("result").hidden = !explaining;
-  for (const [name, here] of [
-    ["nav-explain", !browsing],
-    ["nav-classes", browsing],
-  ]) {
-    if (here) byId(name).setAttribute("aria-current", "page");
-    else byId(name).removeAttribute("aria-current");
-  }
-  document.title = record
-    ? `${words(record.label)} · protohead`
-    : browsing
-      ? "Classes · protohead"
-      : "protohead";
-  return browsing ? browse(record) : undefined;
-}
-
-function browse(record) {
-  const show = async () => {
-    if (record === undefined) showClasses(state.classes);
-    else await showClass(record, state.session === null ? null : () => explainHere(record.id));
-    byId("browser-title").focus({ preventScroll: true });
-    scrollTo({ top: 0 });
-  };
-  return attempt("", show, "classes");
+  return showPage(state, explainHere);
 }
 
 function explainHere(id) {
@@ -368,23 +359,9 @@ async function learnModel() {
   );
 }
 
-/** The wish behind what is shown, as a request. */
-function request() {
-  const { session, contrast } = state;
-  const { name } = session.file;
-  if (contrast !== null) {
-    const fields = api.contrastFields(contrast.a.id, contrast.b.id, session.mute);
-    return { name, path: "v1/contrast", fields };
-  }
-  // Without a wish the server explains the best class, which muting may change.
-  const isBest = session.chosen === session.bestBefore.id && session.muted.size === 0;
-  const classes = isBest ? [] : [session.chosen];
-  return { name, path: "v1/explain", fields: api.explainFields({ classes, mute: session.mute }) };
-}
-
 takePictures(open);
 wireTools({
-  request,
+  request: () => requestOf(state),
   view: () => ({ ...state, stages, dark: dark.matches }),
   again: () => {
     Object.assign(state, { session: null, picture: null, contrast: null, address: "" });

@@ -4,7 +4,7 @@ import { sentenceShown } from "./answer.js";
 import { showImage } from "./api.js";
 import { words } from "./dom.js";
 import { decimalsFor, percent, signed } from "./numbers.js";
-import { colourOf, css, inkOn, INK, PAPER } from "./palette.js";
+import { colourOf, css, inkOn, INK, PAPER, sideColour } from "./palette.js";
 import { fixedName, ranked, ranks } from "./parts.js";
 import { makeCanvas } from "./picture.js";
 
@@ -57,6 +57,7 @@ function classPage({ session, stages, model }) {
     ...part,
     rank: i + 1,
     title: fixedName(part),
+    colour: colourOf(part.index),
     value: part.contribution,
     number: `${Math.round(100 * part.share)} %`.replace("-", "\u2212"),
     off: muted.has(part.index),
@@ -96,6 +97,7 @@ function contrastPage({ session, contrast, stages, model }) {
       ...term,
       rank: ranks(owner).get(term.index),
       title: fixedName(part),
+      colour: sideColour(term.side),
       number: signed(term.value, decimals),
       of: words(owner.label),
       square: term.side === "b",
@@ -170,7 +172,7 @@ function draw(page, images, { dark, picture }) {
 }
 
 function drawRow(row, crops, y, page, { left, width, soft, text, pen }) {
-  const colour = colourOf(row.index);
+  const { colour } = row;
   const values = page.rows.map(({ value }) => value);
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const place = (value) => left + ((value - low) / (high - low || 1)) * width;

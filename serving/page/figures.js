@@ -2,7 +2,7 @@
 
 import { byId, words } from "./dom.js";
 import { percent } from "./numbers.js";
-import { colourOf } from "./palette.js";
+import { colourOf, sideColour } from "./palette.js";
 import { ranked, spokenName } from "./parts.js";
 import { placeOf } from "./stage.js";
 
@@ -17,14 +17,23 @@ export function showFigures({ session, contrast, picture, mode, focus }, stages,
   const common = { picture, mode, theme: dark ? "dark" : "light" };
   if (contrast === null) {
     const explained = session.explained.get(session.chosen);
-    const parts = partsOf(explained, session.mutedOf(session.chosen), false);
+    const parts = partsOf(explained, (part) => ({
+      muted: session.mutedOf(session.chosen).has(part.index),
+      colour: colourOf(part.index),
+    }));
     byId("stage-caption").textContent = caption(explained, parts, focus.index, picture);
     show(stages.a, explained, { ...common, parts, focus: focus.index });
     return;
   }
   for (const side of ["a", "b"]) {
-    const explained = contrast[side];
-    const parts = partsOf(explained, new Set(), side === "b");
+    // As it is with all parts on: what is switched off keeps its rank, and is not drawn.
+    const explained = session.explained.get(contrast[side].id) ?? contrast[side];
+    const colour = sideColour(side);
+    const parts = partsOf(explained, (part) => ({
+      muted: session.mutedOf(explained.id).has(part.index),
+      colour,
+      square: side === "b",
+    }));
     // While one class's part is isolated the other class's picture rests.
     const isolated = focus.side === null || focus.side === side ? focus.index : -1;
     byId(`stage${side === "b" ? "-b" : ""}-caption`).textContent = `for ${words(explained.label)}`;
@@ -44,14 +53,8 @@ function show(stage, explained, scene) {
   stage.show(scene);
 }
 
-const partsOf = (explained, muted, square) =>
-  ranked(explained).map((prototype, i) => ({
-    ...prototype,
-    rank: i + 1,
-    muted: muted.has(prototype.index),
-    colour: colourOf(prototype.index),
-    square,
-  }));
+const partsOf = (explained, look) =>
+  ranked(explained).map((part, i) => ({ ...part, rank: i + 1, ...look(part) }));
 
 const looking = (parts) => parts.filter((part) => part.contribution > 0 && !part.muted);
 

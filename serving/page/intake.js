@@ -1,4 +1,5 @@
-// How pictures come in: picked, dropped, pasted, or one of the server's samples.
+// How pictures come in: picked, dropped, pasted, or one of the server's samples. What becomes of
+// them before they are sent: prepare.js.
 
 import * as api from "./api.js";
 import { byId, el } from "./dom.js";
@@ -36,25 +37,6 @@ function takeDrops(accept) {
     accept(event.dataTransfer.files[0]);
   });
 }
-
-/** A server that refuses a body unread may cut the connection before its reason arrives. */
-export function refuseLarge(file, most) {
-  if (file.size <= most) return;
-  const size = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  throw new api.Problem({
-    title: "The picture is too large",
-    detail: `This server takes at most ${size(most)}, ${file.name} has ${size(file.size)}.`,
-    status: 413,
-  });
-}
-
-/** The refusal of a file that the server does not know, in words about the file. */
-export const noPicture = (file, formats) =>
-  new api.Problem({
-    title: `That file is not a picture (${formats.join(", ")})`,
-    detail: `${file.name} is something else.`,
-    status: 415,
-  });
 
 /** One of the server's samples, by its number from 1. */
 export async function sampleFile(number) {

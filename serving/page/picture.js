@@ -4,21 +4,23 @@ import { PAPER } from "./palette.js";
 
 const SIDE = 1120;
 
-/**
- * @param {File} file
- * @param {object} preprocessing as in /v1/model
- * @returns {Promise<{canvas: HTMLCanvasElement, aspect: number, seen: number,
- *   whole: HTMLCanvasElement} | null>} `seen`, the share of the photograph that is left, `whole`,
- *   the photograph, small, with what is left outlined; null where this browser cannot decode the
- *   file; the server may, or will say why not
- */
-export async function readPicture(file, preprocessing) {
-  let bitmap;
+/** A picture in pixels, upright; null where this browser cannot decode the file: the server may. */
+export async function decode(file) {
   try {
-    bitmap = await createImageBitmap(file);
+    return await createImageBitmap(file);
   } catch {
     return null;
   }
+}
+
+/**
+ * @param {ImageBitmap} bitmap upright
+ * @param {object} preprocessing as in /v1/model
+ * @returns {{canvas: HTMLCanvasElement, aspect: number, seen: number, whole: HTMLCanvasElement}}
+ *   `seen`, the share of the photograph that is left, `whole`, the photograph, small, with what is
+ *   left outlined
+ */
+export function seenBy(bitmap, preprocessing) {
   const box = viewBox(bitmap.width, bitmap.height, preprocessing);
   const enlarge = SIDE / Math.max(box.width, box.height);
   const canvas = makeCanvas(box.width * enlarge, box.height * enlarge);
@@ -32,9 +34,7 @@ export async function readPicture(file, preprocessing) {
     bitmap.width * enlarge,
     bitmap.height * enlarge,
   );
-  const seen = { ...shareSeen(bitmap, box), canvas, aspect: canvas.width / canvas.height };
-  bitmap.close();
-  return seen;
+  return { canvas, aspect: canvas.width / canvas.height, ...shareSeen(bitmap, box) };
 }
 
 const SMALL = 192;
@@ -43,7 +43,7 @@ const SMALL = 192;
 function shareSeen(bitmap, box) {
   const inside = (start, size, most) => Math.min(start + size, most) - Math.max(start, 0);
   const { width, height } = bitmap;
-  const area = inside(box.x, box.width, width) * inside(box.y, box.height, height);
+  const kept = inside(box.x, box.width, width) * inside(box.y, box.height, height);
   const scale = SMALL / Math.max(width, height);
   const whole = makeCanvas(width * scale, height * scale);
   const pen = whole.getContext("2d");
@@ -62,7 +62,7 @@ function shareSeen(bitmap, box) {
     pen.lineWidth = size;
     pen.strokeRect(...edges);
   }
-  return { seen: area / (width * height), whole };
+  return { seen: kept / (width * height), whole };
 }
 
 /** The part of a picture that preprocessing keeps, in its own pixels: make_view, backwards. */

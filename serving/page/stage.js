@@ -46,7 +46,7 @@ export class Stage {
       this.pale = pale(scene.picture.canvas, scene.theme);
       this.layers.clear();
     }
-    if (heatmapsOf(before) !== heatmapsOf(scene)) {
+    if (!sameParts(before, scene)) {
       this.layers.clear();
       this.weights.clear();
     }
@@ -249,7 +249,11 @@ export class Stage {
   }
 }
 
-const heatmapsOf = (scene) => scene?.parts[0]?.heatmap;
+/** Whether two scenes are of one class in the same colours; each answer has heatmaps of its own. */
+function sameParts(before, scene) {
+  const [a, b] = [before?.parts[0], scene.parts[0]];
+  return a?.heatmap === b?.heatmap && String(a?.colour) === String(b?.colour);
+}
 
 /** A field as opacity. */
 function mask(field, opacity) {

@@ -35,26 +35,3 @@ export const mutedForGood = (reason) =>
 /** What to look at twice, in the artifact's own words. */
 export const doubtsOf = ({ doubts = [] }) =>
   doubts.map(({ says }) => el("p", { class: "doubt" }, says));
-
-/**
- * Training crops that show what a part looks like.
- *
- * @param {object[]} evidence
- * @param {string} name
- * @param {((crop: object) => void) | null} open shows one of them large
- */
-export function crops(evidence, name, open = null) {
-  if (evidence.length === 0) return el("p", { class: "note" }, "No training crop shows it.");
-  return el(
-    "ul",
-    { class: "crops", "aria-label": `${name} looks like, in training images` },
-    ...evidence.map((crop) => {
-      const alt = `Crop of ${crop.image}`;
-      const shown = { title: crop.image, loading: "lazy" };
-      if (open === null) return el("li", {}, picture(crop.url, { alt, ...shown }));
-      const image = picture(crop.url, { alt: "", ...shown });
-      const on = { click: () => open(crop) };
-      return el("li", {}, el("button", { type: "button", "aria-label": alt, on }, image));
-    }),
-  );
-}

@@ -1,11 +1,12 @@
 // Why one class: its parts, how much each one counts, what each looks like, and the sum.
 
 import { el, onKeyboardFocus, setVars, words } from "./dom.js";
+import { lookalikes } from "./lookalike.js";
 import { decimalsFor, percent, scientific, signed } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { fixedName, isNamed, ranked, spokenName } from "./parts.js";
 import { placeOf } from "./stage.js";
-import { crops, doubtsOf, mutedForGood, tagOf } from "./tag.js";
+import { doubtsOf, mutedForGood, tagOf } from "./tag.js";
 
 /** Why an edit of the model muted a part for good; null where none did. */
 const reasonOf = (edits, id, index) =>
@@ -68,12 +69,13 @@ export class Why {
    * @param {HTMLElement} root
    * @param {object} explained a class of an explain answer, nothing muted
    * @param {object[]} edits of /v1/model
+   * @param {HTMLCanvasElement | null} canvas the picture as the network sees it
    * @param {{focus: (index: number | null) => void, toggle: (index: number) => void,
-   *   rename: (index: number, name: string) => void, look: (part: object, crop: object) => void}}
-   *   actions
+   *   rename: (index: number, name: string) => void}} actions
    */
-  constructor(root, explained, edits, actions) {
+  constructor(root, explained, edits, canvas, actions) {
     this.explained = explained;
+    this.canvas = canvas;
     this.actions = actions;
     const sizes = explained.prototypes.map(({ contribution }) => contribution);
     [this.low, this.high] = [Math.min(...sizes, 0), Math.max(...sizes, 0)];
@@ -114,8 +116,9 @@ export class Why {
   }
 
   #row(prototype, rank, reason) {
-    const { focus, toggle, rename, look } = this.actions;
-    const { index, contribution, share, heatmap, evidence } = prototype;
+    const { focus, toggle, rename } = this.actions;
+    const { index, contribution, share, heatmap } = prototype;
+    const { canvas, explained } = this;
     const against = contribution <= 0;
     const spoken = spokenName(prototype, rank);
     const where = against ? ", speaks against it" : `, looks ${placeOf(heatmap)}`;
@@ -162,7 +165,7 @@ export class Why {
         { class: "row-more" },
         ...doubtsOf(prototype),
         ...[mutedForGood(reason)].filter((note) => note !== null),
-        crops(evidence, spoken, (crop) => look({ prototype, rank }, crop)),
+        lookalikes({ prototype, rank, canvas, heatmap, label: explained.label }),
       ),
     );
     return { node, button, prototype, rank, without };

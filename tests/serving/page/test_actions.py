@@ -113,7 +113,7 @@ def test_after_a_swap_the_heading_is_in_view_and_comparing_goes_on_from_it(visit
     page.get_by_label("Another class").select_option("blue")
     expect(page.locator("#class-title")).to_have_text("blue")
     page.get_by_role("button", name="Compare with green").click()
-    expect(page.locator("#class-title")).to_have_text("Why blue and not green?")
+    expect(page.locator("#class-title")).to_have_text("Why green, though you asked for blue?")
     page.get_by_role("button", name="Swap").click()
     expect(page.locator("#class-title")).to_have_text("Why green and not blue?")
     expect(page.locator("#class-title")).to_be_focused()
@@ -156,7 +156,8 @@ def test_the_downloaded_picture_of_another_class_says_what_is_switched_off(visit
 def test_the_numbers_of_a_comparison_end_at_its_rule(visit, picture, width):
     page = visit(viewport={"width": width, "height": 900})
     compare(page, picture)
-    rule = page.locator("#why .total").bounding_box()
+    page.get_by_text("How it adds up").click()
+    rule = page.locator("#why .sum-total").bounding_box()
     end = rule["x"] + rule["width"]
     numbers = page.locator("#why .number").all()
     assert len(numbers) > 2

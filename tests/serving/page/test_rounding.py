@@ -26,4 +26,4 @@ def test_it_is_a_line_of_a_comparison(visit, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("button", name="Compare with").first.click()
-    expect(page.locator("#why .term", has_text="rounding to 8 bits")).to_have_count(1)
+    expect(page.locator("#why .sum-line", has_text="rounding to 8 bits")).to_have_count(1)

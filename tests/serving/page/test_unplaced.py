@@ -56,7 +56,8 @@ def test_it_is_a_line_of_a_comparison(visit, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("button", name="Compare with").first.click()
-    line = page.locator("#why .term", has_text="from no place")
+    page.get_by_text("How it adds up").click()
+    line = page.locator("#why .sum-line", has_text="from no place")
     expect(line).to_have_attribute("title", IS)
 
 
