@@ -188,7 +188,7 @@ function sumOf({ a, b, terms, logit_difference: difference }, decimals) {
     el(
       "p",
       { class: "note" },
-      "A logit is the sum of its class's parts and bias; what all classes have in common cancels out.",
+      "A logit is the sum of its class's parts and of what follows; what all classes have in common cancels out.",
     ),
     el(
       "ul",

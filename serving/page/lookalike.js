@@ -77,7 +77,12 @@ export function showLookalike(look) {
       el("h2", { id: "alike-title" }, ...title(look)),
       el(
         "button",
-        { type: "button", class: "quiet", "aria-label": "Close", on: { click: () => dialog.close() } },
+        {
+          type: "button",
+          class: "quiet",
+          "aria-label": "Close",
+          on: { click: () => dialog.close() },
+        },
         "✕",
       ),
     ),
@@ -129,7 +134,9 @@ function title(look) {
 function trained({ url, image, context = null }, { label }) {
   const kept = context !== null;
   const shown = picture(kept ? context.url : url, {
-    alt: kept ? `A training image of ${words(label)}` : `Crop of a training image of ${words(label)}`,
+    alt: kept
+      ? `A training image of ${words(label)}`
+      : `Crop of a training image of ${words(label)}`,
   });
   const frame = el("div", { class: "alike-frame" }, shown);
   shown.addEventListener("load", () =>
@@ -155,7 +162,8 @@ function mine({ canvas, heatmap, prototype, rank, label }) {
   sheet.setAttribute("aria-label", "Your picture, outlined where the part looks");
   const pen = sheet.getContext("2d");
   pen.drawImage(canvas, 0, 0);
-  if (looks) mark(pen, fieldOf(heatmap, canvas.width / canvas.height), css(colourOf(prototype.index)));
+  if (looks)
+    mark(pen, fieldOf(heatmap, canvas.width / canvas.height), css(colourOf(prototype.index)));
   return el(
     "figure",
     {},
