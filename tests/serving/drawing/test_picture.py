@@ -230,13 +230,12 @@ SPLIT = make_class(3, class_id=1, label="Puffin")
 
 
 @pytest.mark.parametrize(
-    ("best", "why"),
+    ("best", "why", "top"),
     [
-        (make_class(1, whole=True), "Blue Jay is not split into parts."),
-        (muted(make_class(3)), "Blue Jay has no part that is not muted."),
+        (make_class(1, whole=True), "Blue Jay is not split into parts.", 1),
+        (muted(make_class(3)), "Blue Jay has no part that is not muted.", 3),
     ],
 )
-@pytest.mark.parametrize("top", [1, 2, 3])
 def test_where_the_best_class_has_no_parts_the_best_that_has_is_drawn_and_said_to_be(
     best: ClassExplanation, why: str, top: int, written: list[str]
 ) -> None:
