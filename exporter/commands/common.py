@@ -66,8 +66,9 @@ preprocess_option = click.option(
 preset_option = click.option(
     "--preset",
     type=click.Choice([OWN, *PRESETS]),
-    help="Preprocessing by name; model takes what timm or transformers say. [default: model, for "
-    "torch models]",
+    metavar="NAME",  # of a dozen, which the refusal of any other lists
+    help="Preprocessing by name, such as imagenet, keras-tf or any other that docs/cli.md lists; "
+    "model takes what timm or transformers say. [default: model, for torch models]",
 )
 
 held_out_option = click.option(
