@@ -89,6 +89,9 @@ max_images_option = click.option(
     type=click.IntRange(1),
     help="Images used of each class, drawn by seed.",
 )
+open_option = click.option(
+    "--open", "browser", is_flag=True, help="Open it in the browser, where there is one."
+)
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)
 )

@@ -41,6 +41,13 @@ from exporter.commands.common import artifact_folder, need_serve_extra
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="File for one JSON line an answered image; - is stdout. [default: none]",
 )
+@click.option(
+    "--open",
+    "browser",
+    is_flag=True,
+    default=None,
+    help="Open the page in the browser, where there is one, once the server answers.",
+)
 def serve(artifact: str, **options: Any) -> None:
     """Serve ARTIFACT, a folder or an address such as hf://owner/name, with a page for people.
 
