@@ -14,6 +14,12 @@ from serving.process.settings import PREFIX, Settings
 
 TARGET = Path(__file__).with_name("cli.md")
 _WIDTH = 96
+_COMPLETION = """\
+```sh
+eval "$(_PROTOHEAD_COMPLETE=bash_source protohead)"   # ~/.bashrc; bash 4.4 or newer
+eval "$(_PROTOHEAD_COMPLETE=zsh_source protohead)"    # ~/.zshrc, behind compinit
+_PROTOHEAD_COMPLETE=fish_source protohead | source    # ~/.config/fish/config.fish
+```"""
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
@@ -45,6 +51,10 @@ def render() -> str:
         "Exit codes: 0 success, 1 an expected failure (one line on stderr says what to do), "
         "2 wrong usage, 130 interrupted.",
         f"```\n{top.get_help()}\n```",
+        "## Completion",
+        "A shell completes verbs, options, presets and paths after one line in its start file, where "
+        "`protohead` is found on the PATH:",
+        _COMPLETION,
     ]
     for name, command in sorted(cli.commands.items()):
         said = _context(command, name, top).get_help()

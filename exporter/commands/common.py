@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
@@ -127,6 +128,13 @@ def form_options(verb: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         verb = option(verb)
     return verb
+
+
+def complete_paths(
+    _context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """What a shell completes where a path may stand, or an address, or a model by name."""
+    return [CompletionItem(begun, type="file")]
 
 
 def artifact_folder(given: str) -> Path:

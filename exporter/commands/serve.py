@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from exporter.commands.common import artifact_folder, need_serve_extra
+from exporter.commands.common import artifact_folder, complete_paths, need_serve_extra
 
 
 @click.command()
-@click.argument("artifact")
+@click.argument("artifact", shell_complete=complete_paths)
 @click.option("--host", help="IP address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="TCP port. [default: 3000]")
 @click.option("--workers", type=click.IntRange(0), help="Processes. [default: one for each core]")

@@ -12,6 +12,7 @@ import click
 from exporter.commands.common import (
     artifact_folder,
     channels_option,
+    complete_paths,
     input_size_option,
     need_export_extra,
     output_option,
@@ -23,8 +24,12 @@ from serving.artifact import MANIFEST, GateRecord, sha256_of
 
 
 @click.command()
-@click.argument("artifact")
-@click.option("--model", help="The source model; by default it is taken out of the artifact.")
+@click.argument("artifact", shell_complete=complete_paths)
+@click.option(
+    "--model",
+    shell_complete=complete_paths,
+    help="The source model; by default it is taken out of the artifact.",
+)
 @weights_option
 @input_size_option
 @channels_option
