@@ -52,8 +52,8 @@ def render() -> str:
         "2 wrong usage, 130 interrupted.",
         f"```\n{top.get_help()}\n```",
         "## Completion",
-        "A shell completes verbs, options, presets and paths after one line in its start file, where "
-        "`protohead` is found on the PATH:",
+        "A shell completes verbs, options, presets and paths after one line in its start file, "
+        "where `protohead` is found on the PATH:",
         _COMPLETION,
     ]
     for name, command in sorted(cli.commands.items()):
