@@ -19,15 +19,15 @@ _SECONDS = 4.0
 def main() -> None:
     """Ask ``/readyz``; what is wrong is one line on stderr."""
     try:
-        _ask(os.environ)
+        _ask(os.environ, _SECONDS)
     except (OSError, ValueError) as error:
         sys.exit(f"not ready: {error}")
 
 
-def answers(environment: Mapping[str, str]) -> bool:
-    """Whether the server of these settings answers requests by now."""
+def answers(environment: Mapping[str, str], seconds: float) -> bool:
+    """Whether the server of these settings answers a request within so many seconds."""
     try:
-        _ask(environment)
+        _ask(environment, seconds)
     except (OSError, ValueError):
         return False
     return True
@@ -41,14 +41,14 @@ def url_of(environment: Mapping[str, str]) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _ask(environment: Mapping[str, str]) -> None:
+def _ask(environment: Mapping[str, str], seconds: float) -> None:
     request = urllib.request.Request(f"{url_of(environment)}/readyz")  # noqa: S310
     tokens = environment.get("PROTOHEAD_TOKENS")
     if tokens:  # health may be closed to those without one
         lines = map(str.strip, Path(tokens).read_text(encoding="utf-8").splitlines())
         token = next((line for line in lines if line and not line.startswith("#")), "")
         request.add_header("Authorization", f"Bearer {token}")
-    urllib.request.urlopen(request, timeout=_SECONDS).read()  # noqa: S310
+    urllib.request.urlopen(request, timeout=seconds).read()  # noqa: S310
 
 
 if __name__ == "__main__":

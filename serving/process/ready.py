@@ -11,6 +11,8 @@ from serving.process.health import answers, url_of
 from serving.process.settings import Settings
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_LONGEST_START = 600.0  # seconds: one request waits for the first worker, each is a line of the log
+_SETTLING = 0.5  # seconds in which that line is written, and other workers end their start
 _log = logging.getLogger("protohead")
 
 
@@ -25,8 +27,9 @@ def announce_when_ready(settings: Settings) -> None:
 
 def _announce(settings: Settings) -> None:
     environment, pause = settings.to_environment(), threading.Event()
-    while not answers(environment):
+    while not answers(environment, _LONGEST_START):
         pause.wait(_SECONDS_BETWEEN_LOOKS)
+    pause.wait(_SETTLING)
     url = url_of(environment)
     if sys.stderr.isatty():
         sys.stderr.write(f"Open {url}\n")

@@ -35,12 +35,13 @@ def looks(monkeypatch):
     answers = iter([False, False, True])
     asked = []
 
-    def answers_now(environment):
+    def answers_now(environment, _seconds):
         asked.append(environment)
         return next(answers)
 
     monkeypatch.setattr(ready, "answers", answers_now)
-    monkeypatch.setattr(ready, "_SECONDS_BETWEEN_LOOKS", 0)
+    for pause in ("_SECONDS_BETWEEN_LOOKS", "_SETTLING"):
+        monkeypatch.setattr(ready, pause, 0)
     return asked
 
 
