@@ -11,7 +11,7 @@ from places import ROOT
 # From the ground up: a room imports from its own floor or from below.
 FLOORS = {
     "serving": (
-        "errors",
+        "errors browser",
         "artifact",
         "model",
         "drawing",
@@ -38,7 +38,7 @@ FLOORS = {
     ),
 }
 # What the exporter may know of the server: the shared core, never the web.
-CORE = {"errors", "artifact", "model", "drawing"}
+CORE = {"errors", "artifact", "model", "drawing", "browser"}
 SERVE_VERB = "exporter.commands.serve"
 
 

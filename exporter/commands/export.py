@@ -11,6 +11,7 @@ import click
 from exporter.commands.common import (
     beside,
     channels_option,
+    complete_paths,
     form_options,
     input_size_option,
     max_images_option,
@@ -28,7 +29,7 @@ from exporter.commands.summaries import export_summary
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_paths)
 @click.option(
     "--data",
     required=True,

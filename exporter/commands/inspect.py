@@ -8,6 +8,7 @@ import click
 
 from exporter.commands.common import (
     channels_option,
+    complete_paths,
     input_size_option,
     need_export_extra,
     output_option,
@@ -21,7 +22,7 @@ from exporter.source.presets import OWN
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_paths)
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.report.words import number_of
-from serving.artifact import MODEL, Artifact, GateRecord
+from serving.artifact import MODEL, Artifact
 from serving.artifact.edits import EffectRecord
 from serving.model.explanation import Explanation
 
@@ -208,8 +206,3 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
             for explained in explanation.classes
         ],
     }
-
-
-def gates_json(gates: Sequence[GateRecord]) -> str:
-    """The gates of a verification, for machines."""
-    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)

@@ -24,6 +24,9 @@ _CLIP = {
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
 _HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+_CAFFE = {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "channels": "BGR"}
+_LOAD_IMG = {"crop": None, "interpolation": "nearest"}
+"""Of `keras.utils.load_img` with a size: stretched to it, by the nearest pixel."""
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "imagenet": ("ImageNet mean and deviation, bilinear (torchvision)", _IMAGENET),
@@ -38,10 +41,30 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "unit": ("pixels from 0 to 1, bilinear", {}),
     "raw": ("pixels from 0 to 255, bilinear", {"scale": 1.0}),
     "caffe": (
-        "pixels from 0 to 255, BGR, minus the mean (Keras ResNet, VGG)",
-        {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "channels": "BGR"},
+        "pixels from 0 to 255, BGR, minus the mean, bilinear (Caffe)",
+        _CAFFE,
     ),
     "clip": ("CLIP's mean and deviation, bicubic", {**_CLIP, "interpolation": "bicubic"}),
+    "keras-raw": (
+        "pixels from 0 to 255, stretched as Keras' load_img does (EfficientNet, ConvNeXt)",
+        {"scale": 1.0, **_LOAD_IMG},
+    ),
+    "keras-unit": (
+        "pixels from 0 to 1, stretched as load_img does (Rescaling(1 / 255))",
+        _LOAD_IMG,
+    ),
+    "keras-tf": (
+        "pixels from -1 to 1, stretched as load_img does (MobileNet, Inception, Xception)",
+        {**_HALF, **_LOAD_IMG},
+    ),
+    "keras-caffe": (
+        "pixels from 0 to 255, BGR, minus the mean, stretched as load_img does (ResNet, VGG)",
+        {**_CAFFE, **_LOAD_IMG},
+    ),
+    "keras-torch": (
+        "ImageNet mean and deviation, stretched as load_img does (DenseNet)",
+        {**_IMAGENET, **_LOAD_IMG},
+    ),
 }
 """Name -> what it is, and its options beside size and layout."""
 
@@ -55,7 +78,7 @@ _CROP_SHARE = 0.875
 def preset(
     name: str, *, size: tuple[int, int], layout: str = "NCHW", grey: bool = False
 ) -> Preprocessing:
-    """Preprocessing by name: short side resized so that the crop is 87.5 % of it.
+    """Preprocessing by name: short side resized so that the crop is 87.5 % of it, or stretched.
 
     Args:
         name: A key of :data:`PRESETS`.
@@ -71,7 +94,7 @@ def preset(
     """
     if name not in PRESETS:
         raise SourceError(f"`preset`: expected one of {', '.join(PRESETS)}, got {name!r}.")
-    options = dict(PRESETS[name][1])
+    options = {"crop": size, **PRESETS[name][1]}
     if grey:
         for number in ("mean", "std"):
             values = set(options.get(number, {1.0 if number == "std" else 0.0}))
@@ -82,8 +105,8 @@ def preset(
                 )
             options[number] = tuple(values)
         options["channels"] = "L"
-    resize = round(min(size) / _CROP_SHARE)
-    return Preprocessing(resize=resize, crop=size, layout=layout, **options)
+    resize = size if options["crop"] is None else round(min(size) / _CROP_SHARE)
+    return Preprocessing(resize=resize, layout=layout, **options)
 
 
 def fitting_preprocessing(

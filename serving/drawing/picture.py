@@ -63,8 +63,9 @@ def draw(
     Args:
         explanation: What a predictor answered for one image.
         title: A line above the picture, for example the image's file name.
-        top: Classes to draw, 1 or more; fewer where fewer are explained. Where none of them was
-            split into prototypes, the best one that was is drawn too.
+        top: Classes to draw, 1 or more; fewer where fewer are explained. Where the best one has no
+            parts, because it is whole or all its parts are muted, the best one that has some is
+            drawn too, and said to be that.
         rows: Prototypes to draw for each class, 1 or more: those that count most. The others
             are summed in one line.
         font: TrueType or OpenType file for labels beyond basic Latin; None takes the font
@@ -83,13 +84,17 @@ def draw(
     classes = explanation.classes[:top]
     if not classes:
         raise RequestError("expected at least one explained class to draw, got none.")
-    if all(explained.whole for explained in classes):
-        classes += tuple(other for other in explanation.classes[top:] if not other.whole)[:1]
+    instead = next(filter(_has_parts, explanation.classes), None)
+    if instead is not None and all(instead is not explained for explained in classes):
+        classes += (instead,)
     for explained in classes:
         _refuse_infinite(explained)
     sheet = _Sheet(explanation.view, classes, rows, font)
     pieces = [sheet.title(title)] if title.strip() else []
-    pieces += [sheet.section(explained) for explained in classes]
+    for explained in classes:
+        if explained is instead is not classes[0]:
+            pieces.append(sheet.instead(classes[0]))
+        pieces.append(sheet.section(explained))
     return framed(stack([*pieces, sheet.foot()], GUTTER), MARGIN)
 
 
@@ -123,6 +128,14 @@ class _Sheet:
         page = paper(self.width, 28)
         text = self.text.fit(self.text.printable(title), self.width)
         self.text.write(page, (0, 22), text, SOFT)
+        return page
+
+    def instead(self, best: ClassExplanation) -> Image.Image:
+        """Why the class below is looked at: the best one has no parts to show."""
+        page = paper(self.width, 28)
+        what = "is not split into parts" if best.whole else "has no part that is not muted"
+        text = f"{_words(self.text, best.label)} {what}. The next class that has parts:"
+        self.text.write(page, (0, 22), self.text.fit(text, self.width), SOFT)
         return page
 
     def foot(self) -> Image.Image:
@@ -244,6 +257,10 @@ class _Sheet:
         colour = prototype_colour(index)
         disc(page, centre, TAG, colour)
         self.small.write(page, (centre[0], centre[1] + 8), str(index), ink_on(colour), "m")
+
+
+def _has_parts(explained: ClassExplanation) -> bool:
+    return not explained.whole and any(p.heatmap.any() for p in explained.prototypes)
 
 
 def _words(letters: Lettering, name: str) -> str:

@@ -427,18 +427,22 @@ def test_words():
     assert escaped("a|b\n<b>*@me*") == "a\\|b \\<b\\>\\*\\@me\\*"
 
 
-def test_the_command_writes_the_page_and_appends_the_summary(config, tmp_path):
+def test_the_command_writes_the_page_and_appends_the_summary(config, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("BROWSER", "any")
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     arguments = [
         "report", str(config.artifact), "--data", str(config.data),
         "--out", str(tmp_path / "report.html"), "--images", "2", "--classes", "red",
-        "--summary", str(summary),
+        "--summary", str(summary), "--open",
     ]  # fmt: skip
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[1] == "  1 class, 1 with warnings"
     assert (tmp_path / "report.html").read_bytes().startswith(b"<!doctype html>")
+    assert opened == [(tmp_path / "report.html").as_uri()]
     assert summary.read_text().startswith("before\n### Report of tiny.onnx, k = 2\n")
 
 

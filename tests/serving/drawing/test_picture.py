@@ -203,18 +203,53 @@ def test_a_whole_class_says_so() -> None:
     assert draw(make_explanation(plain)).tobytes() != draw(make_explanation(whole)).tobytes()
 
 
-def test_where_no_class_was_split_the_best_that_was_is_drawn_too() -> None:
-    whole = make_class(1, whole=True)
-    first, second = make_class(3, class_id=1), make_class(3, class_id=2)
-    found = draw(make_explanation(whole, whole, first, second), top=2)
-    assert found.tobytes() == draw(make_explanation(whole, whole, first), top=3).tobytes()
-    # One of them is enough, and where there is none nothing is added.
-    assert draw(make_explanation(first, second), top=1).tobytes() == (
-        draw(make_explanation(first), top=1).tobytes()
-    )
-    assert draw(make_explanation(whole, whole), top=1).tobytes() == (
-        draw(make_explanation(whole), top=1).tobytes()
-    )
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written in pictures, in order."""
+    texts: list[str] = []
+    write = Lettering.write
+
+    def note(self: Lettering, page: Image.Image, at: object, text: str, *rest: object) -> None:
+        texts.append(text)
+        write(self, page, at, text, *rest)
+
+    monkeypatch.setattr(Lettering, "write", note)
+    return texts
+
+
+def muted(explained: ClassExplanation) -> ClassExplanation:
+    """The same with every prototype switched off."""
+    silent = [
+        dataclasses.replace(p, contribution=0.0, heatmap=0 * p.heatmap)
+        for p in explained.prototypes
+    ]
+    return dataclasses.replace(explained, prototypes=tuple(silent))
+
+
+SPLIT = make_class(3, class_id=1, label="Puffin")
+
+
+@pytest.mark.parametrize(
+    ("best", "why", "top"),
+    [
+        (make_class(1, whole=True), "Blue Jay is not split into parts.", 1),
+        (muted(make_class(3)), "Blue Jay has no part that is not muted.", 3),
+    ],
+)
+def test_where_the_best_class_has_no_parts_the_best_that_has_is_drawn_and_said_to_be(
+    best: ClassExplanation, why: str, top: int, written: list[str]
+) -> None:
+    draw(make_explanation(best, best, SPLIT, dataclasses.replace(SPLIT, label="Wren")), top=top)
+    note = written.index(f"{why} The next class that has parts:")
+    assert written.index("Puffin") > note > written.index("Blue Jay")
+    assert "Wren" not in written
+
+
+def test_where_the_best_class_has_parts_or_none_has_nothing_is_added(written: list[str]) -> None:
+    draw(make_explanation(SPLIT, make_class(3)), top=1)
+    draw(make_explanation(make_class(1, whole=True)), top=1)
+    assert [text for text in written if "The next class that" in text] == []
+    assert written.count("Puffin") == written.count("Blue Jay") == 1
 
 
 def test_a_sum_that_does_not_reach_the_logit_gets_a_line_for_the_difference() -> None:
