@@ -25,11 +25,12 @@ from exporter.progress import Progress, silent
 from exporter.report.config import ReportConfig
 from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, choose_examples, shown_first
+from exporter.report.judge import judge
 from exporter.report.measure import measure_class
 from exporter.report.observe import Observed, observe
 from exporter.report.rendering.markdown import to_markdown
 from exporter.report.rendering.page import render
-from exporter.report.rules import judge
+from exporter.report.verdict import Count, counts
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
 from serving.model.predictor import Predictor
@@ -47,6 +48,7 @@ class Report:
         classes: Classes in it.
         shown: Classes shown with pictures.
         warned: Classes with warnings.
+        raised: The rules that spoke, the worst first, with the labels of the classes.
         class_bytes: Bytes of the page that the shown classes take together.
     """
 
@@ -55,6 +57,7 @@ class Report:
     classes: int
     shown: int
     warned: int
+    raised: tuple[Count, ...]
     class_bytes: int
 
 
@@ -105,6 +108,7 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
         classes=len(found),
         shown=len(shown),
         warned=sum(bool(c.findings) for c in found),
+        raised=counts(found),
         class_bytes=class_bytes,
     )
 

@@ -9,7 +9,8 @@ from records import decomposed
 from exporter.report.ground import OffObject, at_border, off_object, off_parts
 from exporter.report.measure import ClassFigures, HeldOut, Pair, measure_class
 from exporter.report.observe import Marks, Observed
-from exporter.report.rules import RULES, judge
+from exporter.report.judge import judge
+from exporter.report.rules import BY_KIND, RULES, SEVERITIES
 from serving.artifact import PrototypeRecord, WholeClass
 from serving.artifact.edits import EditRecord, PrototypeKey
 
@@ -115,8 +116,16 @@ def test_masks_are_believed_before_keypoints_and_keypoints_before_the_border():
     good = OffObject(np.zeros(2), np.zeros(2), 0.8)
     assert kinds(off_object=good, off_parts=everywhere, border=everywhere) == []
     assert kinds(off_parts=np.zeros(2), border=everywhere) == []
-    assert kinds(off_parts=np.array([0.5, 0.49])) == ["background"]
-    assert kinds(border=np.array([0.8, 0.79])) == ["background"]
+    assert kinds(off_parts=np.array([0.5, 0.49])) == ["keypoints"]
+
+
+def test_a_peak_at_the_border_is_not_called_background():
+    (finding,) = judge(
+        RECORD, replace(FIGURES, held_out=replace(HELD_OUT, border=np.array([0.8, 0.79]))), ()
+    )
+    assert finding.kind == "border"
+    assert finding.text == "#0: the peak is at the border in 80 % of the images."
+    assert BY_KIND["border"].severity == "note"
 
 
 def test_a_prototype_that_counts_little_is_named():
@@ -162,7 +171,7 @@ def test_an_edit_is_told_with_its_reason_and_the_muted_are_judged_no_more():
     )
     figures = replace(FIGURES, live=(0,), pairs=(), held_out=replace(HELD_OUT, border=np.ones(2)))
     found = judge(RECORD, figures, (edit,))
-    assert [finding.kind for finding in found] == ["background", "edited"]
+    assert [finding.kind for finding in found] == ["border", "edited"]
     assert found[0].prototypes == (0,)
     assert found[1].text == "#1 red tail muted by edit 1: looks at the watermark."
 
@@ -172,7 +181,18 @@ def test_warnings_of_the_export_are_passed_on():
 
 
 def test_every_warning_has_a_rule_that_explains_it():
-    assert len({rule.kind for rule in RULES}) == len(RULES) == 11
+    assert len({rule.kind for rule in RULES}) == len(RULES) == 13
+
+
+def test_the_worst_comes_first():
+    levels = [SEVERITIES.index(rule.severity) for rule in RULES]
+    assert levels == sorted(levels)
+    assert kinds(images=4, cancelled=0.6, recognised=0.1, residual=1.0) == [
+        "sum",
+        "recognised",
+        "cancels",
+        "held-out",
+    ]
 
 
 # --- where the peaks lie -------------------------------------------------------------------------
