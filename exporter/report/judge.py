@@ -18,6 +18,7 @@ from exporter.report.rules import (
     RECOGNISED,
     RESIDUAL,
     RULES,
+    STEADY,
     TRAINING_IMAGES,
     WEAK,
     Finding,
@@ -44,6 +45,7 @@ def judge(
         *(_on(figures, _sum)),
         *([] if split else [_whole(record)]),
         *(_on(figures, _recognised)),
+        *(_scattered(record, figures) if split else []),
         *(_alike(record, figures) if split else []),
         *(_cancels(figures) if split else []),
         *(_ground(record, figures) if split else []),
@@ -149,6 +151,19 @@ def _misplaced(held_out: HeldOut, number: int) -> tuple[str, str]:
     border = held_out.border[number]
     text = f"the peak is at the border in {per_cent(border)} of the images"
     return "border", text if border >= BORDER_IMAGES else ""
+
+
+def _scattered(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
+    if figures.held_out is None or figures.held_out.steady is None:
+        return []
+    found = []
+    for number in figures.live:
+        share = figures.held_out.steady[number]
+        # What is off the object, or near no keypoint at all, has been said already.
+        if share < STEADY and not _misplaced(figures.held_out, number)[1]:
+            text = f"the peak is near one and the same keypoint in {per_cent(share)} of the images"
+            found.append(Finding("scattered", f"{_name(record, number)}: {text}.", (number,)))
+    return found
 
 
 def _weak(record: ClassRecord, figures: ClassFigures) -> list[Finding]:

@@ -32,6 +32,9 @@ BORDER_IMAGES = 0.8
 OFF_IMAGES = 0.5
 """Share of images whose peak may lie off the object, or near no keypoint of it."""
 
+STEADY = 0.5
+"""Share of images whose peak should be near one and the same keypoint."""
+
 WEAK = 0.25
 """Times 1 / k: a prototype with less than a quarter of an equal share counts little."""
 
@@ -130,6 +133,16 @@ RULES: tuple[Rule, ...] = (
         f"{per_cent(OFF_IMAGES)} of the images.",
         "It looks at what nobody marked: the surroundings, or a place between the keypoints.",
         "Look at its heatmaps below.",
+    ),
+    Rule(
+        "scattered",
+        "look",
+        "thing",
+        "Looks at different things",
+        "With keypoints: the one that the peak is near most often is near it in fewer than "
+        f"{per_cent(STEADY)} of the images.",
+        "It may stand for several things, or for one that has no keypoint.",
+        "Look at its crops and heatmaps below, and name it only if they agree.",
     ),
     Rule(
         "alike",
