@@ -95,7 +95,8 @@ def basis(manifest: Manifest, classes: Sequence[ClassReport], left_out: int) -> 
         left_out: Classes with neither prototypes of their own nor held-out images.
     """
     whole = sum(c.record.state == "whole" for c in classes)
-    text = f"{number_of(len(classes) - whole, 'class', 'classes')} split into parts; {whole} whole."
+    split = number_of(len(classes) - whole, "class", "classes")
+    text = f"{split} split into parts{f'; {whole} kept whole' if whole else ''}."
     if left_out:
         text += (
             f" {number_of(left_out, 'more class', 'more classes')} without parts of their own and "
@@ -174,7 +175,9 @@ def _one_thing(classes: Sequence[ClassReport], evaluation: Evaluation | None) ->
         )
     text += worse
     if doubted:
-        short = "Not every one." if 2 * doubted < parts else "Mostly not."
+        short = "Mostly not." if 2 * doubted >= parts else "Not every one."
+        if 10 * doubted <= parts:
+            short = "Nearly all do."
         do = "Look at the parts named under the warnings; name, mute or merge them."
         unit = "parts to look at twice"
         return answer(short, text, f"{doubted} of {parts}", unit, do, "look")

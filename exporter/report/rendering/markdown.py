@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.tables import DASH, number
-from exporter.report.baselines import compare
+from exporter.report.baselines import compare, undecided
 from exporter.report.contents import Contents
 from exporter.report.words import label_of, number_of
 from exporter.text import escaped
@@ -77,7 +77,7 @@ def _metrics(contents: Contents) -> list[str]:
         f"Metrics on {number_of(evaluation.images, 'image')} of "
         f"{number_of(len(evaluation.classes), 'class', 'classes')}"
     )
-    lines = ["", f"{measured}."]
+    lines = ["", f"{measured}. {undecided(evaluation)}"]
     if found := compare(evaluation):
         lines = [
             "",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import starmap
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exporter.report.contents import Contents
 from exporter.report.mistakes import Confusion, Side
@@ -22,6 +23,9 @@ from serving.drawing.peaks import peak
 
 SAID = (0, 1)
 """Colours of the two sides: of the class that was said, and of the right one."""
+
+RADIUS = 1 / 16
+"""Of a disc, over the width of the picture."""
 
 _DISCS = 3
 
@@ -148,7 +152,7 @@ def _half(artifact: Artifact, side: Side, place: int, colour: Picture, largest: 
         index=side.record.index,
         chance=percent(side.probability),
         veil=veil(side.heatmaps.sum(axis=0), prototype_colour(SAID[place]), size),
-        discs=tuple((rank, *peak(side.heatmaps[n], size)) for rank, n in speaking[:_DISCS]),
+        discs=tuple((rank, *_spot(side.heatmaps[n], size)) for rank, n in speaking[:_DISCS]),
         parts=tuple(
             Part(
                 rank=rank,
@@ -165,6 +169,16 @@ def _half(artifact: Artifact, side: Side, place: int, colour: Picture, largest: 
         rest=signed(side.rest, decimals),
         logit=signed(logit, decimals),
     )
+
+
+def _spot(heatmap: NDArray[np.float32], size: tuple[int, int]) -> tuple[int, int]:
+    """The peak, moved so far into the picture that a disc on it is whole."""
+    margin = round(size[0] * RADIUS) + 2
+    x, y = (
+        min(max(at, margin), side - margin)
+        for at, side in zip(peak(heatmap, size), size, strict=True)
+    )
+    return x, y
 
 
 def _crop(artifact: Artifact, side: Side, number: int) -> Picture | None:

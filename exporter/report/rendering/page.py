@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import serving
 from exporter.evaluate.results import Evaluation
@@ -22,7 +23,7 @@ from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport
 from exporter.report.rendering import comparison
 from exporter.report.rendering.classes import section_of
-from exporter.report.rendering.mistakes import SAID, case_of
+from exporter.report.rendering.mistakes import RADIUS, SAID, case_of
 from exporter.report.rules import BY_KIND, RULES, Finding
 from exporter.report.verdict import Answer
 from exporter.report.words import label_of, number_of, per_cent
@@ -30,6 +31,7 @@ from serving.drawing.palette import Colour, ink_on, prototype_colour
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FONT = Path(serving.__file__).with_name("page") / "aileron.ttf"
+_COMMAND = re.compile(r"(protohead [a-z]+|--[a-z-]+|[a-z]+\.json)")
 _SWATCHES = 32  # colours repeat from there on
 _LEVELS = {"serious": "Serious", "look": "Worth a look", "note": "Good to know"}
 
@@ -78,6 +80,7 @@ def render(
         by_construction=BY_CONSTRUCTION,
         evaluation=evaluation,
         swatches=[_swatch(n) for n in range(min(_SWATCHES, contents.artifact.manifest.prototypes))],
+        radius=RADIUS,
         sides=[_swatch(n) for n in SAID],
         shown={report.record.index: crops for report, crops in sections},
         blocks=texts,
@@ -106,7 +109,7 @@ def _groups(
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -114,6 +117,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["told"] = _told
+    return environment
+
+
+def _told(text: str) -> Markup:
+    """A sentence whose commands and options stand out, and whose per cent signs stay in line."""
+    safe = str(escape(text)).replace(" %", "\N{NO-BREAK SPACE}%")
+    return Markup(_COMMAND.sub(r"<code>\1</code>", safe))  # noqa: S704
 
 
 def _words(contents: Contents) -> dict[str, object]:

@@ -95,7 +95,7 @@ def test_an_image_opens_large_and_keys_step_through_its_prototypes(visit):
     dialog = page.locator("dialog")
     assert dialog.is_visible()
     assert dialog.locator("[aria-pressed=true]").inner_text() == "photograph"
-    dialog.get_by_label("Prototype 1").click()
-    assert dialog.locator("[aria-pressed=true]").inner_text() == "1"
+    dialog.get_by_label("Part #1").click()
+    assert dialog.locator("[aria-pressed=true]").inner_text() == "#1"
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
