@@ -23,6 +23,9 @@ from exporter.report.rules import BY_KIND, RESIDUAL, RULES, Question, Rule
 from exporter.report.words import number_of, per_cent, tiny
 from serving.artifact import ClassRecord, Manifest
 
+TURNED = 0.05
+"""Share of the answers that should turn without their strongest part."""
+
 State = Literal["good", "look", "plain"]
 
 
@@ -201,28 +204,35 @@ def _matters(classes: Sequence[ClassReport], evaluation: Evaluation | None) -> A
         text = "No class with two parts has an image that the model recognises."
         return answer("Not measured.", text, "", "", "Give such images in --data.", "plain")
     strongest, weakest = turned
+    in_sum = strongest >= TURNED
     text = (
         f"Without the part that counts most {per_cent(strongest)} of the recognised images are "
         f"recognised no more; without the one that counts least, {per_cent(weakest)}."
     )
     covered = _covered(evaluation)
-    doubted = any(BY_KIND[f.kind].question == "matter" for c in classes for f in c.findings)
-    figure, unit = per_cent(strongest), "of the answers turn without their strongest part"
     if covered is None:
+        figure, unit = per_cent(strongest), "of the answers turn without their strongest part"
         do = (
             "Cover the place in the picture too: protohead evaluate does, then pass its "
             "evaluation.json as --evaluation."
         )
-        short = "In the sum; the picture was not covered."
-        return answer(short, text, figure, unit, do, "plain")
+        short = "In the sum" if in_sum else "Hardly in the sum"
+        return answer(f"{short}; the picture was not covered.", text, figure, unit, do, "plain")
     own, by_chance, clear = covered
-    text += (
-        f" With its place in the picture blurred a part loses {per_cent(own)}, with as many cells "
-        f"anywhere {per_cent(by_chance)}." + _worse(evaluation, "matter")
+    figure, unit = f"{per_cent(own)} : {per_cent(by_chance)}", "lost with its place, with any other"
+    text = (
+        f"With its place in the picture blurred a part loses {per_cent(own)}, with as many cells "
+        f"anywhere {per_cent(by_chance)}. {text}{_worse(evaluation, 'matter')}"
     )
     if not clear:
         do = "Do not tell anybody where the model looks: the place matters no more than any other."
-        return answer("In the sum, not in the picture.", text, figure, unit, do, "look")
+        short = "In the sum, not in the picture." if in_sum else "Hardly."
+        return answer(short, text, figure, unit, do, "look")
+    if not in_sum:
+        do = "Read the contributions, not the answer: it is as sure without any one part."
+        short = "In the picture; the answers stay."
+        return answer(short, text, figure, unit, do, "plain")
+    doubted = any(BY_KIND[f.kind].question == "matter" for c in classes for f in c.findings)
     do = "Switch parts off on the page of protohead serve, and watch the answer."
     if doubted:
         do = "Read the warnings about cancelling and weak parts before you read a part alone."
@@ -282,13 +292,11 @@ def _covered(evaluation: Evaluation | None) -> tuple[float, float, bool] | None:
 
 
 def _worse(evaluation: Evaluation | None, question: Question) -> str:
-    """The metrics of a question in which a baseline is better, in a sentence; else empty."""
+    """In how many metrics of a question a baseline is better, in a sentence; else empty."""
     found = () if evaluation is None else worse_than(compare(evaluation, question))
     if not found:
         return ""
-    named = [f"{title} ({', '.join(methods)})" for title, methods in found[:2]]
-    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
-    return f" A baseline is better in {', '.join(named)}{more}."
+    return f" A baseline is better in {number_of(len(found), 'metric')}, named below."
 
 
 def _model(manifest: Manifest, classes: Sequence[ClassReport]) -> str:

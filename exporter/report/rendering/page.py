@@ -27,7 +27,7 @@ from exporter.report.rendering.mistakes import RADIUS, SAID, case_of
 from exporter.report.rules import BY_KIND, RULES, Finding
 from exporter.report.verdict import Answer
 from exporter.report.words import label_of, number_of, per_cent
-from serving.drawing.palette import Colour, ink_on, prototype_colour
+from serving.drawing.palette import Colour, luminance, prototype_colour
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _FONT = Path(serving.__file__).with_name("page") / "aileron.ttf"
@@ -166,9 +166,10 @@ def _parts(report: ClassReport) -> list[tuple[int, float]]:
 
 
 def _swatch(n: int) -> tuple[str, str]:
-    """A prototype's colour, and the ink on it."""
+    """A part's colour, and the ink of a numeral on it, at 4.5 : 1 or more (WCAG 2, AA)."""
     colour = prototype_colour(n)
-    return _hex(colour), _hex(ink_on(colour))
+    white = 1.05 / (luminance(colour) + 0.05)
+    return _hex(colour), "#fff" if white >= 4.5 else "#000"
 
 
 def _hex(colour: Colour) -> str:

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from manifests import write_manifest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from exporter import export
 from exporter.cli import cli, main
@@ -30,10 +30,12 @@ from exporter.report import ReportConfig
 from exporter.report.baselines import Comparison, compare
 from exporter.report.examples import ClassReport, choose_examples, shown_first
 from exporter.report.observe import observe
+from exporter.report.rendering.page import _swatch
 from exporter.report.rendering.pictures import VIEW, photograph, veil
 from exporter.report.verdict import basis
 from exporter.report.words import number_of, per_cent
 from exporter.text import escaped
+from serving.drawing.palette import luminance
 from serving.errors import RequestError
 from serving.model.predictor import Predictor
 
@@ -159,6 +161,21 @@ def test_pictures_have_alternative_texts_and_headings_do_not_skip(report):
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_landmarks_and_numerals_meet_wcag(report):
+    page = Page(report.html)
+    names = [
+        a.get("aria-labelledby") or a.get("aria-label")
+        for tag, a in page.tags
+        if tag in {"section", "nav", "main"} and a.get("id") != "main"
+    ]
+    assert None not in names
+    assert len(set(names)) == len(names)
+    for n in range(32):
+        colour, ink = (luminance(ImageColor.getrgb(value)[:3]) for value in _swatch(n))
+        low, high = sorted((colour + 0.05, ink + 0.05))
+        assert high / low >= 4.5
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(config, report, tmp_path):

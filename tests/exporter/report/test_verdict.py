@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from reports import FIGURES, HELD_OUT, RECORD
+from reports import FIGURES, HELD_OUT, RECORD, evaluation
 
-from exporter.evaluate.metrics.catalog import METRICS, metric_named
-from exporter.evaluate.results import Difference, Evaluation, Figure, MetricRecord
+from exporter.evaluate.metrics.catalog import METRICS
 from exporter.report.baselines import BY_CONSTRUCTION, compare, question_of, worse_than
 from exporter.report.examples import ClassReport
 from exporter.report.judge import judge
@@ -23,22 +22,6 @@ def report(manifest=PLAIN, evaluation=None, live=(0, 1), **held_out):
     figures = replace(FIGURES, live=live, held_out=measured)
     classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), ())]
     return answers(manifest, classes, evaluation), classes
-
-
-def evaluation(**differences):
-    """Two classes and a baseline; a metric's value in ours, and the interval of the difference."""
-    ours, theirs = {}, {}
-    for name, (value, low, high) in differences.items():
-        ours[name] = Figure(mean=value, classes=(value, value))
-        theirs[name] = Figure(
-            mean=0.5, classes=(0.5, 0.5), ours=Difference(mean=(low + high) / 2, low=low, high=high)
-        )
-    return Evaluation(
-        artifact="0" * 64, source="tiny.onnx", prototypes=2, classes=("a", "b"), images=2,
-        skipped=0, parts=(), seeds=1, methods=("ours", "random"),
-        metrics=tuple(MetricRecord.of(metric_named(name)) for name in differences),
-        figures={"ours": ours, "random": theirs},
-    )  # fmt: skip
 
 
 def test_what_holds_by_construction_is_said_and_not_praised():
@@ -84,7 +67,7 @@ def test_what_a_baseline_does_better_is_named_and_takes_the_praise_away():
     assert thing.state == "good"
     (_, thing, _), _ = report(evaluation=evaluation(consistency=(0.4, -0.3, -0.1)), **steady)
     assert thing.state == "plain"
-    assert "A baseline is better in Consistency (random)." in thing.text
+    assert "A baseline is better in 1 metric, named below." in thing.text
 
 
 def test_taking_away_is_arithmetic_until_the_picture_is_covered():
@@ -97,6 +80,20 @@ def test_taking_away_is_arithmetic_until_the_picture_is_covered():
     level = evaluation(occlusion_own=(0.1, 0, 0), occlusion_random=(0.1, 0, 0))
     (_, _, matter), _ = report(evaluation=level)
     assert (matter.short, matter.state) == ("In the sum, not in the picture.", "look")
+    (_, _, matter), _ = report(evaluation=level, turned=np.zeros(2))
+    assert (matter.short, matter.state) == ("Hardly.", "look")
+
+
+def test_answers_that_stay_without_any_part_are_not_praised():
+    (_, _, matter), _ = report(turned=np.zeros(2))
+    assert (matter.short, matter.figure) == (
+        "Hardly in the sum; the picture was not covered.",
+        "0 %",
+    )
+    covered = evaluation(occlusion_own=(0.6, 0, 0), occlusion_random=(0.1, 0, 0))
+    (_, _, matter), _ = report(evaluation=covered, turned=np.zeros(2))
+    assert (matter.short, matter.state) == ("In the picture; the answers stay.", "plain")
+    assert matter.figure == "60 % : 10 %"
 
 
 def test_one_part_alone_cannot_be_weighed():

@@ -63,7 +63,7 @@ function show(step) {
     const number = view.dataset.number;
     const button = make("button", { type: "button" }, number ? `#${number}` : "photograph");
     if (number !== undefined) {
-      button.className = [...view.closest("section").classList].find((name) => /^p\d/.test(name));
+      button.className = [...view.closest(".part").classList].find((name) => /^p\d/.test(name));
       button.ariaLabel = `Part #${number}`;
     }
     button.setAttribute("aria-pressed", String(view === tile));
