@@ -144,8 +144,9 @@ def _half(artifact: Artifact, side: Side, place: int, colour: Picture, largest: 
     size = (colour.width, colour.height)
     logit = float(side.contributions.sum(dtype=np.float64)) + side.rest
     decimals = decimals_for(max(largest, abs(logit)))
+    muted = {n for index, n in artifact.manifest.muted if index == side.record.index}
     order = np.argsort(-side.contributions, kind="stable").tolist()
-    ranked = list(enumerate(order, start=1))
+    ranked = list(enumerate((n for n in order if n not in muted), start=1))
     speaking = [(r, n) for r, n in ranked if side.contributions[n] > 0 < side.heatmaps[n].max()]
     return Half(
         label=label_of(side.record.label),
