@@ -19,7 +19,7 @@ from exporter.evaluate.results import Evaluation
 from exporter.report.baselines import compare, worse_than
 from exporter.report.examples import ClassReport
 from exporter.report.measure import HeldOut
-from exporter.report.rules import BY_KIND, RESIDUAL, RULES, Question, Rule
+from exporter.report.rules import BY_KIND, RESIDUAL, RULES, Finding, Question, Rule
 from exporter.report.words import number_of, per_cent, tiny
 from serving.artifact import ClassRecord, Manifest
 
@@ -178,9 +178,12 @@ def _one_thing(classes: Sequence[ClassReport], evaluation: Evaluation | None) ->
         )
     text += worse
     if doubted:
-        short = "Mostly not." if 2 * doubted >= parts else "Not every one."
+        most = 2 * doubted >= parts
+        short = "Mostly not." if most else "Not every one."
         if 10 * doubted <= parts:
             short = "Nearly all do."
+        elif all(f.kind == "alike" for c in judged for f in c.findings if _asks_for_a_look(f)):
+            short = f"Yes, but {'most' if most else 'some'} share it."
         do = "Look at the parts named under the warnings; name, mute or merge them."
         unit = "parts to look at twice"
         return answer(short, text, f"{doubted} of {parts}", unit, do, "look")
@@ -243,12 +246,13 @@ def _matters(classes: Sequence[ClassReport], evaluation: Evaluation | None) -> A
 
 def _doubted(report: ClassReport) -> set[int]:
     """The parts of a class that a warning worth a look says something else of than one thing."""
-    return {
-        number
-        for finding in report.findings
-        if (rule := BY_KIND[finding.kind]).question == "thing" and rule.severity != "note"
-        for number in finding.prototypes
-    }
+    found = (finding for finding in report.findings if _asks_for_a_look(finding))
+    return {number for finding in found for number in finding.prototypes}
+
+
+def _asks_for_a_look(finding: Finding) -> bool:
+    rule = BY_KIND[finding.kind]
+    return rule.question == "thing" and rule.severity != "note"
 
 
 def _steady(judged: Iterable[ClassReport]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -11,6 +11,7 @@ from exporter.evaluate.metrics.catalog import METRICS
 from exporter.report.baselines import BY_CONSTRUCTION, compare, question_of, worse_than
 from exporter.report.examples import ClassReport
 from exporter.report.judge import judge
+from exporter.report.measure import Pair
 from exporter.report.verdict import answers, counts
 
 PLAIN = SimpleNamespace(verification=(), muted=(), edits=())
@@ -59,6 +60,14 @@ def test_a_warning_about_a_part_counts_it_and_a_note_does_not():
     assert (thing.figure, thing.state) == ("1 of 2", "look")
     (_, thing, _), _ = report(border=np.ones(2))
     assert (thing.figure, thing.state) == ("0 of 2", "plain")
+
+
+def test_parts_that_are_alike_look_at_one_thing_and_share_it():
+    figures = replace(FIGURES, pairs=(Pair(0, 1, 0.95, None),), held_out=HELD_OUT)
+    classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), ())]
+    _, thing, _ = answers(PLAIN, classes, None)
+    assert (thing.short, thing.figure) == ("Yes, but most share it.", "2 of 2")
+    assert thing.state == "look"
 
 
 def test_what_a_baseline_does_better_is_named_and_takes_the_praise_away():
