@@ -322,6 +322,7 @@ def test_under_a_sigmoid_a_class_is_recognised_from_a_half_on(held_out, tmp_path
     np.testing.assert_array_equal(seen.recognised, seen.logits[:, 0] >= 0)
     np.testing.assert_array_equal(seen.recognised, seen.probabilities[:, 0] >= 0.5)
     text = Page(make_report(ReportConfig(artifact=exported.out, data=held_out)).html).text
+    assert "The classes of this model may go together, so none is taken for another." in text
     assert "their training images" not in text  # the manifest's accuracy is that of the best class
 
 
