@@ -176,6 +176,7 @@ def report_summary(path: Path, report: Report) -> str:
     lines = [
         str(path),
         f"  {number_of(report.classes, 'class', 'classes')}, {report.warned} with warnings",
+        *(f"  {answer.title} {answer.short}" for answer in report.answers),
         f"  {len(report.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
     ]
     if report.shown < report.classes:
