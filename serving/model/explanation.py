@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,8 @@ class PrototypeExplanation:
     index: int
     name: str
     contribution: float
-    heatmap: NDArray[np.float32]
-    evidence: tuple[Evidence, ...]
+    heatmap: NDArray[np.float32] = field(repr=False)
+    evidence: tuple[Evidence, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class ClassExplanation:
     unplaced: float
     rounding: float
     whole: bool
-    prototypes: tuple[PrototypeExplanation, ...]
+    prototypes: tuple[PrototypeExplanation, ...] = field(repr=False)
 
     @property
     def residual(self) -> float:
@@ -129,16 +130,36 @@ class ClassExplanation:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a class got.
+
+    Attributes:
+        class_id: Position of the class in the logits.
+        label: Its label.
+        probability: Softmax or sigmoid of the logits, as the manifest says.
+    """
+
+    class_id: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """The answer for one image.
 
     Attributes:
         view: What the network saw: resized, cropped, RGB.
         classes: The explained classes, best first or as asked for.
+        best: The two most probable classes of all, best first, whether explained or not; empty
+            where only the explained ones are known.
+        activation: What made probabilities of the logits.
     """
 
-    view: Image.Image
+    view: Image.Image = field(repr=False)
     classes: tuple[ClassExplanation, ...]
+    best: tuple[Score, ...] = ()
+    activation: Literal["softmax", "sigmoid"] = "softmax"
 
     @property
     def residual(self) -> float:
