@@ -14,7 +14,7 @@ import click
 from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
 from exporter.hub.address import is_address
-from exporter.source.presets import OWN, PRESETS, read_preprocessing
+from exporter.source.presets import OWN, PRESETS, beside, chosen
 from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
@@ -171,30 +171,17 @@ def _is_installed(name: str) -> bool:
         return False
 
 
-def beside(model: str, name: str) -> Path | None:
-    """A file of this name beside an ONNX model, announced where it is used."""
-    path = Path(model).with_name(name) if model.endswith(".onnx") else None
-    if path is None or not path.is_file():
-        return None
-    click.echo(f"using {path}", err=True)
-    return path
-
-
 def preprocessing_of(model: str, file: Path | None, preset: str | None) -> Preprocessing | str:
-    """The preset, or what the file given says, the one beside the model, or the model itself."""
+    """The preset, or what the file given says, or the model's own, refused where it has none."""
     if file and preset:
         raise click.UsageError("Pass --preprocess or --preset, not both.")
-    if preset:
-        return preset
-    file = file or beside(model, "preprocess.json")
-    if file is None and not model.endswith(".onnx"):
-        return OWN
-    if file is None:
+    says = not model.endswith(".onnx") or beside(model, "preprocess.json")
+    if not (file or preset or says):
         raise click.UsageError(
             "How does an image become the input tensor? Pass --preprocess FILE, or --preset with "
             f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
         )
-    return read_preprocessing(file)
+    return chosen(preset, file)
 
 
 @contextmanager

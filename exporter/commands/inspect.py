@@ -17,7 +17,6 @@ from exporter.commands.common import (
     saying_what_is_understood,
     weights_option,
 )
-from exporter.source.presets import OWN
 
 
 @click.command()
@@ -56,6 +55,8 @@ def inspect(
     need_export_extra()
     from exporter.pipelines.inspect import inspect_model
 
+    if data is not None:
+        preprocessing_of(model, preprocess_file, preset)
     with saying_what_is_understood():
         report = inspect_model(
             model,
@@ -64,7 +65,8 @@ def inspect(
             channels=channels,
             output=output,
             data=data,
-            preprocessing=preprocessing_of(model, preprocess_file, preset) if data else OWN,
+            preset=preset,
+            preprocess=preprocess_file,
         )
     if as_json:
         click.echo(report.model_dump_json(indent=1))

@@ -247,9 +247,7 @@ class _Sheet:
         self.text.write(page, (right, y), signed(explained.logit, self.decimals), INK, "r")
         return page
 
-    def _regions(
-        self, shown: list[PrototypeExplanation], ranks: Mapping[int, int]
-    ) -> Image.Image:
+    def _regions(self, shown: list[PrototypeExplanation], ranks: Mapping[int, int]) -> Image.Image:
         photograph = scaled(self.view, PHOTOGRAPH)
         size = photograph.size
         # What speaks against the class is no region of it.

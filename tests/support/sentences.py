@@ -60,7 +60,9 @@ ANSWERS = {
         SURE,
         NAMED,
     ),
-    "unnamed": Answer("It says Horned Puffin (97.8 %), mostly for parts 1, 2 and 3.", SURE, UNNAMED),
+    "unnamed": Answer(
+        "It says Horned Puffin (97.8 %), mostly for parts 1, 2 and 3.", SURE, UNNAMED
+    ),
     "mixed": Answer(
         "It says Horned Puffin (97.8 %), mostly for the bill (1), part 2 and face (3).", SURE, MIXED
     ),
