@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up on first use: importing this costs nothing, and reading an artifact needs no exporter.
+    # Looked up on first use, so that importing this costs nothing.
     if name in __all__:
         for package in map(import_module, ("serving", "exporter")):
             if name in package.__all__:

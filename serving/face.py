@@ -5,7 +5,6 @@ Those of ``model``, which the server runs, know neither pictures nor notebooks.
 
 from __future__ import annotations
 
-import html
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -89,9 +88,10 @@ class Explanation(explanation.Explanation):
         """What the logit of each explained class is the sum of, a row for each summand.
 
         Returns:
-            Rows with ``label``, ``probability`` and ``logit`` of the class; ``part``, what is added;
-            ``rank`` of a part in this picture, from 1, and its ``number`` in the artifact, None of
-            what is no part; ``contribution``, logit units. Those of a class sum to its logit.
+            Rows with ``label``, ``probability`` and ``logit`` of the class; ``part``, what is
+            added; ``rank`` of a part in this picture, from 1, and its ``number`` in the artifact,
+            None of what is no part; ``contribution``, logit units. Those of a class sum to its
+            logit.
         """
         rows = []
         for found in self.classes:
@@ -138,7 +138,19 @@ class Explanation(explanation.Explanation):
 
 
 class Predictor(predictor.Predictor):
-    __doc__ = predictor.Predictor.__doc__
+    """An artifact, ready to answer; a notebook shows what it is.
+
+    Args:
+        artifact: The artifact's folder, or one already loaded.
+        provider: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
+        threads: Threads inside an operator; 0 takes all cores.
+
+    Raises:
+        ArtifactError: The artifact cannot be read or run.
+
+    Example:
+        >>> Predictor("artifact").explain("bird.jpg").show()  # doctest: +SKIP
+    """
 
     def explain(
         self,
@@ -147,9 +159,21 @@ class Predictor(predictor.Predictor):
         classes: ClassKey | Sequence[ClassKey] | None = None,
         mute: Iterable[tuple[ClassKey, int]] = (),
     ) -> Explanation:
-        return Explanation(**vars(super().explain(image, classes=classes, mute=mute)))
+        """Explain one image: which parts were looked for, where, and how much each counted.
 
-    explain.__doc__ = predictor.Predictor.explain.__doc__
+        Args:
+            image: An image, a path, the bytes of an image file, an array of pixels (h, w, 3) or
+                (h, w) from 0 to 255 in uint8, or a torch tensor (3, h, w) of them.
+            classes: Ids or labels of the classes to explain, or one of them; by default the best
+                ones, as many as the artifact was exported with.
+            mute: Pairs of class and prototype number to switch off; the logits answer as if
+                they were not there.
+
+        Raises:
+            ImageError: Not an image, damaged, or too large.
+            RequestError: An unknown class or prototype.
+        """
+        return Explanation(**vars(super().explain(image, classes=classes, mute=mute)))
 
     def explain_many(
         self,
@@ -178,19 +202,14 @@ class Predictor(predictor.Predictor):
     def _repr_html_(self) -> str:
         labels = ", ".join(words(label) for label in self.manifest.labels[:8])
         more = ", …" if len(self.manifest.labels) > 8 else ""
-        rows = {
+        rows: dict[str, object] = {
             "artifact": self.artifact.folder,
             "model": self.manifest.source.file,
             "answers": self._counted,
             "labels": labels + more,
             "runs on": ", ".join(self.providers),
         }
-        cells = (
-            f'<tr><th style="text-align: left">{name}</th>'
-            f'<td style="text-align: left">{html.escape(str(value))}</td></tr>'
-            for name, value in rows.items()
-        )
-        return f"<table>{''.join(cells)}</table>"
+        return screen.table(rows)
 
     @property
     def _counted(self) -> str:

@@ -68,8 +68,8 @@ def export(
     Args:
         model: What to export and how; or the model alone, and how as options.
         progress: Called as images are done; by default a notebook shows a bar.
-        options: Of a model: those of ``protohead export`` by their names, ``_`` for ``-``: ``data``,
-            ``out``, ``preset``, ``prototypes``, …; :class:`ExportConfig` says what each means.
+        options: Of a model: those of ``protohead export`` by their names, ``_`` for ``-``, such as
+            ``data``, ``out`` and ``preset``; :class:`ExportConfig` says what each means.
 
     Returns:
         The artifact at ``config.out``, verified.

@@ -22,6 +22,7 @@ from exporter.source.presets import (
 )
 from exporter.surgery import fix_input_size, require_room
 from serving.artifact import Preprocessing
+from serving.drawing.screen import table
 
 
 class Inspection(BaseModel):
@@ -82,6 +83,10 @@ class Inspection(BaseModel):
             rows.append(("cost", _cost(self.cost)))
         decomposable = f"yes, but {ONE_CELL}" if self.grid == (1, 1) else "yes"
         return [*rows, ("decomposable", decomposable)]
+
+    def _repr_html_(self) -> str:
+        """The same lines, for a notebook."""
+        return table(dict(self.rows()))
 
     def _plain(self) -> list[tuple[str, str]]:
         """A mean and a linear layer."""

@@ -94,9 +94,9 @@ def require_preset(wanted: Preprocessing | str) -> None:
     """
     if isinstance(wanted, str) and wanted not in (OWN, *PRESETS):
         near = get_close_matches(wanted, PRESETS, n=3)
-        hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise SourceError(
-            f"`preset`: expected one of {', '.join([OWN, *PRESETS])}, got {wanted!r}. {hint}".strip()
+            f"`preset`: expected one of {', '.join([OWN, *PRESETS])}, got {wanted!r}.{hint}"
         )
 
 

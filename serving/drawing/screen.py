@@ -1,4 +1,4 @@
-"""Where a picture is shown: in a notebook's cell, or by the machine's own viewer."""
+"""What a notebook's cell shows: a picture, or a table. Elsewhere the machine shows the picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -29,6 +30,16 @@ def show(picture: Image.Image, said: str) -> None:
         display.display(display.HTML(as_html(picture, said)))
     else:
         picture.show()
+
+
+def table(rows: Mapping[str, object]) -> str:
+    """Names and values as an HTML table; both any text."""
+    left = 'style="text-align: left"'
+    cells = (
+        f"<tr><th {left}>{html.escape(name)}</th><td {left}>{html.escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table>{''.join(cells)}</table>"
 
 
 def as_html(picture: Image.Image, said: str) -> str:
