@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,8 @@ def settled(
             "model and every option, or the config alone."
         )
     labels = model.labels
-    if labels is None:
-        found = labels_beside(model.model)
-        labels = tuple(found) if isinstance(found, Sequence) else found and dict(found)
+    if labels is None and (found := labels_beside(model.model)) is not None:
+        labels = dict(found) if isinstance(found, Mapping) else tuple(found)
     wanted = said_beside(model.model, model.preprocessing)
     return model.model_copy(update={"preprocessing": wanted, "labels": labels})
 
