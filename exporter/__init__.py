@@ -18,8 +18,8 @@ from exporter.errors import ExporterError
 if TYPE_CHECKING:
     from exporter.pipelines.convert import convert
     from exporter.pipelines.edit import edit, undo_edit
-    from exporter.pipelines.export import export
     from exporter.pipelines.inspect import inspect_model
+    from exporter.pipelines.options import export
     from exporter.pipelines.quantize import quantize
     from exporter.verification.run import verify
 
@@ -42,7 +42,7 @@ __all__ = [
 _WHERE = {
     "convert": "exporter.pipelines.convert",
     "edit": "exporter.pipelines.edit",
-    "export": "exporter.pipelines.export",
+    "export": "exporter.pipelines.options",
     "inspect_model": "exporter.pipelines.inspect",
     "quantize": "exporter.pipelines.quantize",
     "undo_edit": "exporter.pipelines.edit",

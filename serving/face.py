@@ -13,11 +13,11 @@ from typing import Any
 from PIL import Image
 
 from serving.drawing import picture, screen
+from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.errors import ImageError, RuntimeSetupError
 from serving.model import explanation, predictor
 from serving.model.class_key import ClassKey
 from serving.model.pixels import ImageLike
-from serving.model.sentence import fixed_name, ranked, sentence_of, words
 
 
 class Explanation(explanation.Explanation):

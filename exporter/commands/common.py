@@ -14,7 +14,7 @@ import click
 from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
 from exporter.hub.address import is_address
-from exporter.source.presets import OWN, PRESETS, beside, chosen
+from exporter.source.presets import OWN, PRESETS, file_beside, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
@@ -171,17 +171,29 @@ def _is_installed(name: str) -> bool:
         return False
 
 
+def beside(model: str, name: str) -> Path | None:
+    """A file of this name beside an ONNX model, announced where it is used."""
+    path = file_beside(model, name)
+    if path is not None:
+        click.echo(f"using {path}", err=True)
+    return path
+
+
 def preprocessing_of(model: str, file: Path | None, preset: str | None) -> Preprocessing | str:
-    """The preset, or what the file given says, or the model's own, refused where it has none."""
+    """The preset, or what the file given says, the one beside the model, or the model itself."""
     if file and preset:
         raise click.UsageError("Pass --preprocess or --preset, not both.")
-    says = not model.endswith(".onnx") or beside(model, "preprocess.json")
-    if not (file or preset or says):
+    if preset:
+        return preset
+    file = file or beside(model, "preprocess.json")
+    if file is None and not model.endswith(".onnx"):
+        return OWN
+    if file is None:
         raise click.UsageError(
             "How does an image become the input tensor? Pass --preprocess FILE, or --preset with "
             f"one of {', '.join(PRESETS)}. Explanations of wrongly prepared images are wrong."
         )
-    return chosen(preset, file)
+    return read_preprocessing(file)
 
 
 @contextmanager

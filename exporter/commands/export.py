@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from exporter.commands.common import (
+    beside,
     channels_option,
     form_options,
     input_size_option,
@@ -129,12 +130,17 @@ def export(
     if options["start"] and options["method"] != "paper":
         raise click.UsageError("--start is of --method paper alone.")
     need_export_extra()
+    from exporter.config import ExportConfig
+    from exporter.images.dataset import read_labels
     from exporter.pipelines.export import export as run_export
-    from exporter.pipelines.options import settled
 
-    preprocess = preprocessing_of(model, preprocess_file, preset)
-    named = {"preset": preprocess} if isinstance(preprocess, str) else {"preprocess": preprocess}
-    config = settled(model, {**named, "labels": labels_file, **options})
+    labels_file = labels_file or beside(model, "labels.json")
+    config = ExportConfig(
+        model=model,
+        preprocessing=preprocessing_of(model, preprocess_file, preset),
+        labels=read_labels(labels_file) if labels_file else None,
+        **options,
+    )
     progress = ProgressLine()
     try:
         with saying_what_is_understood():

@@ -17,6 +17,7 @@ from exporter.commands.common import (
     saying_what_is_understood,
     weights_option,
 )
+from exporter.source.presets import OWN
 
 
 @click.command()
@@ -55,8 +56,7 @@ def inspect(
     need_export_extra()
     from exporter.pipelines.inspect import inspect_model
 
-    if data is not None:
-        preprocessing_of(model, preprocess_file, preset)
+    prepared = preprocessing_of(model, preprocess_file, preset) if data else OWN
     with saying_what_is_understood():
         report = inspect_model(
             model,
@@ -65,8 +65,8 @@ def inspect(
             channels=channels,
             output=output,
             data=data,
-            preset=preset,
-            preprocess=preprocess_file,
+            preset=prepared if isinstance(prepared, str) else None,
+            preprocess=None if isinstance(prepared, str) else prepared,
         )
     if as_json:
         click.echo(report.model_dump_json(indent=1))

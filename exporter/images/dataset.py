@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from exporter.errors import DatasetError
 from exporter.images.folders import Labels, match_folders
-from exporter.source.presets import beside
 from exporter.text import as_text
 from serving.model.preprocess import SUFFIXES
 
@@ -88,19 +87,6 @@ def read_labels(path: Path) -> Labels:
         f"{path}: expected a JSON list of labels in the order of the logits, or an object from "
         "class index to label."
     )
-
-
-def labels_beside(model: object) -> Labels | None:
-    """Those of ``labels.json`` beside an ONNX model, where both are.
-
-    Raises:
-        DatasetError: The file cannot be read.
-    """
-    path = beside(model, "labels.json")
-    if path is None:
-        return None
-    _logger.warning("using %s", path)
-    return read_labels(path)
 
 
 def read_dataset(

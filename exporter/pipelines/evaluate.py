@@ -42,7 +42,7 @@ from exporter.evaluate.trial.runs import Probe
 from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import ClassFeatures, FeatureReader
-from exporter.progress import Progress, shown
+from exporter.progress import Progress, silent
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
 
@@ -50,12 +50,12 @@ _logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 
-def evaluate(config: EvaluationConfig, *, progress: Progress = shown) -> Evaluation:
+def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evaluation:
     """Measure an artifact's explanations on held-out images, beside the baselines.
 
     Args:
         config: What to measure and how.
-        progress: Called as images are done; by default a notebook shows a bar.
+        progress: Called as images are done.
 
     Returns:
         Every figure, by method and metric.

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from exporter.config import ExportConfig, TorchModule
+from exporter.config import ExportConfig
 from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
 from exporter.errors import DecompositionError, OutputError, VerificationError
 from exporter.head import Head, find_head
@@ -31,8 +30,7 @@ from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
-from exporter.pipelines.options import settled
-from exporter.progress import Progress, shown
+from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
 from exporter.source.presets import fitting_preprocessing, require_pixels
@@ -60,22 +58,17 @@ _NOT_IN_RESULT = {
 _logger = logging.getLogger(__name__)
 
 
-def export(
-    model: ExportConfig | str | Path | TorchModule, *, progress: Progress = shown, **options: Any
-) -> Artifact:
+def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
     """Write the artifact of a trained classifier, or nothing.
 
     Args:
-        model: What to export and how; or the model alone, and how as options.
-        progress: Called as images are done; by default a notebook shows a bar.
-        options: Of a model: those of ``protohead export`` by their names, ``_`` for ``-``, such as
-            ``data``, ``out`` and ``preset``; :class:`ExportConfig` says what each means.
+        config: What to export and how.
+        progress: Called as images are done.
 
     Returns:
         The artifact at ``config.out``, verified.
 
     Raises:
-        OptionError: An option is unknown or out of range.
         SourceError: The model cannot be read, or does not fit the preprocessing.
         HeadError: Its head cannot be decomposed.
         DecompositionError: Too many prototypes for this head or method.
@@ -85,7 +78,6 @@ def export(
         VerificationError: A promise is not kept, or fewer images are recognised than was asked
             for; nothing appeared at ``config.out``.
     """
-    config = settled(model, options)
     _require_apart(config)
     source = load_source(
         config.model,

@@ -1,7 +1,8 @@
-"""The options of an export as they are given, from Python or the command line, settled."""
+"""An export as Python asks for it: options by their names, and what lies beside the model."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,14 +12,40 @@ from pydantic import ValidationError
 
 from exporter.config import ExportConfig, TorchModule
 from exporter.errors import OptionError
-from exporter.images.dataset import labels_beside, read_labels
-from exporter.source.presets import chosen, said_beside
+from exporter.images.dataset import read_labels
+from exporter.pipelines.export import export as run_export
+from exporter.progress import Progress, shown
+from exporter.source.presets import chosen, file_beside, said_beside
+from serving.artifact import Artifact
 
+_logger = logging.getLogger(__name__)
 _FIELDS = {"input": "input_type"}  # of options that have another name in the config
 _OPTIONS = sorted(
     {"preset", "preprocess", "input", *ExportConfig.model_fields}
     - {"model", "preprocessing", "input_type"}
 )
+
+
+def export(
+    model: ExportConfig | str | Path | TorchModule, *, progress: Progress = shown, **options: Any
+) -> Artifact:
+    """Write the artifact of a trained classifier, or nothing.
+
+    Args:
+        model: What to export and how; or the model alone, and how as options.
+        progress: Called as images are done; by default a notebook shows a bar.
+        options: Of a model: those of ``protohead export`` by their names, ``_`` for ``-``, such as
+            ``data``, ``out`` and ``preset``; :class:`ExportConfig` says what each means. What is
+            not given is what lies beside an ONNX file: ``preprocess.json`` and ``labels.json``.
+
+    Returns:
+        The artifact at ``out``, verified.
+
+    Raises:
+        OptionError: An option is unknown or out of range.
+        ExporterError: It cannot be exported; see :func:`exporter.pipelines.export.export`.
+    """
+    return run_export(settled(model, options), progress=progress)
 
 
 def settled(
@@ -42,10 +69,11 @@ def settled(
             f"expected the options in the config, got {', '.join(options)} beside it. Give the "
             "model and every option, or the config alone."
         )
-    labels = model.labels
-    if labels is None and (found := labels_beside(model.model)) is not None:
+    wanted, labels = said_beside(model.model, model.preprocessing), model.labels
+    if labels is None and (path := file_beside(model.model, "labels.json")) is not None:
+        _logger.warning("using %s", path)
+        found = read_labels(path)
         labels = dict(found) if isinstance(found, Mapping) else tuple(found)
-    wanted = said_beside(model.model, model.preprocessing)
     return model.model_copy(update={"preprocessing": wanted, "labels": labels})
 
 

@@ -21,7 +21,7 @@ from exporter.evaluate.annotations import (
     read_truth,
 )
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
-from exporter.progress import Progress, shown
+from exporter.progress import Progress, silent
 from exporter.report.config import ReportConfig
 from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, choose_examples, shown_first
@@ -58,12 +58,12 @@ class Report:
     class_bytes: int
 
 
-def make_report(config: ReportConfig, *, progress: Progress = shown) -> Report:
+def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
     """Make the report of an artifact.
 
     Args:
         config: What to report and how.
-        progress: Called as images are done; by default a notebook shows a bar.
+        progress: Called as images are done.
 
     Returns:
         The report; the same inputs give the same bytes.

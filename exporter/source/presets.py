@@ -70,7 +70,8 @@ def preset(
     Raises:
         SourceError: No preset of that name, or it is for three channels alone.
     """
-    require_preset(name)
+    if name not in PRESETS:
+        raise SourceError(f"`preset`: expected one of {', '.join(PRESETS)}, got {name!r}.")
     options = dict(PRESETS[name][1])
     if grey:
         for number in ("mean", "std"):
@@ -119,7 +120,7 @@ def chosen(
     return preprocess or preset or OWN
 
 
-def beside(model: object, name: str) -> Path | None:
+def file_beside(model: object, name: str) -> Path | None:
     """The file of a name beside an ONNX model, where both are."""
     if not (isinstance(model, str | Path) and str(model).endswith(".onnx")):
         return None
@@ -134,7 +135,7 @@ def said_beside(model: object, wanted: Preprocessing | str) -> Preprocessing | s
         SourceError: No preset of that name, or ``preprocess.json`` cannot be read.
     """
     require_preset(wanted)
-    if wanted != OWN or (path := beside(model, "preprocess.json")) is None:
+    if wanted != OWN or (path := file_beside(model, "preprocess.json")) is None:
         return wanted
     _logger.warning("using %s", path)
     return read_preprocessing(path)

@@ -41,6 +41,15 @@ def signed(value: float, decimals: int) -> str:
     return text.replace("-", MINUS)
 
 
+def percent(probability: float) -> str:
+    """A probability in per cent; 0 % and 100 % are kept for exactly that."""
+    if 0.0 < probability < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= probability < 1.0:
+        return "> 99.9 %"
+    return f"{100 * probability:.1f} %"
+
+
 class Lettering:
     """A font at one size.
 

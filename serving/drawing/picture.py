@@ -24,14 +24,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from serving.drawing.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
-from serving.drawing.lettering import Lettering, decimals_for, signed
+from serving.drawing.lettering import Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import regions, strength, tint
 from serving.drawing.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
 from serving.drawing.peaks import peak
+from serving.drawing.sentence import fixed_name, is_named, ranked, sentence_of, words
 from serving.errors import ArtifactError, RequestError
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation
 from serving.model.preprocess import decode
-from serving.model.sentence import fixed_name, is_named, percent, ranked, sentence_of, words
 
 MARGIN = 72
 GUTTER = 56
@@ -91,8 +91,8 @@ def draw(
         classes += tuple(other for other in explanation.classes[top:] if not other.whole)[:1]
     for explained in classes:
         _refuse_infinite(explained)
-    sheet = _Sheet(explanation.view, classes, rows, font)
-    pieces = [sheet.head(title, sentence_of(explanation))]
+    sheet = _Sheet(explanation.view, classes, rows, font, sentence_of(explanation))
+    pieces = [sheet.title(title)] if title.strip() else []
     pieces += [sheet.section(explained) for explained in classes]
     return framed(stack([*pieces, sheet.foot()], GUTTER), MARGIN)
 
@@ -106,8 +106,10 @@ class _Sheet:
         classes: tuple[ClassExplanation, ...],
         rows: int,
         font: Path | None,
+        sentence: str,
     ) -> None:
         self.view = view
+        self.sentence = sentence
         self.first = classes[0]
         self.sum = _sum_of(classes)
         self.rows = rows
@@ -125,14 +127,10 @@ class _Sheet:
             self.row_width += GUTTER + CROPS * (TILE + CROP_GAP) - CROP_GAP
         self.width = PHOTOGRAPH + GUTTER + self.row_width
 
-    def head(self, title: str, sentence: str) -> Image.Image:
-        """The title, where there is one, and the answer in one sentence."""
-        above = LINE_HEIGHT if title.strip() else 0
-        lines = self.middle.wrapped(self.middle.printable(sentence), self.width, SENTENCE_LINES)
-        page = paper(self.width, above + 52 * len(lines))
-        self.text.write(page, (0, 22), self.text.fit(self.text.printable(title), self.width), SOFT)
-        for number, line in enumerate(lines):
-            self.middle.write(page, (0, above + 38 + 52 * number), line, INK)
+    def title(self, title: str) -> Image.Image:
+        page = paper(self.width, 28)
+        text = self.text.fit(self.text.printable(title), self.width)
+        self.text.write(page, (0, 22), text, SOFT)
         return page
 
     def foot(self) -> Image.Image:
@@ -156,7 +154,17 @@ class _Sheet:
             left = [seen, *left] if len(shown) > 1 else [seen]
         rows = [self._row(p, ranks[p.index], whole=explained.whole) for p in shown]
         right = stack([self._captions(shown), stack(rows, GAP), self._sum(explained)], CAPTION_GAP)
-        return stack([self._heading(explained), beside(stack(left, GAP), right, GUTTER)], GAP)
+        pieces = [self._heading(explained), beside(stack(left, GAP), right, GUTTER)]
+        return stack([self._answer(), *pieces] if explained is self.first else pieces, GAP)
+
+    def _answer(self) -> Image.Image:
+        """The answer in one sentence, in as many lines as it needs."""
+        text = self.middle.printable(self.sentence)
+        lines = self.middle.wrapped(text, self.width, SENTENCE_LINES)
+        page = paper(self.width, 52 * len(lines))
+        for number, line in enumerate(lines):
+            self.middle.write(page, (0, 38 + 52 * number), line, INK)
+        return page
 
     def _heading(self, explained: ClassExplanation) -> Image.Image:
         page = paper(self.width, 84)
@@ -168,7 +176,7 @@ class _Sheet:
         logit = "logit " + signed(explained.logit, self.decimals)
         self.text.write(page, (right, 66), logit, SOFT, "r")
         right -= self.text.width(logit) + GUTTER
-        label = self.large.printable(words(explained.label)) or f"class {explained.class_id}"
+        label = _words(self.large, explained.label) or f"class {explained.class_id}"
         self.large.write(page, (0, 66), self.large.fit(label, right), INK)
         return page
 
@@ -269,6 +277,11 @@ class _Sheet:
         colour = prototype_colour(index)
         disc(page, centre, TAG, colour)
         self.small.write(page, (centre[0], centre[1] + 8), str(rank), ink_on(colour), "m")
+
+
+def _words(letters: Lettering, name: str) -> str:
+    """A name as it is drawn: folder names write spaces as underscores."""
+    return letters.printable(words(name))
 
 
 def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:

@@ -54,6 +54,15 @@ def placed_share(contributions: Sequence[float], unplaced: float) -> float:
     return placed / (placed + abs(unplaced))
 
 
+class _Short:
+    """What prints its names and numbers alone: heatmaps fill pages."""
+
+    def __repr__(self) -> str:
+        values = vars(self).items()
+        said = [f"{k}={v!r}" for k, v in values if isinstance(v, str | int | float)]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A training crop that activates a prototype.
@@ -69,8 +78,8 @@ class Evidence:
     value: float
 
 
-@dataclass(frozen=True)
-class PrototypeExplanation:
+@dataclass(frozen=True, repr=False)
+class PrototypeExplanation(_Short):
     """What one prototype says of one image.
 
     Attributes:
@@ -84,12 +93,12 @@ class PrototypeExplanation:
     index: int
     name: str
     contribution: float
-    heatmap: NDArray[np.float32] = field(repr=False)
-    evidence: tuple[Evidence, ...] = field(repr=False)
+    heatmap: NDArray[np.float32]
+    evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True)
-class ClassExplanation:
+@dataclass(frozen=True, repr=False)
+class ClassExplanation(_Short):
     """Why one class got its logit: contributions + bias + common + unplaced + rounding = logit.
 
     Attributes:
@@ -114,7 +123,7 @@ class ClassExplanation:
     unplaced: float
     rounding: float
     whole: bool
-    prototypes: tuple[PrototypeExplanation, ...] = field(repr=False)
+    prototypes: tuple[PrototypeExplanation, ...]
 
     @property
     def residual(self) -> float:

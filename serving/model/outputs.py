@@ -1,4 +1,4 @@
-"""The raw outputs of the explained graph, what makes probabilities of logits, and the bias.
+"""The raw outputs of the explained graph, the bias, and what turns logits into probabilities.
 
 Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
 """
@@ -121,10 +121,10 @@ def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64
 
 
 def read_bias(artifact: Artifact) -> NDArray[np.float32]:
-    """The head's bias, (c,) float32, logit units, which no graph gives as an output.
+    """The head's bias of an artifact: (c,) float32, logit units.
 
     Raises:
-        IntegrityError: The artifact's prototypes hold none, or one of another shape.
+        IntegrityError: ``prototypes.safetensors`` does not hold it.
     """
     path = artifact.path(PROTOTYPES)
     count = len(artifact.manifest.classes)

@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from serving.artifact import MODEL, STEERABLE, Artifact, load_artifact
+from serving.artifact import (
+    MODEL,
+    STEERABLE,
+    Artifact,
+    load_artifact,
+)
 from serving.errors import InferenceError, RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
 from serving.model.explanation import (

@@ -26,11 +26,10 @@ from exporter.report.rules import BY_KIND, RULES, Finding
 from exporter.report.verdict import compare, counts, statements, undecided
 from exporter.report.words import number_of, per_cent
 from serving.artifact import Artifact, Preprocessing
-from serving.drawing.lettering import MINUS, decimals_for, signed
+from serving.drawing.lettering import MINUS, decimals_for, percent, signed
 from serving.drawing.palette import Colour, ink_on, prototype_colour
 from serving.drawing.peaks import peak
 from serving.model.preprocess import decode, make_view
-from serving.model.sentence import percent
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _SWATCHES = 32  # colours repeat from there on

@@ -92,13 +92,13 @@ def test_a_refused_head_says_where_to_read_more(run, files):
         assert err.count("docs/heads.md") == 1
 
 
-def test_export_verify_and_explain_in_a_row(run, files, caplog):
+def test_export_verify_and_explain_in_a_row(run, files):
     code, out, err = run(*export(files))
     assert code == 0
     assert out.startswith(f"{files / 'artifact'}\n  3 classes decomposed into 2 prototypes")
     assert "export: 24 of 24 images" in err
     assert "Few images are recognised" not in out
-    assert f"using {files / 'labels.json'}" in caplog.text
+    assert f"using {files / 'labels.json'}" in err
     code, out, _ = run(
         "verify", files / "artifact", "--model", files / "tiny.onnx", "--data", files / "data",
         "--junit", files / "reports" / "verify.xml", "--summary", files / "summary.md",

@@ -29,6 +29,7 @@ from serving.drawing.picture import (
     TILE,
     draw,
 )
+from serving.drawing.sentence import percent
 from serving.errors import ArtifactError, ImageError, RequestError
 from serving.model.explanation import (
     ClassExplanation,
@@ -37,7 +38,6 @@ from serving.model.explanation import (
     PrototypeExplanation,
     Score,
 )
-from serving.model.sentence import percent
 
 LETTERS = Lettering(28)
 BEST = (Score(0, "Blue_Jay", 0.5),)  # what the sentence says, whichever classes are drawn

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serving.drawing.lettering import percent
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation, Score
 
 MOST = 3  # parts that are named
@@ -19,15 +20,6 @@ UNSURE = 0.5  # probability below which an answer is not sure
 def words(label: str) -> str:
     """A label or name for people: folder names write spaces as underscores."""
     return label.replace("_", " ")
-
-
-def percent(probability: float) -> str:
-    """A probability in per cent; 0 % and 100 % are kept for exactly that."""
-    if 0.0 < probability < 0.0005:
-        return "< 0.1 %"
-    if 0.9995 <= probability < 1.0:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
 
 
 def is_named(part: PrototypeExplanation) -> bool:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from sentences import ANSWERS, MIXED, SURE, Answer
 
-from serving.model.sentence import fixed_name, ranked, sentence_of
+from serving.drawing.sentence import fixed_name, ranked, sentence_of
 
 
 @pytest.mark.parametrize("name", ANSWERS)
