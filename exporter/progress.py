@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,10 +28,12 @@ class NotebookBar:
         if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
             return
         if self._bar is None or stage != self._stage or done < self._bar.n:
-            from tqdm.auto import tqdm
-
             self.close()
-            self._bar = tqdm(total=total, desc=stage, unit="image")
+            with warnings.catch_warnings():  # that without ipywidgets it is one of text
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
+
+                self._bar = tqdm(total=total, desc=stage, unit="image", mininterval=1)
             self._stage = stage
         self._bar.update(done - self._bar.n)
         if done >= total:

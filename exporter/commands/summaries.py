@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from exporter.report.words import number_of
 from serving.artifact import MODEL, Artifact, GateRecord
 from serving.artifact.edits import EffectRecord
-from serving.drawing.sentence import fixed_name, percent, ranked, sentence_of, words
+from serving.drawing.lettering import percent
+from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:

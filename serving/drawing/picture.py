@@ -69,8 +69,8 @@ def draw(
         title: A line above the picture, for example the image's file name.
         top: Classes to draw, 1 or more; fewer where fewer are explained. Where none of them was
             split into prototypes, the best one that was is drawn too.
-        rows: Parts to draw for each class, 1 or more: those that count most. The others are
-            summed in one line.
+        rows: Prototypes to draw for each class, 1 or more: those that count most. The others
+            are summed in one line.
         font: TrueType or OpenType file for labels beyond basic Latin; None takes the font
             embedded in Pillow.
 

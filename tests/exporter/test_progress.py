@@ -13,7 +13,7 @@ class Bar:
 
     made: ClassVar[list] = []
 
-    def __init__(self, total, desc, unit):
+    def __init__(self, total, desc, unit, mininterval):
         self.n, self.total, self.desc, self.closed = 0, total, desc, False
         Bar.made.append(self)
 

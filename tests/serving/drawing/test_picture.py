@@ -15,7 +15,7 @@ from PIL import Image, ImageFont
 
 from serving.drawing import lettering as lettering_module
 from serving.drawing.canvas import apart
-from serving.drawing.lettering import MINUS, Lettering, decimals_for, signed
+from serving.drawing.lettering import MINUS, Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import LEVEL, pale, regions, strength, tint
 from serving.drawing.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
 from serving.drawing.picture import (
@@ -29,7 +29,6 @@ from serving.drawing.picture import (
     TILE,
     draw,
 )
-from serving.drawing.sentence import percent
 from serving.errors import ArtifactError, ImageError, RequestError
 from serving.model.explanation import (
     ClassExplanation,
