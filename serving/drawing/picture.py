@@ -20,7 +20,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from serving.drawing.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
@@ -29,7 +28,8 @@ from serving.drawing.overlay import regions, strength, tint
 from serving.drawing.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
 from serving.drawing.peaks import peak
 from serving.drawing.sentence import fixed_name, is_named, ranked, sentence_of, words
-from serving.errors import ArtifactError, RequestError
+from serving.drawing.terms import other_terms, refuse_infinite, strongest
+from serving.errors import RequestError
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation
 from serving.model.preprocess import decode
 
@@ -90,7 +90,7 @@ def draw(
     if all(explained.whole for explained in classes):
         classes += tuple(other for other in explanation.classes[top:] if not other.whole)[:1]
     for explained in classes:
-        _refuse_infinite(explained)
+        refuse_infinite(explained)
     sheet = _Sheet(explanation.view, classes, rows, font, sentence_of(explanation))
     pieces = [sheet.title(title)] if title.strip() else []
     pieces += [sheet.section(explained) for explained in classes]
@@ -115,7 +115,7 @@ class _Sheet:
         self.rows = rows
         sizes = (50, 40, 28, 23)
         self.large, self.middle, self.text, self.small = (Lettering(size, font) for size in sizes)
-        shown = [p for explained in classes for p in _strongest(explained, rows)]
+        shown = [p for explained in classes for p in strongest(explained, rows)]
         self.unnamed = next((fixed_name(p) for p in shown if not is_named(p)), None)
         values = [0.0, *(p.contribution for p in shown)]
         self.low, self.high = min(values), max(values)
@@ -144,7 +144,7 @@ class _Sheet:
         return page
 
     def section(self, explained: ClassExplanation) -> Image.Image:
-        shown = _strongest(explained, self.rows)
+        shown = strongest(explained, self.rows)
         ranks = {p.index: rank for rank, p in enumerate(ranked(explained), 1)}
         left = [self._regions(shown, ranks)]
         if explained is self.first:
@@ -240,7 +240,7 @@ class _Sheet:
         self.text.write(page, (x + FIGURES, y + 23), number, INK, "r")
 
     def _sum(self, explained: ClassExplanation) -> Image.Image:
-        lines = _other_terms(explained, self.rows, self.decimals)
+        lines = other_terms(explained, self.rows, self.decimals)
         page = paper(self.row_width, LINE_HEIGHT * (len(lines) + 1) + GAP)
         x, right, y = TILE + GAP, TILE + GAP + FIGURES, 0
         for name, value in lines:
@@ -292,51 +292,3 @@ def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:
     if any(explained.rounding for explained in classes):
         terms.append("rounding")
     return " + ".join(terms) + " = logit."
-
-
-def _strongest(explained: ClassExplanation, count: int) -> list[PrototypeExplanation]:
-    """The parts that count most, for the class or against it, in the order of their ranks."""
-    order = ranked(explained)
-    kept = sorted(order, key=lambda p: -abs(p.contribution))[:count]
-    numbers = {p.index for p in kept}
-    return [p for p in order if p.index in numbers]
-
-
-def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[tuple[str, float]]:
-    """What must be added to the drawn contributions to reach the logit."""
-    shown = {p.index for p in _strongest(explained, rows)}
-    hidden = [p.contribution for p in explained.prototypes if p.index not in shown]
-    plural = "" if len(hidden) == 1 else "s"
-    terms = [(f"{len(hidden)} more part{plural}", sum(hidden))] if hidden else []
-    terms += [("bias", explained.bias), ("common to all classes", explained.common)]
-    if explained.unplaced:
-        terms.append(("from no place", explained.unplaced))
-    if explained.rounding:
-        terms.append(("rounding to 8 bits", explained.rounding))
-    total = sum(p.contribution for p in explained.prototypes)
-    total += explained.bias + explained.common + explained.unplaced + explained.rounding
-    difference = explained.logit - total
-    # A verified artifact has none beyond rounding, but a sum in print must add up.
-    if round(abs(difference), decimals) > 0:
-        terms.append(("difference", difference))
-    return terms
-
-
-def _refuse_infinite(explained: ClassExplanation) -> None:
-    numbers = {
-        "logit": explained.logit,
-        "probability": explained.probability,
-        "bias": explained.bias,
-        "common": explained.common,
-        "term from no place": explained.unplaced,
-        "rounding": explained.rounding,
-    }
-    for prototype in explained.prototypes:
-        numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution
-        numbers[f"heatmap of prototype {prototype.index}"] = float(np.abs(prototype.heatmap).max())
-    for name, value in numbers.items():
-        if not math.isfinite(value):
-            raise ArtifactError(
-                f"class {explained.label!r}: expected finite numbers to draw, got {value} for the "
-                f"{name}. The network overflows on this image; check the preprocessing."
-            )

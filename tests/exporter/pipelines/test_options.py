@@ -71,7 +71,7 @@ def test_what_is_asked_for_comes_before_what_lies_beside(model, tmp_path):
     ("options", "message"),
     [
         ({"prototype": 3}, r"got 'prototype'\. Did you mean prototypes"),
-        ({"zzz": 3}, r"got 'zzz'\. There are channels, data, "),
+        ({"zzz": 3}, r"got 'zzz'\. There are channels, "),
         ({"prototypes": 99}, r"`prototypes`: Input should be less than or equal to 32, got 99\."),
         ({"out": None}, "`out`: Input is not a valid path"),
     ],
