@@ -15,7 +15,7 @@ FLOORS = {
         "artifact",
         "model",
         "drawing",
-        "process",
+        "face process",
         "answers",
         "protocols pyfunc",
         "web",

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
 from exporter.hub.address import is_address
-from exporter.source.presets import OWN, PRESETS, read_preprocessing
+from exporter.source.presets import OWN, PRESETS, file_beside, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
@@ -185,10 +185,9 @@ def _is_installed(name: str) -> bool:
 
 def beside(model: str, name: str) -> Path | None:
     """A file of this name beside an ONNX model, announced where it is used."""
-    path = Path(model).with_name(name) if model.endswith(".onnx") else None
-    if path is None or not path.is_file():
-        return None
-    click.echo(f"using {path}", err=True)
+    path = file_beside(model, name)
+    if path is not None:
+        click.echo(f"using {path}", err=True)
     return path
 
 

@@ -57,6 +57,7 @@ def inspect(
     need_export_extra()
     from exporter.pipelines.inspect import inspect_model
 
+    prepared = preprocessing_of(model, preprocess_file, preset) if data else OWN
     with saying_what_is_understood():
         report = inspect_model(
             model,
@@ -65,7 +66,8 @@ def inspect(
             channels=channels,
             output=output,
             data=data,
-            preprocessing=preprocessing_of(model, preprocess_file, preset) if data else OWN,
+            preset=prepared if isinstance(prepared, str) else None,
+            preprocess=None if isinstance(prepared, str) else prepared,
         )
     if as_json:
         click.echo(report.model_dump_json(indent=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,60 @@ def preset(
         options["channels"] = "L"
     resize = size if options["crop"] is None else round(min(size) / _CROP_SHARE)
     return Preprocessing(resize=resize, layout=layout, **options)
+
+
+def require_preset(wanted: Preprocessing | str) -> None:
+    """Refuse the name of no preset, before anything is read.
+
+    Raises:
+        SourceError: There is none of that name; the message has the near ones.
+    """
+    if isinstance(wanted, str) and wanted not in (OWN, *PRESETS):
+        near = get_close_matches(wanted, PRESETS, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise SourceError(
+            f"`preset`: expected one of {', '.join([OWN, *PRESETS])}, got {wanted!r}.{hint}"
+        )
+
+
+def chosen(
+    preset: str | None, preprocess: Preprocessing | Path | str | None
+) -> Preprocessing | str:
+    """The preprocessing that two options ask for: a preset, a file's, or by default the model's.
+
+    Args:
+        preset: Name of a preset.
+        preprocess: The preprocessing, or a JSON file with it.
+
+    Raises:
+        SourceError: Both are given, or the file cannot be read.
+    """
+    if preset is not None and preprocess is not None:
+        raise SourceError("expected `preset` or `preprocess`, got both. Leave one out.")
+    if isinstance(preprocess, Path | str):
+        return read_preprocessing(Path(preprocess))
+    return preprocess or preset or OWN
+
+
+def file_beside(model: object, name: str) -> Path | None:
+    """The file of a name beside an ONNX model, where both are."""
+    if not (isinstance(model, str | Path) and str(model).endswith(".onnx")):
+        return None
+    path = Path(model).with_name(name)
+    return path if path.is_file() else None
+
+
+def said_beside(model: object, wanted: Preprocessing | str) -> Preprocessing | str:
+    """What is asked for; where that is the model's own, what lies beside an ONNX file.
+
+    Raises:
+        SourceError: No preset of that name, or ``preprocess.json`` cannot be read.
+    """
+    require_preset(wanted)
+    if wanted != OWN or (path := file_beside(model, "preprocess.json")) is None:
+        return wanted
+    _logger.warning("using %s", path)
+    return read_preprocessing(path)
 
 
 def fitting_preprocessing(

@@ -111,7 +111,9 @@ def test_export_verify_and_explain_in_a_row(run, files):
     images = [files / "data" / label / "000.png" for label in ("red", "blue")]
     code, out, _ = run("explain", files / "artifact", *images, "--out", files / "pictures")
     assert code == 0
-    assert out.split() == [str(files / "pictures" / name) for name in ("000.png", "000-2.png")]
+    pictures = [f"  {files / 'pictures' / name}" for name in ("000.png", "000-2.png")]
+    assert [line for line in out.splitlines() if line in pictures] == pictures
+    assert out.startswith(f"{images[0]}: It ")
     assert all((files / "pictures" / name).stat().st_size for name in ("000.png", "000-2.png"))
 
 
