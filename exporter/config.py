@@ -91,6 +91,10 @@ class ExportConfig(BaseModel):
         min_images: Usable images below which a class keeps its head row whole.
         min_accuracy: Share of the images used that the model has to give to their class, else
             nothing is written; None asks for none. Low shares mean wrong preprocessing or labels.
+        context: Keep small whole training images beside the crops; whoever has the artifact sees
+            them.
+        holdout: Share of the images, more than 0 and less than 1, that are left for measuring:
+            ``evaluate`` and ``report`` find them again in the same folder. None leaves none.
         variant: ``dense`` adds ``dense.onnx``, the graph for converters to phones.
         input_type: ``uint8`` lets the further graph take pictures of 8 bits.
         input_layout: Of these pictures.
@@ -120,6 +124,8 @@ class ExportConfig(BaseModel):
     max_images: int = Field(default=200, ge=1)
     min_images: int = Field(default=5, ge=2)
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    context: bool = False
+    holdout: float | None = Field(default=None, gt=0, lt=1)
     variant: GraphVariant = "explained"
     input_type: InputType = "float32"
     input_layout: ImageLayout = "NHWC"

@@ -78,6 +78,11 @@ held_out_option = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with one folder of held-out images for each class.",
 )
+holdout_option = click.option(
+    "--holdout",
+    is_flag=True,
+    help="Only the images that export --holdout left; --data is the folder that it was given.",
+)
 parts_option = click.option(
     "--parts",
     type=click.Path(exists=True, path_type=Path),

@@ -9,6 +9,7 @@ import click
 
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
     open_option,
@@ -25,6 +26,7 @@ from serving.browser import open_page
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @click.option(
     "--out",
     required=True,

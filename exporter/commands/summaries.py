@@ -14,11 +14,26 @@ from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
+    from exporter.inspection.forecast import DryRun
     from exporter.pipelines.report import Report
 
 _SHOWN = 5  # changes of an edit
 _BY_CHANCE = 1.5  # of the share that guessing gets right, as a few images may have it
 _DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
+_FEW = (
+    "Few images are recognised: check the preprocessing and the labels. Explanations of wrongly "
+    "prepared images are wrong."
+)
+
+
+def dry_run_summary(found: DryRun) -> str:
+    """What an export would come to, for people."""
+    rows = found.rows()
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:{width}}  {value}" for name, value in rows]
+    if found.accuracy < _DOUBTFUL:
+        lines.append(_FEW)
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def export_summary(out: Path, artifact: Artifact) -> str:
@@ -58,10 +73,7 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         counted = number_of(len(warned), "class", "classes")
         lines.append(f"  {counted} with warnings in the manifest; the first, {first}")
     if correct < _DOUBTFUL:
-        lines.append(
-            "  Few images are recognised: check the preprocessing and the labels. Explanations of "
-            "wrongly prepared images are wrong."
-        )
+        lines.append(f"  {_FEW}")
     if manifest.activation == "softmax" and correct <= _BY_CHANCE / len(records):
         lines.append("  It is no more than by chance: are the weights the trained ones?")
     return "\n".join(lines)

@@ -60,6 +60,6 @@ def convert(
 
 
 def _crops(artifact: Artifact) -> list[Path]:
-    """Pictures to compare on, the only ones at hand: crops of training images, evenly drawn."""
+    """Pictures to compare on, the only ones at hand: evidence of training images, evenly drawn."""
     names = sorted(name for name in artifact.manifest.files if name.startswith(EVIDENCE))
     return [artifact.path(name) for name in names[:: max(1, -(-len(names) // _VERIFIED_IMAGES))]]

@@ -21,6 +21,7 @@ from exporter.evaluate.annotations import (
     read_truth,
 )
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
+from exporter.images.holdout import held_out_of
 from exporter.progress import Progress, silent
 from exporter.report.config import ReportConfig
 from exporter.report.contents import Contents
@@ -151,6 +152,7 @@ def _dataset(config: ReportConfig, artifact: Artifact) -> Dataset:
         labels=artifact.manifest.labels,
         max_images=config.max_images,
         seed=config.seed,
+        split=held_out_of(artifact.manifest, config.data) if config.holdout else None,
     )
 
 
