@@ -71,9 +71,10 @@ class ExportConfig(BaseModel):
         data: Folder with one folder of training images for each class.
         out: The artifact's folder; it appears whole or not at all.
         preprocessing: How images become input tensors, or the name of a preset; ``model`` takes
-            what the model says of itself (timm, transformers).
+            what the model says of itself (timm, transformers), or ``preprocess.json`` beside it.
         labels: Every class label in the order of the logits, or some by class index; None takes
-            the model's own where folders are named by them, else the folder names.
+            ``labels.json`` beside an ONNX file, the model's own where folders are named by them,
+            else the folder names.
         weights: Weights for a torch model.
         input_size: (height, width) in pixels for a torch model that does not say.
         channels: Channels of the images of a torch model that does not say: 1 is greyscale.
@@ -105,7 +106,7 @@ class ExportConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    model: str | TorchModule
+    model: str | Path | TorchModule
     data: Path
     out: Path
     preprocessing: Preprocessing | str = "model"

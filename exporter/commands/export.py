@@ -12,6 +12,7 @@ from exporter.commands.ci.annotations import Annotations, annotations_option
 from exporter.commands.common import (
     beside,
     channels_option,
+    complete_paths,
     form_options,
     input_size_option,
     max_images_option,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_paths)
 @click.option(
     "--data",
     required=True,

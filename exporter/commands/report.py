@@ -15,6 +15,7 @@ from exporter.commands.common import (
     holdout_option,
     max_images_option,
     need_export_extra,
+    open_option,
     parts_option,
     require_place,
     seed_option,
@@ -22,6 +23,7 @@ from exporter.commands.common import (
 )
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import report_summary
+from serving.browser import open_page
 
 
 @click.command()
@@ -75,12 +77,14 @@ from exporter.commands.summaries import report_summary
     "Repeatable.",
 )
 @annotations_option
+@open_option
 def report(
     artifact: Path,
     out: Path,
     summary: Path | None,
     fail_on: tuple[str, ...],
     annotations: Annotations,
+    browser: bool,
     **options: Any,
 ) -> None:
     """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
@@ -111,6 +115,8 @@ def report(
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))
+    if browser:
+        open_page(out.resolve().as_uri())
     for raised in made.raised:
         if raised.rule.kind not in fatal:
             annotations.warning("protohead report", str(raised))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.report.words import number_of
-from serving.artifact import MODEL, Artifact, GateRecord
+from serving.artifact import MODEL, Artifact
 from serving.artifact.edits import EffectRecord
+from serving.drawing.lettering import percent
+from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def report_summary(path: Path, report: Report) -> str:
     lines = [
         str(path),
         f"  {number_of(report.classes, 'class', 'classes')}, {report.warned} with warnings",
+        *(f"  {answer.title} {answer.short}" for answer in report.answers),
         f"  {len(report.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
     ]
     if report.shown < report.classes:
@@ -200,9 +201,30 @@ def report_summary(path: Path, report: Report) -> str:
     return "\n".join(lines)
 
 
+def explanation_summary(image: str, explanation: Explanation, count: int) -> str:
+    """The answer for an image, for people: one sentence, and the parts of so many classes."""
+    lines = [f"{image}: {sentence_of(explanation)}"]
+    split = [explained for explained in explanation.classes[:count] if not explained.whole]
+    for explained in split:
+        if count > 1:
+            lines.append(f"  {words(explained.label)}, {percent(explained.probability)}")
+        parts = ranked(explained)
+        width = max(len(fixed_name(part)) for part in parts)
+        for_it = sum(max(part.contribution, 0.0) for part in parts)
+        for rank, part in enumerate(parts, 1):
+            row = f"  {rank:2}  {fixed_name(part):{width}}  {part.contribution:+6.2f}"
+            share = f"  {part.contribution / for_it:4.0%}" if part.contribution > 0 else ""
+            lines.append(row + share)
+        rest = explained.logit - sum(part.contribution for part in parts)
+        lines.append(f"      {'':{width}}  {rest:+6.2f}  bias and what no part adds")
+        lines.append(f"      {'':{width}}  {explained.logit:+6.2f}  the logit")
+    return "\n".join(lines)
+
+
 def explanation_record(explanation: Explanation) -> dict[str, Any]:
     """An explanation without its heatmaps, for machines."""
     return {
+        "sentence": sentence_of(explanation),
         "residual": explanation.residual,
         "classes": [
             {
@@ -220,8 +242,3 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
             for explained in explanation.classes
         ],
     }
-
-
-def gates_json(gates: Sequence[GateRecord]) -> str:
-    """The gates of a verification, for machines."""
-    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)

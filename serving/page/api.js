@@ -80,7 +80,7 @@ export async function classes() {
  * A class in a form field or a path: its id, with zeros before it where it would be taken for a
  * label (serving's one rule, docs/format.md). The label itself would not do: classes may share one.
  */
-function key(id) {
+export function key(id) {
   let text = String(id);
   while (labels.includes(text)) text = `0${text}`;
   return text;
