@@ -29,7 +29,9 @@ from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.evidence import Crop, best_crops
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
+from exporter.images.peaks import find_peaks
 from exporter.images.placed import HALF, placed_shares
+from exporter.images.trust import trust_of
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source, load_source
 from exporter.source.own import fitting_labels
@@ -45,9 +47,10 @@ from exporter.writing.artifact import (
     write_manifest,
 )
 from exporter.writing.further import add_graph, require_form
-from exporter.writing.staging import Staging
+from exporter.writing.staging import Saved, Staging
 from exporter.writing.work import Fingerprint
 from serving.artifact import Artifact, Preprocessing, load_artifact
+from serving.artifact.trust import TrainingPartRecord
 
 _VERIFIED_IMAGES = 128
 _NOT_IN_RESULT = {
@@ -234,10 +237,13 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
     shown = len(prototypes) if split else 1
     crops: list[list[Crop]] = [[] for _ in range(shown)]
     likeness: tuple[tuple[int, ...], ...] = ((),) * shown
+    trust: tuple[TrainingPartRecord, ...] = ()
     if features.paths:
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
-        likeness = alike(features.seen, activations)
+        peaks = find_peaks(features.seen, activations)
+        likeness = alike(peaks)
+        trust = trust_of(peaks, activations) if split else ()
     record = class_record(
         entry,
         features,
@@ -254,7 +260,7 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         for number, found in enumerate(crops)
         for rank, crop in enumerate(found)
     }
-    job.staging.save(record, prototypes, files, features.sha256)
+    job.staging.save(Saved(record, prototypes, features.sha256, trust), files)
 
 
 def _placed(

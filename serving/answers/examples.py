@@ -20,6 +20,7 @@ _PROTOTYPE = {
             "value": 9.5,
         }
     ],
+    "doubts": [{"kind": "mixed", "says": "Its training images do not look alike."}],
 }
 _CLASS = {
     **_LOGITS,

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJso
 from pydantic.config import JsonDict
 from typing_extensions import TypeAliasType
 
+from serving.artifact.trust import Kind
+
 # Types with a name of their own have one in the description too, and in clients made from it.
 ClassKey = TypeAliasType(
     "ClassKey",
@@ -181,6 +183,16 @@ class EvidenceLink(Answer):
     value: Annotated[float, Field(description="Activation at the crop's centre.")]
 
 
+class PartDoubt(Answer):
+    """A reason to look at a part twice; docs/trust.md."""
+
+    kind: Kind
+    says: Annotated[str, Field(description="It, in a sentence.")]
+
+
+Doubts = Annotated[list[PartDoubt], Field(description="Reasons to look at it twice.")]
+
+
 class ExplainedPrototype(Answer):
     """What one prototype says of the image."""
 
@@ -196,6 +208,7 @@ class ExplainedPrototype(Answer):
         Field(description="Rows from the top, whose mean is the contribution, or as asked for."),
     ]
     evidence: list[EvidenceLink]
+    doubts: Doubts
 
 
 class ExplainedClass(ClassScore):

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.artifact.trust import Doubt
+
 
 def completeness_residual(
     contributions: NDArray[np.floating],
@@ -78,6 +80,7 @@ class PrototypeExplanation:
         contribution: What it adds to the logit, logit units.
         heatmap: Where, (h, w), logit units; its mean is the contribution.
         evidence: Training crops that show what it looks like, best first.
+        doubts: Reasons to look at it twice.
     """
 
     index: int
@@ -85,6 +88,7 @@ class PrototypeExplanation:
     contribution: float
     heatmap: NDArray[np.float32]
     evidence: tuple[Evidence, ...]
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from serving.artifact import (
     MODEL,
-    PROTOTYPES,
     STEERABLE,
     Artifact,
     load_artifact,
 )
-from serving.errors import InferenceError, IntegrityError, RequestError
+from serving.artifact.trust import read_doubts
+from serving.errors import InferenceError, RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
 from serving.model.explanation import (
     ClassExplanation,
@@ -38,6 +36,7 @@ from serving.model.outputs import (
     Outputs,
     activate,
     added_names,
+    read_bias,
     require_outputs,
 )
 from serving.model.padding import run_in_batches
@@ -60,6 +59,7 @@ class Predictor:
         manifest: Its manifest.
         names: What its classes are named by.
         bias: (c,) float32, the head's bias, logit units.
+        doubts: What there is to doubt about each part, by class and number.
 
     Raises:
         ManifestError: The manifest is missing, malformed or of another version.
@@ -86,7 +86,8 @@ class Predictor:
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
         require_outputs(self._session, loaded.manifest)
-        self.bias = _read_bias(loaded)
+        self.bias = read_bias(loaded)
+        self.doubts = read_doubts(loaded)
 
     @cached_property
     def _steerable(self) -> Session:
@@ -314,6 +315,7 @@ class Predictor:
                         Evidence(self.artifact.path(crop.file), crop.image, crop.value)
                         for crop in prototype.evidence
                     ),
+                    doubts=self.doubts[index][number],
                 )
                 for number, prototype in enumerate(record.prototypes)
             )
@@ -332,18 +334,3 @@ class Predictor:
                 )
             )
         return tuple(explained)
-
-
-def _read_bias(artifact: Artifact) -> NDArray[np.float32]:
-    path = artifact.path(PROTOTYPES)
-    count = len(artifact.manifest.classes)
-    try:
-        bias = load_file(path)["bias"]
-    except (SafetensorError, KeyError) as error:
-        raise IntegrityError(f"{path}: expected a safetensors file with a bias: {error}") from error
-    if bias.shape != (count,) or bias.dtype != np.float32:
-        raise IntegrityError(
-            f"{path}: expected a bias of shape ({count},) in float32, got {bias.shape} in "
-            f"{bias.dtype}."
-        )
-    return np.asarray(bias)
