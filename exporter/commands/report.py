@@ -58,11 +58,18 @@ from exporter.commands.summaries import report_summary
 @max_images_option
 @seed_option
 @click.option(
+    "--trust",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what held for each part to this JSON file, for protohead edit --trust.",
+)
+@click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append a Markdown summary to this file.",
 )
-def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> None:
+def report(
+    artifact: Path, out: Path, trust: Path | None, summary: Path | None, **options: Any
+) -> None:
     """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
 
     The file holds its images, needs no script and asks for nothing.
@@ -75,8 +82,9 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
+    from serving.artifact.trust import dump_trust
 
-    for path in filter(None, (out, summary)):
+    for path in filter(None, (out, trust, summary)):
         require_place(path)
     progress = ProgressLine()
     try:
@@ -84,6 +92,8 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     finally:
         progress.close()
     write_page(made, out)
+    if trust:
+        write(trust, dump_trust(made.trust))
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))

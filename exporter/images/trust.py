@@ -29,11 +29,17 @@ from serving.artifact.trust import (
 )
 
 LIMITS = TrustLimits(
-    likeness=0.1, halves=0.6, border=0.5, same_place=0.5, off_object=0.5, weak=0.25
+    likeness=0.1,
+    halves=0.6,
+    border=0.5,
+    same_place=0.5,
+    steady=0.5,
+    off_object=0.5,
+    weak=0.25,
 )
 """Where doubt begins."""
 
-_DIGITS = 3  # beyond them figures are noise, and another machine's rounding
+_DIGITS = 3
 Doubles = NDArray[np.float64]
 
 
@@ -47,21 +53,24 @@ def trust_of(peaks: Peaks, heatmaps: NDArray[np.floating]) -> tuple[TrainingPart
     likeness, halves = _likeness(peaks), _halves(peaks)
     return tuple(
         TrainingPartRecord(likeness=like, halves=half, **dict(place))
-        for like, half, place in zip(likeness, halves, places(peaks, heatmaps), strict=True)
+        for like, half, place in zip(likeness, halves, places(heatmaps), strict=True)
     )
 
 
-def places(peaks: Peaks, heatmaps: NDArray[np.floating]) -> tuple[PlaceRecord, ...]:
+def places(heatmaps: NDArray[np.floating]) -> tuple[PlaceRecord, ...]:
     """Where each part looks.
 
     Args:
-        peaks: Of the heatmaps.
-        heatmaps: (n, k, h, w).
+        heatmaps: (n, k, h, w), n >= 1; those of a muted part are zero.
     """
     images, count, h, w = heatmaps.shape
-    rows, columns = np.divmod(peaks.cells, w)
+    rows, columns = np.divmod(heatmaps.reshape(images, count, -1).argmax(axis=2), w)
     outermost = (rows % (h - 1 or 1) == 0) | (columns % (w - 1 or 1) == 0)  # (n, k)
-    border = [share(float(found)) for found in outermost.mean(axis=0)]
+    live = np.any(heatmaps, axis=(0, 2, 3)).tolist()
+    border = [
+        share(found) if has_heat else None
+        for found, has_heat in zip(outermost.mean(axis=0).tolist(), live, strict=True)
+    ]
     if count == 1 or h * w == 1:
         return tuple(PlaceRecord(border=found) for found in border)
     flat = heatmaps.astype(np.float32).transpose(0, 2, 3, 1).reshape(-1, count)
@@ -84,7 +93,12 @@ def border_chance(grid: tuple[int, int]) -> float:
 
 def share(value: float) -> float:
     """A share as it is written: rounded, 0 to 1."""
-    return min(1.0, max(0.0, round(value, _DIGITS)))
+    return max(0.0, rounded(value))
+
+
+def rounded(value: float) -> float:
+    """A figure as it is written, -1 to 1: another machine's rounding shall not change it."""
+    return min(1.0, max(-1.0, round(value, _DIGITS)))
 
 
 def _likeness(peaks: Peaks) -> list[float | None]:
@@ -115,4 +129,4 @@ def _halves(peaks: Peaks) -> list[float | None]:
 
 
 def _cosine(value: float) -> float | None:
-    return min(1.0, max(-1.0, round(value, _DIGITS))) if math.isfinite(value) else None
+    return rounded(value) if math.isfinite(value) else None

@@ -29,9 +29,12 @@ from exporter.report.measure import measure_class
 from exporter.report.observe import Observed, observe
 from exporter.report.rendering.markdown import to_markdown
 from exporter.report.rendering.page import render
+from exporter.report.rendering.trust import held_out_class, trust_of
 from exporter.report.rules import judge
+from exporter.text import as_text
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
+from serving.artifact.trust import Trust
 from serving.model.predictor import Predictor
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class Report:
     Attributes:
         html: The page.
         markdown: The summary.
+        trust: The figures of each part, for the artifact to keep.
         classes: Classes in it.
         shown: Classes shown with pictures.
         warned: Classes with warnings.
@@ -52,6 +56,7 @@ class Report:
 
     html: bytes
     markdown: str
+    trust: Trust
     classes: int
     shown: int
     warned: int
@@ -102,6 +107,7 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
     return Report(
         html=page,
         markdown=to_markdown(contents),
+        trust=trust_of(artifact, contents.sha256, as_text(data.root.resolve().name), found),
         classes=len(found),
         shown=len(shown),
         warned=sum(bool(c.findings) for c in found),
@@ -190,6 +196,7 @@ def _reports(
             figures=figures,
             findings=judge(record, figures, manifest.edits),
             examples=choose_examples(observed, config.images),
+            trust=held_out_class(figures, observed, manifest.input.preprocessing.size),
         )
 
 

@@ -184,7 +184,7 @@ class EvidenceLink(Answer):
 
 
 class PartDoubt(Answer):
-    """A reason to look at a part twice; docs/trust.md."""
+    """A reason to look at a part twice; docs/format.md, Trust."""
 
     kind: Kind
     says: Annotated[str, Field(description="It, in a sentence.")]

@@ -6,7 +6,7 @@ same. docs/format.md, "Trust". Symbols: k prototypes, h×w grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -28,7 +28,8 @@ Kind = Literal["mixed", "unstable", "same_place", "border", "off_object", "weak"
 class TrustLimits(Record):
     """Where doubt begins.
 
-    ``likeness`` and ``halves`` are cosines, below which it does. ``border`` is how far a share is
+    ``likeness`` and ``halves`` are cosines, ``steady`` a share of images, below which it does.
+    ``border`` is how far a share is
     above chance, (share - chance) / (1 - chance), ``same_place`` an overlap and ``off_object`` a
     share of images, from which on it does; ``weak`` is a share of the evidence times the parts,
     below which it does.
@@ -38,6 +39,7 @@ class TrustLimits(Record):
     halves: Cosine
     border: Share
     same_place: Share
+    steady: Share
     off_object: Share
     weak: float = Field(ge=0)
 
@@ -52,10 +54,11 @@ class SamePlaceRecord(Record):
 class PlaceRecord(Record):
     """Where a part looks: share of the images with its peak in the outermost cells, and with whom.
 
-    ``same_place`` is null where the class has no other part, or the grid one cell.
+    ``border`` is null where there is no heat: an edit muted the part. ``same_place`` is null where
+    the class has no other part, or the grid one cell.
     """
 
-    border: Share
+    border: Share | None
     same_place: SamePlaceRecord | None = None
 
 
@@ -74,11 +77,13 @@ class TrainingPartRecord(PlaceRecord):
 class HeldOutPartRecord(PlaceRecord):
     """A part on held-out images.
 
-    ``share`` is its part of the class's evidence, signed, ``off_object`` the share of the images
-    whose peak is off the object, by masks or keypoints; null where that is not known.
+    ``share`` is its part of the class's evidence, signed; null where it is muted. ``steady`` is
+    how often its peak is near the keypoint that it is near most often, ``off_object`` the share of
+    the images whose peak is off the object, by masks or keypoints; null where that is not known.
     """
 
     share: Annotated[float, Field(ge=-1, le=1)] | None
+    steady: Share | None
     off_object: Share | None
 
 
@@ -115,17 +120,19 @@ class Trust(Record):
 
     @model_validator(mode="after")
     def _others_exist(self) -> Self:
-        classes: list[tuple[PlaceRecord, ...]] = []
-        if self.training is not None:
-            classes += self.training.classes
-        if self.held_out is not None:
-            classes += [found.parts for found in self.held_out.classes]
-        for parts in classes:
+        for parts in (parts for classes in self._parts() for parts in classes):
             for number, part in enumerate(parts):
                 other = number if part.same_place is None else part.same_place.other
                 if other >= len(parts) or (part.same_place and other == number):
                     raise ValueError(f"expected the place of another of {len(parts)} parts")
         return self
+
+    def _parts(self) -> Iterator[tuple[tuple[PlaceRecord, ...], ...]]:
+        """The parts of each class, as each of the two measured them."""
+        if self.training is not None:
+            yield self.training.classes
+        if self.held_out is not None:
+            yield tuple(found.parts for found in self.held_out.classes)
 
     def require_fits(self, manifest: Manifest) -> None:
         """Refuse figures of other classes and parts than the manifest's.
@@ -134,14 +141,10 @@ class Trust(Record):
             ValueError: They are.
         """
         counts = [_split(record) for record in manifest.classes]
-        found = [] if self.training is None else [[len(parts) for parts in self.training.classes]]
-        if self.held_out is not None:
-            found.append([len(one.parts) for one in self.held_out.classes])
-        for lengths in found:
-            # A class without held-out images has no parts there.
-            if len(lengths) != len(counts) or any(
-                length not in (0, count) for length, count in zip(lengths, counts, strict=True)
-            ):
+        for classes in self._parts():
+            # A class without images has no figures.
+            fits = [len(parts) in (0, count) for parts, count in zip(classes, counts, strict=False)]
+            if len(classes) != len(counts) or not all(fits):
                 raise ValueError("expected figures of the manifest's classes and parts")
 
 
@@ -161,6 +164,21 @@ class Doubt:
 
     kind: Kind
     says: str
+
+    @property
+    def brief(self) -> str:
+        """The same in two or three words, for a place that holds no sentence."""
+        return _BRIEF[self.kind]
+
+
+_BRIEF: dict[Kind, str] = {
+    "mixed": "mixed crops",
+    "unstable": "unstable",
+    "same_place": "same place as another",
+    "border": "at the edge",
+    "off_object": "beside the object",
+    "weak": "hardly counts",
+}
 
 
 def parse_trust(content: bytes, where: str) -> Trust:
@@ -198,7 +216,11 @@ def read_trust(artifact: Artifact) -> Trust | None:
     if TRUST not in artifact.manifest.files:
         return None
     path = artifact.path(TRUST)
-    trust = parse_trust(path.read_bytes(), str(path))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot read it: {error.strerror}.") from error
+    trust = parse_trust(content, str(path))
     try:
         trust.require_fits(artifact.manifest)
     except ValueError as error:
@@ -216,13 +238,22 @@ def read_doubts(artifact: Artifact) -> Doubts:
     Raises:
         IntegrityError: The figures are malformed, or of other classes and parts.
     """
-    trust = read_trust(artifact)
+    return doubts_of(read_trust(artifact), artifact.manifest.classes)
+
+
+def doubts_of(trust: Trust | None, classes: Sequence[ClassRecord]) -> Doubts:
+    """What figures say of each part, by class and number; nothing where there are none.
+
+    Args:
+        trust: Figures of these classes.
+        classes: All of them.
+    """
     return tuple(
         tuple(
             () if trust is None else tuple(_doubts(trust, record, number))
             for number in range(len(record.prototypes))
         )
-        for record in artifact.manifest.classes
+        for record in classes
     )
 
 
@@ -238,11 +269,15 @@ def _doubts(trust: Trust, record: ClassRecord, number: int) -> Iterator[Doubt]:
     """The doubts of one part; where held-out images tell, they do and not the training images."""
     training = trust.training.classes[record.index] if trust.training else ()
     held_out = trust.held_out.classes[record.index].parts if trust.held_out else ()
-    if training:
+    steady = held_out[number].steady if held_out else None
+    if steady is not None:
+        yield from _steady(trust.limits, steady)
+    elif training:
         yield from _looks(trust.limits, training[number])
     if held_out:
+        live = sum(part.share is not None for part in held_out)
         yield from _place(trust, record, held_out[number], "held-out images")
-        yield from _counts(trust.limits, held_out[number], len(held_out))
+        yield from _counts(trust.limits, held_out[number], live)
     elif training:
         yield from _place(trust, record, training[number], "training images")
 
@@ -254,12 +289,19 @@ def _looks(limits: TrustLimits, part: TrainingPartRecord) -> Iterator[Doubt]:
         yield Doubt("unstable", "The two halves of its training images show different things.")
 
 
+def _steady(limits: TrustLimits, steady: float) -> Iterator[Doubt]:
+    if steady < limits.steady:
+        share = _percent(steady)
+        says = f"It looks at one thing in no more than {share} of the held-out images."
+        yield Doubt("mixed", says)
+
+
 def _place(trust: Trust, record: ClassRecord, part: PlaceRecord, images: str) -> Iterator[Doubt]:
     same, limits = part.same_place, trust.limits
     if same is not None and same.overlap >= limits.same_place:
         other = _fixed_name(record.prototypes[same.other], same.other)
         yield Doubt("same_place", f"It looks at the same place as {other}.")
-    if _above(part.border, trust.border_chance) >= limits.border:
+    if part.border is not None and _above(part.border, trust.border_chance) >= limits.border:
         share = _percent(part.border)
         yield Doubt("border", f"It looks at the edge of the picture in {share} of the {images}.")
 
@@ -269,7 +311,7 @@ def _counts(limits: TrustLimits, part: HeldOutPartRecord, parts: int) -> Iterato
         share = _percent(part.off_object)
         yield Doubt("off_object", f"It looks beside the object in {share} of the held-out images.")
     if part.share is not None and abs(part.share) * parts < limits.weak:
-        share = _percent(part.share)
+        share = _percent(abs(part.share))
         yield Doubt("weak", f"It hardly counts: {share} of the evidence in the held-out images.")
 
 
