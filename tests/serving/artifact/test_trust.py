@@ -1,13 +1,11 @@
 """What figures of trust say in words, and which figures are refused."""
 
 import json
-import shutil
 
 import pytest
-from manifests import write_manifest
 from records import decomposed
+from trusted import with_trust
 
-from serving.artifact import MANIFEST, TRUST, load_artifact, sha256_of
 from serving.artifact.trust import (
     HeldOutClass,
     HeldOutPartRecord,
@@ -126,20 +124,6 @@ def test_figures_of_another_form_are_refused(change, message):
     content = {**json.loads(dump_trust(trust({}, {}))), **change}
     with pytest.raises(IntegrityError, match=message):
         parse_trust(json.dumps(content).encode(), "trust.json")
-
-
-def with_trust(artifact, folder, content):
-    """A copy of an artifact with another trust.json, or without one, hashed as its own."""
-    shutil.copytree(artifact.folder, folder)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    if content is None:
-        (folder / TRUST).unlink()
-        del manifest["files"][TRUST]
-    else:
-        (folder / TRUST).write_bytes(content)
-        manifest["files"][TRUST] = sha256_of(folder / TRUST)
-    write_manifest(folder, manifest)
-    return load_artifact(folder)
 
 
 def test_an_artifact_without_figures_answers_without_doubts(tiny_export, tmp_path):
