@@ -47,20 +47,20 @@ class Report:
     Attributes:
         html: The page.
         markdown: The summary.
-        trust: The figures of each part, for the artifact to keep.
         classes: Classes in it.
         shown: Classes shown with pictures.
         warned: Classes with warnings.
         class_bytes: Bytes of the page that the shown classes take together.
+        trust: The figures of each part, for the artifact to keep.
     """
 
     html: bytes
     markdown: str
-    trust: Trust
     classes: int
     shown: int
     warned: int
     class_bytes: int
+    trust: Trust
 
 
 def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:

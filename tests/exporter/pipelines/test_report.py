@@ -408,7 +408,7 @@ def test_a_photograph_is_not_larger_than_the_page_needs():
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path):
-    made = Report(b"<!doctype html>", "", 0, 0, 0, 0)
+    made = Report(b"<!doctype html>", "", 0, 0, 0, 0, None)
     target = tmp_path / "deep" / "report.html"
     write_page(made, target)
     assert target.read_bytes() == made.html
