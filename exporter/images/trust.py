@@ -31,7 +31,7 @@ from serving.artifact.trust import (
 LIMITS = TrustLimits(
     likeness=0.1,
     halves=0.6,
-    border=0.5,
+    border=0.9,
     same_place=0.5,
     steady=0.5,
     off_object=0.5,

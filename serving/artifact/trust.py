@@ -275,11 +275,15 @@ def _doubts(trust: Trust, record: ClassRecord, number: int) -> Iterator[Doubt]:
     elif training:
         yield from _looks(trust.limits, training[number])
     if held_out:
-        live = sum(part.share is not None for part in held_out)
-        yield from _place(trust, record, held_out[number], "held-out images")
-        yield from _counts(trust.limits, held_out[number], live)
+        part, live = held_out[number], sum(one.share is not None for one in held_out)
+        yield from _same_place(trust, record, part)
+        # Who knows where the object is need not ask for the border.
+        if part.off_object is None:
+            yield from _border(trust, part, "held-out images")
+        yield from _counts(trust.limits, part, live)
     elif training:
-        yield from _place(trust, record, training[number], "training images")
+        yield from _same_place(trust, record, training[number])
+        yield from _border(trust, training[number], "training images")
 
 
 def _looks(limits: TrustLimits, part: TrainingPartRecord) -> Iterator[Doubt]:
@@ -296,12 +300,17 @@ def _steady(limits: TrustLimits, steady: float) -> Iterator[Doubt]:
         yield Doubt("mixed", says)
 
 
-def _place(trust: Trust, record: ClassRecord, part: PlaceRecord, images: str) -> Iterator[Doubt]:
-    same, limits = part.same_place, trust.limits
-    if same is not None and same.overlap >= limits.same_place:
+def _same_place(trust: Trust, record: ClassRecord, part: PlaceRecord) -> Iterator[Doubt]:
+    same = part.same_place
+    if same is not None and same.overlap >= trust.limits.same_place:
         other = _fixed_name(record.prototypes[same.other], same.other)
         yield Doubt("same_place", f"It looks at the same place as {other}.")
-    if part.border is not None and _above(part.border, trust.border_chance) >= limits.border:
+
+
+def _border(trust: Trust, part: PlaceRecord, images: str) -> Iterator[Doubt]:
+    if part.border is None:
+        return
+    if _above(part.border, trust.border_chance) >= trust.limits.border:
         share = _percent(part.border)
         yield Doubt("border", f"It looks at the edge of the picture in {share} of the {images}.")
 
