@@ -1,6 +1,7 @@
 """What figures of trust say in words, and which figures are refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from records import decomposed
@@ -15,6 +16,7 @@ from serving.artifact.trust import (
     TrainingTrust,
     Trust,
     TrustLimits,
+    doubted,
     doubts_of,
     dump_trust,
     parse_trust,
@@ -109,6 +111,12 @@ def test_where_the_object_is_known_the_border_is_not_asked_for():
 
 def test_of_a_muted_part_held_out_images_say_nothing():
     assert said(trust({}, {}, held_out=({"border": None, "share": None}, {})))[0] == []
+
+
+def test_a_part_that_is_muted_for_good_is_not_counted():
+    found = doubts_of(trust({"likeness": 0}, {"likeness": 0}), [decomposed(0, "kite", "a", "b")])
+    assert doubted(SimpleNamespace(muted=frozenset()), found, 0) == 2
+    assert doubted(SimpleNamespace(muted=frozenset({(0, 1)})), found, 0) == 1
 
 
 def test_what_is_written_is_read():
