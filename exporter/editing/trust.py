@@ -30,7 +30,7 @@ def read_held_out(path: Path, artifact: Artifact) -> Trust:
     if trust.held_out is None:
         raise EditError(
             f"{path}: expected figures of held-out images, found those of the export alone. "
-            "Write them with `protohead report --trust`."
+            "Report the artifact with `trust` and give that file."
         )
     found, expected = trust.held_out.artifact, sha256_of(artifact.folder / MANIFEST)
     own = read_trust(artifact)

@@ -197,8 +197,8 @@ def parse_trust(content: bytes, where: str) -> Trust:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "trust"
         raise IntegrityError(
-            f"{where}: {place}: {first['msg']}. Expected what `protohead export` or `protohead "
-            "report --trust` of this version writes."
+            f"{where}: {place}: {first['msg']}. Expected what an export or a report of this "
+            "version writes."
         ) from error
 
 
