@@ -65,6 +65,11 @@ from serving.browser import open_page
 @max_images_option
 @seed_option
 @click.option(
+    "--trust",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what held for each part to this JSON file, for protohead edit --trust.",
+)
+@click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append a Markdown summary to this file.",
@@ -81,6 +86,7 @@ from serving.browser import open_page
 def report(
     artifact: Path,
     out: Path,
+    trust: Path | None,
     summary: Path | None,
     fail_on: tuple[str, ...],
     annotations: Annotations,
@@ -99,12 +105,13 @@ def report(
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
+    from serving.artifact.trust import dump_trust
 
     try:
         fatal = kinds_named(fail_on)
     except ValueError as error:
         raise click.UsageError(f"--fail-on: {error}") from error
-    for path in filter(None, (out, summary)):
+    for path in filter(None, (out, trust, summary)):
         require_place(path)
     progress = ProgressLine()
     try:
@@ -112,6 +119,8 @@ def report(
     finally:
         progress.close()
     write_page(made, out)
+    if trust:
+        write(trust, dump_trust(made.trust))
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))
