@@ -8,8 +8,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether a server answers; a static site (exporter/site) brings another api.js. */
+export const served = true;
+
 // Relative addresses keep working behind a proxy that adds a prefix; at /prefix they would miss it.
-if (!location.pathname.endsWith("/")) {
+if (!/\/(index\.html)?$/.test(location.pathname)) {
   history.replaceState(null, "", `${location.pathname}/${location.search}${location.hash}`);
 }
 const { pathname: home } = new URL(".", document.baseURI);

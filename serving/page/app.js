@@ -221,6 +221,7 @@ function request() {
 
 function wireTools() {
   const dialog = byId("code-dialog");
+  byId("code").hidden = !api.served; // there is nothing to send it to
   byId("again").addEventListener("click", () => {
     Object.assign(state, { session: null, picture: null, contrast: null });
     hideAlert();
