@@ -112,7 +112,7 @@ def _dump(answer: Any) -> bytes:
 async def _get(app: FastAPI, url: str) -> bytes:
     """What the application answers to a GET."""
     parts = urlsplit(url)
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",

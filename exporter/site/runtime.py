@@ -1,4 +1,4 @@
-"""onnxruntime-web, which runs the graph in a browser: fetched by npm once, and held to its hashes."""
+"""onnxruntime-web, which runs the graph in a browser: fetched by npm once, held to its hashes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ SCRIPT = "ort.wasm.bundle.min.mjs"
 BINARY = "ort-wasm-simd-threaded.wasm"
 _PACKAGE = f"onnxruntime-web@{VERSION}"
 _HASHES = {
-    SCRIPT: "sha512-1KcF8CWAZeqtTcvLgKPtOMXIbkWeh++LDCQpDhQ5ARVxHAL1VNL5rr0OI+MxTbmNIANldE/A/q+O4gSKgSMjWQ==",
-    BINARY: "sha512-Gt7e1iIDIZ/PXEhM/OVleqWHVom0kEI/hs8cod0crXcV9jDGM39B23HuQnlOOgDOC3x4k5pxIgtdgzaL9up3MA==",
+    SCRIPT: "sha512-1KcF8CWAZeqtTcvLgKPtOMXIbkWeh++LDCQpDhQ5ARVx"
+    "HAL1VNL5rr0OI+MxTbmNIANldE/A/q+O4gSKgSMjWQ==",
+    BINARY: "sha512-Gt7e1iIDIZ/PXEhM/OVleqWHVom0kEI/hs8cod0crXcV"
+    "9jDGM39B23HuQnlOOgDOC3x4k5pxIgtdgzaL9up3MA==",
 }
 _OTHERWISE = f"pass `onnxruntime_web` with a folder or .tgz of {_PACKAGE}"
 _PATIENCE = 600.0  # seconds that npm may take

@@ -25,7 +25,7 @@ from serving.artifact import PROTOTYPES, STEERABLE, Artifact
 from serving.artifact.values import inside
 
 PIECE = 48 * 2**20
-"""Bytes of the graph in one file: GitHub warns of files above 50 MiB and refuses those above 100."""
+"""Bytes of the graph in one file: GitHub warns above 50 MiB, and refuses above 100."""
 
 _HERE = Path(__file__).parent
 _FORMAT, _SITE = "protohead-site/1", "site.json"
@@ -90,7 +90,8 @@ def _files_of(
     artifact: Artifact, runtime: Mapping[str, bytes], piece: int
 ) -> Iterator[tuple[str, bytes]]:
     """The graph in pieces, and what running it needs."""
-    manifest, pieces = artifact.manifest, []
+    manifest = artifact.manifest
+    pieces: list[dict[str, Any]] = []
     version = manifest.files[STEERABLE][:12]
     with artifact.path(STEERABLE).open("rb") as file:
         while content := file.read(piece):
@@ -110,16 +111,21 @@ def _json(content: Any) -> bytes:
 
 def _replaceable(out: Path, overwrite: bool) -> frozenset[str]:
     """The files of the site at ``out``; none where there is no site."""
-    path = out / _SITE
-    try:
-        found = json.loads(path.read_bytes()) if path.stat().st_size < _LARGEST_LIST else None
-        ours = isinstance(found, dict) and found.get("format") == _FORMAT
-        files = frozenset(map(inside, found["files"])) if ours else frozenset()
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return frozenset()
+    files = _listed(out / _SITE)
     if files and not overwrite:
         raise OutputError(
             f"{out}: a site is already here. Pass `overwrite` to replace it, or choose another "
             "`out`."
         )
     return files
+
+
+def _listed(path: Path) -> frozenset[str]:
+    """The files that a site lists as its own; none where no format line proves that it is one."""
+    try:
+        found = json.loads(path.read_bytes()) if path.stat().st_size < _LARGEST_LIST else None
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            return frozenset()
+        return frozenset(map(inside, found["files"]))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return frozenset()

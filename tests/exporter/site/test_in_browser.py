@@ -8,15 +8,19 @@ import threading
 
 import kits
 import numpy as np
+import onnx
 import pytest
 import tiny
 from http_server import listening
+from onnx.parser import parse_model
 from page import explain, shown_logit
 from playwright.sync_api import expect, sync_playwright
 
 from exporter import export
-from exporter.cli import main
+from exporter.site.runtime import runtime_files
+from exporter.site.write import write_site
 from serving.artifact import Preprocessing
+from serving.frozen import frozen
 from serving.process.settings import Settings
 
 pytestmark = pytest.mark.embed
@@ -32,6 +36,21 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+FIXED = """
+<ir_version: 8, opset_import: ["" : 17]>
+fixed (uint8[2, 6, 10, 3] pixels) => (float[2, 3] logits)
+  <float[3, 3] weight = {1, -1, 2, 0.5, 2, -3, 1, 1, -2}, float[3] bias = {0.1, -0.2, 0.3}>
+{
+  numbers = Cast <to = 1> (pixels)
+  image = Transpose <perm = [0, 3, 1, 2]> (numbers)
+  feature = Relu (image)
+  pooled = GlobalAveragePool (feature)
+  flat = Flatten (pooled)
+  logits = Gemm <transB = 1> (flat, weight, bias)
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     config = tiny.write(tmp_path_factory.mktemp("site"))
@@ -39,25 +58,43 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(artifact, tmp_path_factory):
-    """Where the site is: below a path, as GitHub Pages has it."""
+def fixed(tmp_path_factory):
+    """Of a graph that takes two pictures of bytes, row by row."""
+    folder = tmp_path_factory.mktemp("fixed")
+    onnx.save(parse_model(FIXED), folder / "fixed.onnx")
+    how = Preprocessing(resize=(6, 10), layout="NHWC", scale=1.0)
+    changes = {"model": str(folder / "fixed.onnx"), "preprocessing": how, "prototypes": 1}
+    return export(tiny.write(folder).model_copy(update=changes))
+
+
+@pytest.fixture(scope="module")
+def artifacts(artifact, fixed, two_layers_export, rounded_export):
+    """By the name of their site."""
+    return {
+        "birds": artifact,
+        "two pictures of bytes": fixed,
+        "unplaced": two_layers_export[1],
+        "rounded": rounded_export[1],
+    }
+
+
+@pytest.fixture(scope="module")
+def host(artifacts, tmp_path_factory):
+    """The address of a host with a folder for each site, as GitHub Pages has it."""
     kits.node()  # onnxruntime-web must be there
+    runtime = runtime_files(kits.EMBED / "node_modules" / "onnxruntime-web")
     root = tmp_path_factory.mktemp("host")
-    packed = kits.EMBED / "node_modules" / "onnxruntime-web"
-    command = ["page", artifact.folder, "--out", root / "birds", "--onnxruntime-web", packed]
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr("sys.argv", ["protohead", *map(str, command)])
-        main()
-    assert ended.value.code == 0
+    for name, artifact in artifacts.items():
+        write_site(artifact, root / name, answers=frozen(artifact.folder), runtime=runtime)
     handler = functools.partial(_Quiet, directory=str(root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/birds/"
+        yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
 
 @pytest.fixture(scope="module")
-def browser(address):  # written first: the browser's client brings an event loop of its own
+def browser(host):  # written first: the browser's client brings an event loop of its own
     path = kits.program("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -68,7 +105,7 @@ def browser(address):  # written first: the browser's client brings an event loo
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(browser, host):
     """Open the site; it must ask for nothing but its own files, and complain of nothing."""
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
@@ -76,7 +113,7 @@ def visit(browser, address):
     strange, complaints = [], []
 
     def answer(route):
-        own = route.request.url.startswith(address)
+        own = route.request.url.startswith(host)
         if not own:
             strange.append(route.request.url)
         return route.fallback() if own else route.abort()
@@ -89,8 +126,8 @@ def visit(browser, address):
     page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
 
-    def opened(at=""):
-        page.goto(address + at)
+    def opened(at="birds/"):
+        page.goto(host + at)
         expect(page.locator("#samples img").first).to_be_visible()
         return page
 
@@ -107,7 +144,7 @@ def picture(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("at", ["", "index.html"])
+@pytest.mark.parametrize("at", ["birds/", "birds/index.html"])
 def test_it_explains_a_sample_and_shows_its_parts_and_crops(visit, at, artifact):
     page = visit(at)
     page.locator("#samples button").first.click()
@@ -163,12 +200,21 @@ def test_a_graph_that_does_not_arrive_is_said_and_asked_for_again(visit, picture
 
 
 ASK = """async ([verb, base64, given]) => {
-    const api = await import("/birds/page/api.js");
+    const api = await import(new URL("page/api.js", location.href));
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
     return api[verb](new File([bytes], "a.png"), ...given);
 }"""
-MUTE = [[1, 0], [0, 1]]
-FIELDS = {"mute": ["1:0", "0:1"]}
+MUTE = [[1, 0], [0, 0]]
+FIELDS = {"mute": ["1:0", "0:0"]}
+
+
+def require_the_servers(page, artifact, picture, verb, given, fields):
+    """The answer of a site's api.js is that of a server of the same artifact."""
+    content = picture.read_bytes()
+    found = page.evaluate(ASK, [verb, base64.b64encode(content).decode(), given])
+    with listening(Settings(artifact=artifact.folder, provider="cpu", threads=1)) as server:
+        answer = server.post(f"/v1/{verb}", files={"image": content}, data=fields)
+    require_same(found, json.loads(answer.content), verb)
 
 
 @pytest.mark.parametrize(
@@ -176,18 +222,20 @@ FIELDS = {"mute": ["1:0", "0:1"]}
     [
         ("explain", [{"heatmaps": "values"}], {"heatmaps": "values"}),
         ("explain", [{"mute": MUTE, "heatmaps": "none"}], {**FIELDS, "heatmaps": "none"}),
-        ("explain", [{"classes": [2, 0], "mute": MUTE}], {"classes": ["2", "0"], **FIELDS}),
         ("contrast", [0, 1, MUTE], {"a": "0", "b": "1", **FIELDS}),
         ("contrast", [2, 1, []], {"a": "2", "b": "1"}),
     ],
 )
 def test_its_answers_are_the_servers(visit, artifact, picture, verb, given, fields):
-    page = visit()
-    content = picture.read_bytes()
-    found = page.evaluate(ASK, [verb, base64.b64encode(content).decode(), given])
-    with listening(Settings(artifact=artifact.folder, provider="cpu", threads=1)) as server:
-        answer = server.post(f"/v1/{verb}", files={"image": content}, data=fields)
-    require_same(found, json.loads(answer.content), verb)
+    require_the_servers(visit(), artifact, picture, verb, given, fields)
+
+
+@pytest.mark.parametrize("name", ["birds", "two pictures of bytes", "unplaced", "rounded"])
+def test_whatever_the_graph_its_answers_are_the_servers(visit, artifacts, picture, name):
+    page = visit(f"{name}/")
+    fields = {"classes": ["2", "0"], **FIELDS}
+    given = [{"classes": [2, 0], "mute": MUTE}]
+    require_the_servers(page, artifacts[name], picture, "explain", given, fields)
 
 
 def require_same(found, wanted, where):

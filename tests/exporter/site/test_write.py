@@ -115,6 +115,8 @@ def test_whatever_asks_the_server_is_said_anew():
         for name, body in zip(pieces[::2], pieces[1::2], strict=True)
         if re.search(r"""["'`]v1/""", body.partition("\n}")[0].partition("\nexport")[0])
     }
-    anew = set(re.findall(r"^export (?:async function|const) (\w+)", (SITE / "api.js").read_text(), re.M))
+    anew = set(
+        re.findall(r"^export (?:async function|const) (\w+)", (SITE / "api.js").read_text(), re.M)
+    )
     assert {"model", "classes", "explain", "contrast"} <= asking
     assert asking <= anew
