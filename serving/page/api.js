@@ -73,17 +73,19 @@ export const model = () => json("v1/model");
 
 let labels = [];
 
-export async function classes() {
-  const answer = await json("v1/classes");
-  labels = answer.classes.map(({ label }) => label);
-  return answer.classes;
+/** Take the classes of an answer: by their labels `key` knows what is no id. */
+export function learn(classes) {
+  labels = classes.map(({ label }) => label);
+  return classes;
 }
+
+export const classes = async () => learn((await json("v1/classes")).classes);
 
 /**
  * A class in a form field or a path: its id, with zeros before it where it would be taken for a
  * label (serving's one rule, docs/format.md). The label itself would not do: classes may share one.
  */
-function key(id) {
+export function key(id) {
   let text = String(id);
   while (labels.includes(text)) text = `0${text}`;
   return text;

@@ -1,28 +1,38 @@
 // The page: state in one place, changed by what people do, shown by the modules beside.
 
+import { addressOf, readAddress } from "./address.js";
+import { showAnswer, showKeep } from "./answer.js";
 import * as api from "./api.js";
 import { attempt, hideAlert, say, showAlert } from "./attempt.js";
-import { forgetPrototypes, showClass, showClasses } from "./browser.js";
+import { forgetPrototypes } from "./browser.js";
 import { showContrast } from "./contrast.js";
 import { byId, el, words } from "./dom.js";
-import { savePicture } from "./download.js";
-import { followScrolling, showFigures } from "./figures.js";
-import { noPicture, offerSamples, refuseLarge, takePictures } from "./intake.js";
-import { percent, plural, signed } from "./numbers.js";
-import { readPicture } from "./picture.js";
+import { showCut, showFigures } from "./figures.js";
+import { offerSamples, sampleFile, takePictures } from "./intake.js";
+import { keep, kept } from "./kept.js";
+import { Names } from "./names.js";
+import { percent, plural } from "./numbers.js";
+import { showPage } from "./pages.js";
 import { showPredictions } from "./predictions.js";
-import { copy, curl, python } from "./recipes.js";
+import { noPicture, prepare } from "./prepare.js";
+import { requestOf } from "./recipes.js";
 import { Replaced, Session } from "./session.js";
 import { Stage } from "./stage.js";
+import { wireTools } from "./tools.js";
 import { Why } from "./why.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const state = {
   model: null,
   classes: [],
+  names: new Names(),
   session: null,
+  file: null, // as it was picked; the session has what was sent of it
   picture: null,
-  mode: "heat",
+  note: "", // what was done to the picture before it was sent
+  source: { sample: null, picture: null }, // where the picture is from, for the address
+  address: "", // of what is shown
+  mode: "parts",
   focus: { side: null, index: null },
   contrast: null, // the answer, while two classes are compared
 };
@@ -36,29 +46,101 @@ const stages = {
 
 // ---- One picture --------------------------------------------------------------------------
 
-const open = (file) =>
-  attempt(`Explaining ${file.name} …`, async (signal) => {
+const open = (file, sample = null) =>
+  waiting(`Explaining ${file.name} …`, async (signal) => {
     if (state.model === null) await learnModel(); // the server was away when the page was opened
     await explain(file, signal);
+    state.source = { sample, picture: sample === null ? await keep(file) : null };
+    remember(true);
+    showResult();
   });
 
-async function explain(file, signal) {
-  const { max_body: most, formats } = state.model.limits;
-  refuseLarge(file, most);
-  const session = await Session.open(file, signal).catch((error) => {
-    throw error.status === 415 ? noPicture(file, formats) : error;
+/** Attempt what shows another picture; it shows at once, the answer when it has come. */
+const waiting = (saying, task) =>
+  attempt(saying, async (signal) => {
+    try {
+      await task(signal);
+    } catch (error) {
+      if (!signal.aborted) showPage(state, explainHere);
+      throw error;
+    }
   });
-  if (session.artifact !== state.model.artifact) await learnModel(); // it was replaced meanwhile
-  const picture = await readPicture(file, state.model.input.preprocessing);
+
+/** Explain a picture, nothing switched off. */
+async function explain(file, signal) {
+  const { file: sent, picture, note } = await prepare(file, state.model);
   signal.throwIfAborted();
-  Object.assign(state, { session, picture, contrast: null });
-  byId("file-name").textContent = file.name;
-  if (location.hash !== "") history.pushState(null, "", location.pathname);
+  showWaiting(picture);
+  const session = await Session.open(sent, state.names, signal).catch((error) => {
+    throw error.status === 415 ? noPicture(file, state.model.limits.formats) : error;
+  });
+  if (session.artifact !== state.model.artifact) {
+    await learnModel(); // it was replaced meanwhile, and may see other parts of a picture
+    return explain(file, signal);
+  }
+  signal.throwIfAborted();
+  Object.assign(state, { session, file, picture, note, contrast: null });
+}
+
+function showWaiting(picture) {
+  if (picture === null) return;
+  byId("waiting-picture").replaceChildren(picture.canvas);
+  for (const id of ["intake", "browser", "result"]) byId(id).hidden = true;
+  byId("waiting").hidden = false;
+}
+
+function showResult() {
   route();
+  const { file, note } = state;
+  byId("file-name").textContent = note === "" ? file.name : `${file.name}, ${note}`;
+  showCut(state.picture);
   showChosen();
   say(summary());
-  byId("class-title").focus({ preventScroll: true });
+  byId("sentence").focus({ preventScroll: true });
   scrollTo({ top: 0 });
+}
+
+/** Show what an address names: a picture, the class, what is switched off, the names. */
+const arrive = (place) =>
+  waiting("Opening the picture …", async (signal) => {
+    if (state.model === null) await learnModel();
+    const { sample, picture } = place;
+    const file = sample === null ? await kept(picture) : await sampleFile(sample);
+    if (file === null) throw gone();
+    for (const [id, index, name] of place.names) state.names.set(id, index, name);
+    await explain(file, signal);
+    const { session } = state;
+    const known = (id) => id !== null && id < state.classes.length;
+    const chosen = known(place.class) ? place.class : session.chosen;
+    const off = place.off.filter(([id, index]) => known(id) && index < state.model.k);
+    for (const id of new Set([...off.map(([id]) => id), chosen])) await session.choose(id, signal);
+    for (const [id, index] of off) {
+      if (index < session.explained.get(id).prototypes.length) session.toggle(id, index);
+    }
+    await session.refresh(signal);
+    state.source = { sample, picture };
+    setMode(place.view);
+    remember();
+    showResult();
+    if (known(place.against)) await openContrast(place.against, chosen, signal);
+  });
+
+const gone = () =>
+  new api.Problem({
+    title: "That picture is not here",
+    detail:
+      "The link was made from somebody's own picture, which stays in the browser that opened it. " +
+      "Open the picture again, or ask for the card.",
+    status: 404,
+  });
+
+/** Write what is shown into the page's address; a new picture is a step that Back takes back. */
+function remember(isNew = false) {
+  state.address = addressOf(state);
+  byId("nav-explain").setAttribute("href", state.address || "#");
+  const address = state.address || location.pathname;
+  if (isNew) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
 }
 
 /** Ask about the picture that is open; where the model was replaced, explain it anew and say so. */
@@ -69,7 +151,9 @@ const ask = (saying, task) =>
     } catch (error) {
       if (!(error instanceof Replaced)) throw error;
       await learnModel();
-      await explain(state.session.file, signal);
+      await explain(state.file, signal);
+      remember();
+      showResult();
       return {
         title: "The model was replaced",
         detail: "The server has another one now. It has explained the picture anew.",
@@ -87,26 +171,38 @@ const choose = (id) =>
     await state.session.choose(id, signal);
     state.contrast = null;
     showChosen();
+    remember();
     say(`Why ${words(state.session.explained.get(id).label)}.`);
   });
 
 const compare = (b, a = state.contrast?.a.id ?? state.session.chosen) =>
   ask("Comparing …", async (signal) => {
-    const answer = await state.session.contrast(a, b, signal);
-    state.contrast = answer;
-    focusNothing();
-    showContrast(byId("why"), answer, state.model.activation, {
-      focus,
-      swap: () => compare(a, b),
-      close: async () => {
-        await choose(state.session.chosen);
-        focusTitle();
-      },
-    });
-    show();
+    await openContrast(b, a, signal);
     focusTitle();
-    say(`${words(answer.a.label)} against ${words(answer.b.label)}.`);
   });
+
+async function openContrast(b, a, signal) {
+  const answer = await state.session.contrast(a, b, signal);
+  state.contrast = answer;
+  focusNothing();
+  const view = {
+    answer,
+    activation: state.model.activation,
+    explained: state.session.explained,
+    canvas: state.picture?.canvas ?? null,
+  };
+  showContrast(byId("why"), view, {
+    focus,
+    swap: () => compare(a, b),
+    close: async () => {
+      await choose(state.session.chosen);
+      focusTitle();
+    },
+  });
+  show();
+  remember();
+  say(`${words(answer.a.label)} against ${words(answer.b.label)}.`);
+}
 
 /** What was pressed may be gone or far from the answer: go on from the heading, where it shows. */
 function focusTitle() {
@@ -117,12 +213,13 @@ function focusTitle() {
 }
 
 function showChosen() {
-  const { session } = state;
+  const { session, model, picture } = state;
   focusNothing();
-  why = new Why(byId("why"), session.explained.get(session.chosen), state.model.edits, {
+  const canvas = picture?.canvas ?? null;
+  why = new Why(byId("why"), session.explained.get(session.chosen), model.edits, canvas, {
     focus: (index) => focus(index === null ? null : "a", index),
     toggle,
-    reset,
+    rename,
   });
   show();
 }
@@ -136,19 +233,33 @@ function toggle(index) {
 function reset() {
   state.session.muted.clear();
   show();
-  focusTitle();
   return answerMuting();
 }
 
-const answerMuting = () =>
-  ask("", async (signal) => {
-    const { session } = state;
+async function answerMuting() {
+  const { session } = state;
+  const done = await ask("", async (signal) => {
     await session.refresh(signal);
+    if (state.contrast) await openContrast(state.contrast.b.id, state.contrast.a.id, signal);
     show();
-    const score = session.now.get(session.chosen);
-    const number = signed(score.logit, why.decimals);
-    say(`${words(score.label)} ${percent(score.probability)}, logit ${number}. Best: ${summary()}`);
+    remember();
+    const { label, probability } = session.now.get(session.chosen);
+    say(`${words(label)} ${percent(probability)}. Best: ${summary()}`);
   });
+  if (done || session !== state.session) return;
+  session.revert(); // the numbers are those of before, so are the switches
+  show();
+}
+
+function rename(index, name) {
+  const { session } = state;
+  const part = session.explained.get(session.chosen).prototypes[index];
+  if (name === (part.name === part.own ? "" : part.name)) return;
+  session.rename(session.chosen, index, name);
+  showChosen();
+  remember();
+  say(name === "" ? "The part has its own name again." : `The part is called ${name}.`);
+}
 
 function focusNothing() {
   state.focus = { side: null, index: null };
@@ -160,9 +271,11 @@ function focus(side, index) {
   showFocus();
 }
 
-/** Show the session: predictions, panel and pictures. */
+/** Show the session: the answer, predictions, panel and pictures. */
 function show() {
-  const { session, contrast } = state;
+  const { session, contrast, model } = state;
+  showAnswer(session, model, contrast ? null : session.chosen);
+  showKeep(session, model.edits, state.classes);
   showPredictions(
     {
       now: session.listed(session.now),
@@ -192,11 +305,9 @@ function showFocus() {
     why.update({
       score: session.now.get(session.chosen),
       before: session.before.get(session.chosen),
+      others: session.others(state.model.activation),
       muted: session.mutedOf(session.chosen),
-      anyMuted: session.muted.size > 0,
       focus: index,
-      best: session.best,
-      bestBefore: session.bestBefore,
     });
   }
   showStages();
@@ -204,107 +315,23 @@ function showFocus() {
 
 const showStages = () => showFigures(state, stages, dark.matches);
 
-// ---- Code and picture to take away --------------------------------------------------------
-
-function request() {
-  const { session, contrast } = state;
-  const { name } = session.file;
-  if (contrast !== null) {
-    const fields = api.contrastFields(contrast.a.id, contrast.b.id, session.mute);
-    return { name, path: "v1/contrast", fields };
-  }
-  // Without a wish the server explains the best class, which muting may change.
-  const isBest = session.chosen === session.bestBefore.id && session.muted.size === 0;
-  const classes = isBest ? [] : [session.chosen];
-  return { name, path: "v1/explain", fields: api.explainFields({ classes, mute: session.mute }) };
-}
-
-function wireTools() {
-  const dialog = byId("code-dialog");
-  byId("code").hidden = !api.served; // there is nothing to send it to
-  byId("again").addEventListener("click", () => {
-    Object.assign(state, { session: null, picture: null, contrast: null });
-    hideAlert();
-    say("");
-    route();
-    byId("file").focus();
-  });
-  byId("code").addEventListener("click", () => {
-    byId("recipe-curl").textContent = curl(request());
-    byId("recipe-python").textContent = python(request());
-    dialog.showModal();
-  });
-  byId("code-close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  for (const kind of ["curl", "python"]) {
-    const button = byId(`copy-${kind}`);
-    button.addEventListener("click", async () => {
-      button.textContent = (await copy(byId(`recipe-${kind}`)))
-        ? "Copied"
-        : "Selected, press Ctrl+C";
-      setTimeout(() => (button.textContent = "Copy"), 2500);
-    });
-  }
-  byId("download").addEventListener("click", () =>
-    attempt(
-      "Drawing the picture …",
-      async () => {
-        await savePicture({ ...state, stages, dark: dark.matches });
-        say("The picture is in your downloads.");
-      },
-      "download",
-    ),
-  );
-  byId("modes").addEventListener("change", (event) => {
-    state.mode = event.target.value;
-    showStages();
-  });
-  byId("other").addEventListener("change", (event) => choose(Number(event.target.value)));
-  byId("skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the address says which page is shown
-    byId("main").focus();
-  });
-  byId("alert-close").addEventListener("click", hideAlert);
-  dark.addEventListener("change", () => state.session && showStages());
+function setMode(mode) {
+  state.mode = mode;
+  for (const input of byId("modes").querySelectorAll("input")) input.checked = input.value === mode;
 }
 
 // ---- Start and addresses ------------------------------------------------------------------
 
-/** Show what the address names: a picture (nothing), #classes, or #class-7. */
+/** Show what the address names: a picture, or nothing yet; #classes, or #class-7. */
 function route() {
-  const [, id] = /^#class-(\d+)$/.exec(location.hash) ?? [];
-  const record = id === undefined ? undefined : state.classes[Number(id)];
-  const browsing = location.hash === "#classes" || record !== undefined;
-  byId("browser").hidden = !browsing;
-  byId("intake").hidden = browsing || state.session !== null;
-  byId("result").hidden = browsing || state.session === null;
-  for (const [name, here] of [
-    ["nav-explain", !browsing],
-    ["nav-classes", browsing],
-  ]) {
-    if (here) byId(name).setAttribute("aria-current", "page");
-    else byId(name).removeAttribute("aria-current");
-  }
-  document.title = record
-    ? `${words(record.label)} · protohead`
-    : browsing
-      ? "Classes · protohead"
-      : "protohead";
-  return browsing ? browse(record) : undefined;
-}
-
-function browse(record) {
-  const show = async () => {
-    if (record === undefined) showClasses(state.classes);
-    else await showClass(record, state.session === null ? null : () => explainHere(record.id));
-    byId("browser-title").focus({ preventScroll: true });
-    scrollTo({ top: 0 });
-  };
-  return attempt("", show, "classes");
+  const place = readAddress(location.hash);
+  if (place !== null && location.hash !== state.address) return arrive(place);
+  return showPage(state, explainHere);
 }
 
 function explainHere(id) {
-  location.hash = "";
+  history.pushState(null, "", state.address || location.pathname);
+  route();
   return choose(id);
 }
 
@@ -316,14 +343,16 @@ async function start() {
 /** Learn the served model and all that hangs on it. */
 async function learnModel() {
   forgetPrototypes();
+  const before = state.model?.artifact;
   [state.model, state.classes] = await Promise.all([
     api.model(),
     api.classes(),
     offerSamples(open, showAlert),
   ]);
   const { model } = state;
+  if (before !== undefined && before !== model.artifact) state.names.clear(); // of other parts
   byId("model").textContent =
-    `${words(model.name)} · ${plural(model.classes, "class", "classes")} · ${plural(model.k, "prototype")} each`;
+    `${words(model.name)} · ${plural(model.classes, "class", "classes")} · ${plural(model.k, "part")} each`;
   byId("model").title = `sha256 ${model.sha256}`;
   byId("other").replaceChildren(
     ...state.classes.map(({ id, label }) => el("option", { value: id }, words(label))),
@@ -331,7 +360,31 @@ async function learnModel() {
 }
 
 takePictures(open);
-followScrolling();
-wireTools();
+wireTools({
+  request: () => requestOf(state),
+  view: () => ({ ...state, stages, dark: dark.matches }),
+  again: () => {
+    Object.assign(state, { session: null, picture: null, contrast: null, address: "" });
+    byId("nav-explain").setAttribute("href", "#");
+    history.pushState(null, "", location.pathname);
+    hideAlert();
+    say("");
+    route();
+    byId("file").focus();
+  },
+  reset,
+});
+byId("modes").addEventListener("change", (event) => {
+  setMode(event.target.value);
+  remember();
+  showStages();
+});
+byId("other").addEventListener("change", (event) => choose(Number(event.target.value)));
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which page is shown
+  byId("main").focus();
+});
+byId("alert-close").addEventListener("click", hideAlert);
+dark.addEventListener("change", () => state.session && showStages());
 addEventListener("hashchange", route);
 attempt("", start);

@@ -16,6 +16,7 @@ const active = new Set();
  * @param {string} saying what is said meanwhile, empty for what takes no time to speak of
  * @param {(signal: AbortSignal) => Promise<Notice | void>} task may end with a notice to show
  * @param {string} lane within one lane the newest wish wins and ends the one before
+ * @returns {Promise<boolean>} false where it failed; what a newer wish ended has not
  */
 export async function attempt(saying, task, lane = "picture") {
   newest.get(lane)?.abort();
@@ -29,8 +30,11 @@ export async function attempt(saying, task, lane = "picture") {
     const notice = await task(signal);
     hideAlert();
     if (notice) showNotice(notice);
+    return true;
   } catch (error) {
-    if (!signal.aborted) showAlert(error, () => attempt(saying, task, lane));
+    if (signal.aborted) return true;
+    showAlert(error, () => attempt(saying, task, lane));
+    return false;
   } finally {
     active.delete(signal);
     showBusy();

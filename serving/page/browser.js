@@ -1,79 +1,126 @@
-// What the model looks for in each class: a searchable wall of classes, and one class in full.
+// What the model looks for in each class: a wall of classes to search, filter and sort.
 
-import * as api from "./api.js";
+import { prototypesOf, suspicious, whenSeen } from "./catalogue.js";
 import { byId, el, words } from "./dom.js";
-import { plural } from "./numbers.js";
+import { percent, plural } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
-import { crops, mutedForGood, picture, tagOf } from "./tag.js";
+import { keep, readQuery, select, SHOW, SORT } from "./query.js";
+import { suspects } from "./suspects.js";
+import { picture } from "./tag.js";
+
+export { forgetPrototypes } from "./catalogue.js";
+export { showClass } from "./portrait.js";
 
 const GLANCE = 4; // crops on a card
 
-const known = new Map();
-
-/** Another model has other prototypes. */
-export const forgetPrototypes = () => known.clear();
-
-/** The prototypes of a class, asked for once. */
-function prototypesOf(id) {
-  if (!known.has(id)) {
-    const answer = api.prototypes(id);
-    answer.catch(() => known.delete(id)); // a failure may pass
-    known.set(id, answer);
-  }
-  return known.get(id);
-}
-
-/** @param {{id: number, label: string}[]} classes */
+/** @param {{id: number, label: string}[]} classes of /v1/classes; the address holds the query */
 export function showClasses(classes) {
-  const found = el("p", { class: "note", role: "status" });
-  const cards = classes.map((record) => [words(record.label).toLowerCase(), card(record)]);
-  const search = el("input", {
-    type: "search",
-    id: "search",
-    placeholder: "Search",
-    autocomplete: "off",
-    spellcheck: "false",
-  });
-  const filter = () => {
-    const wanted = search.value.trim().toLowerCase().split(/\s+/);
-    let count = 0;
-    for (const [label, node] of cards) {
-      node.hidden = !wanted.every((part) => label.includes(part));
-      count += node.hidden ? 0 : 1;
-    }
-    found.textContent =
-      count === 0 ? "No class has that in its name." : plural(count, "class", "classes");
+  const query = readQuery(location.hash);
+  const doubts = classes.reduce((sum, record) => sum + suspicious(record), 0);
+  const cards = new Map(); // made when they are first shown, kept for the next search
+  const cardOf = (record) => {
+    if (!cards.has(record.id)) cards.set(record.id, card(record));
+    return cards.get(record.id);
   };
-  search.addEventListener("input", filter);
+  const found = el("p", { class: "note", id: "found", role: "status" });
+  const list = el("ul", { class: "cards", id: "cards" });
+  const search = searchField(query.q);
+  const show = chooser("Show", SHOW, query.show, counts(classes));
+  const sort = chooser("Sort by", SORT, query.sort);
+  const finder = el(
+    "button",
+    { type: "button", class: "button", id: "suspects" },
+    doubts === 0 ? "No suspicious parts" : `Find suspicious parts (${doubts})`,
+  );
+  finder.disabled = doubts === 0;
+  if (doubts === 0) finder.title = "This artifact notes nothing to look at twice.";
+
+  const update = () => {
+    const selected = select(classes, query);
+    const parts = query.show === "suspicious";
+    list.className = parts ? "suspects" : "cards";
+    list.replaceChildren(...selected.map(parts ? suspects : cardOf));
+    found.textContent = foundText(selected, classes, parts);
+    finder.setAttribute("aria-pressed", String(parts));
+  };
+  const change = (part) => {
+    keep(Object.assign(query, part));
+    update();
+  };
+  search.addEventListener("input", () => change({ q: search.value }));
+  show.select.addEventListener("change", () => change({ show: show.select.value }));
+  sort.select.addEventListener("change", () => change({ sort: sort.select.value }));
+  finder.addEventListener("click", () => {
+    show.select.value = query.show === "suspicious" ? "all" : "suspicious";
+    change({ show: show.select.value });
+  });
+
   byId("browser").replaceChildren(
     el("h1", { id: "browser-title", tabindex: "-1" }, "What does it look for?"),
-    el(
-      "p",
-      { class: "lead" },
-      "Each class is recognised by a few parts. These are the training crops that show them best.",
-    ),
+    el("p", { class: "lead" }, leadOf(classes)),
     el(
       "div",
       { class: "search" },
       el("label", { for: "search", class: "unseen" }, "Search the classes"),
       search,
-      found,
+      show.label,
+      sort.label,
+      finder,
     ),
-    el("ul", { class: "cards", id: "cards" }, ...cards.map(([, node]) => node)),
+    found,
+    list,
   );
-  filter();
+  change({});
 }
 
-/** A card fills itself when it comes into view. */
-const inView = new IntersectionObserver(
-  (entries) => {
-    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
-      inView.unobserve(target);
-      glance(target);
-    }
-  },
-  { rootMargin: "200px" },
-);
+function leadOf(classes) {
+  const split = classes.filter(({ state }) => state === "decomposed").length;
+  const rest = classes.length - split;
+  const whole = rest === 0 ? "" : `; ${rest} had too few training images to tell parts apart`;
+  return (
+    `${split} of ${plural(classes.length, "class is", "classes are")} split into parts${whole}. ` +
+    "These are the training crops that show the parts best."
+  );
+}
+
+const searchField = (value) =>
+  el("input", {
+    type: "search",
+    id: "search",
+    value,
+    placeholder: "Search",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+
+/** How many classes each choice has. */
+const counts = (classes) =>
+  new Map([...SHOW].map(([key, [, belongs]]) => [key, classes.filter(belongs).length]));
+
+function chooser(name, choices, chosen, sizes = null) {
+  const select = el(
+    "select",
+    {},
+    ...[...choices].map(([key, [text]]) =>
+      el(
+        "option",
+        { value: key, selected: key === chosen },
+        sizes === null ? text : `${text} (${sizes.get(key)})`,
+      ),
+    ),
+  );
+  return { select, label: el("label", { class: "choose" }, name, select) };
+}
+
+function foundText(selected, classes, parts) {
+  if (selected.length === 0) return "No class is like that.";
+  const shown = plural(selected.length, "class", "classes");
+  if (parts) {
+    const count = selected.reduce((sum, record) => sum + suspicious(record), 0);
+    return `${plural(count, "part")} to look at twice, in ${shown}.`;
+  }
+  return selected.length === classes.length ? `${shown}.` : `${shown} of ${classes.length}.`;
+}
 
 function card(record) {
   const node = el(
@@ -84,64 +131,35 @@ function card(record) {
       { class: "card", href: `#class-${record.id}` },
       el("span", { class: "card-crops", "aria-hidden": "true" }),
       el("span", { class: "card-name" }, words(record.label)),
+      el("small", { class: "card-facts" }, factsOf(record)),
     ),
   );
-  inView.observe(node);
-  return node;
+  return whenSeen(node, () => glance(node.querySelector(".card-crops"), record));
 }
 
-async function glance(node) {
-  const place = node.querySelector(".card-crops");
+function factsOf(record) {
+  const { state, images, accuracy, residual_ratio: residual } = record;
+  const doubts = suspicious(record);
+  return [
+    ...(state === "whole" ? ["not split"] : []),
+    ...(accuracy === null ? [] : [`training accuracy ${percent(accuracy)}`]),
+    plural(images, "image"),
+    ...(residual === null ? [] : [`residual ${residual.toFixed(2)}`]),
+    ...(doubts === 0 ? [] : [`${plural(doubts, "suspicious part")}`]),
+  ].join(" · ");
+}
+
+async function glance(place, { id }) {
   try {
-    const { prototypes } = await prototypesOf(Number(node.dataset.id));
+    const { prototypes } = await prototypesOf(id);
     const seen = prototypes.filter(({ evidence }) => evidence.length > 0).slice(0, GLANCE);
-    place.replaceChildren(...seen.map(({ index, evidence }) => thumbnail(evidence[0], index)));
-    if (seen.length === 0) place.textContent = "One prototype: too few training images.";
+    place.replaceChildren(
+      ...seen.map(({ index, evidence: [{ url }] }) =>
+        picture(url, { alt: "", vars: { colour: css(colourOf(index)) } }),
+      ),
+    );
+    if (seen.length === 0) place.textContent = "No training crop.";
   } catch {
     place.textContent = "could not be loaded";
   }
-}
-
-const thumbnail = ({ url }, index) =>
-  picture(url, { alt: "", vars: { colour: css(colourOf(index)) } });
-
-/** @param {{id: number, label: string, images: number, accuracy: number | null}} record */
-export async function showClass(record, onExplain) {
-  const { prototypes, warnings, state } = await prototypesOf(record.id);
-  const facts = [
-    plural(prototypes.length, "prototype"),
-    `${plural(record.images, "training image")}`,
-    ...(record.accuracy === null
-      ? []
-      : [`${Math.round(100 * record.accuracy)} % of them recognised`]),
-  ];
-  byId("browser").replaceChildren(
-    el("a", { href: "#classes", class: "back" }, "‹ All classes"),
-    el("h1", { id: "browser-title", tabindex: "-1" }, words(record.label)),
-    el("p", { class: "lead" }, `${facts.join(", ")}.`),
-    ...(state === "whole"
-      ? [el("p", { class: "note" }, "Too few training images to tell parts apart.")]
-      : []),
-    ...warnings.map((warning) => el("p", { class: "note" }, warning)),
-    el(
-      "ul",
-      { class: "portrait" },
-      ...prototypes.map(({ index, name, muted, evidence }) =>
-        el(
-          "li",
-          { vars: { colour: css(colourOf(index)) } },
-          el("h2", {}, tagOf(index), words(name)),
-          mutedForGood(muted),
-          crops(evidence, name),
-        ),
-      ),
-    ),
-    onExplain === null
-      ? ""
-      : el(
-          "button",
-          { type: "button", class: "button", on: { click: onExplain } },
-          "See it in the current picture",
-        ),
-  );
 }

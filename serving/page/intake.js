@@ -1,4 +1,5 @@
-// How pictures come in: picked, dropped, pasted, or one of the server's samples.
+// How pictures come in: picked, dropped, pasted, or one of the server's samples. What becomes of
+// them before they are sent: prepare.js.
 
 import * as api from "./api.js";
 import { byId, el } from "./dom.js";
@@ -37,26 +38,25 @@ function takeDrops(accept) {
   });
 }
 
-/** A server that refuses a body unread may cut the connection before its reason arrives. */
-export function refuseLarge(file, most) {
-  if (file.size <= most) return;
-  const size = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  throw new api.Problem({
-    title: "The picture is too large",
-    detail: `This server takes at most ${size(most)}, ${file.name} has ${size(file.size)}.`,
-    status: 413,
-  });
+/** One of the server's samples, by its number from 1. */
+export async function sampleFile(number) {
+  const sample = (await api.samples())[number - 1];
+  if (sample === undefined) {
+    throw new api.Problem({
+      title: "That sample is not here",
+      detail: `The address names sample ${number}; the model that is served now has fewer.`,
+      status: 404,
+    });
+  }
+  const blob = await api.blob(sample.url);
+  return new File([blob], `sample-${number}.jpg`, { type: blob.type });
 }
 
-/** The refusal of a file that the server does not know, in words about the file. */
-export const noPicture = (file, formats) =>
-  new api.Problem({
-    title: `That file is not a picture (${formats.join(", ")})`,
-    detail: `${file.name} is something else.`,
-    status: 415,
-  });
-
-/** Offer the server's samples; a server without any offers none. */
+/**
+ * Offer the server's samples; a server without any offers none.
+ *
+ * @param {(file: File, number: number) => void} accept
+ */
 export async function offerSamples(accept, fail) {
   const samples = (await api.samples()).slice(0, 8);
   byId("samples-block").hidden = samples.length === 0;
@@ -65,8 +65,7 @@ export async function offerSamples(accept, fail) {
       const image = picture(sample.url, { alt: "", width: 128, height: 128 });
       const take = async () => {
         try {
-          const blob = await api.blob(sample.url);
-          accept(new File([blob], `sample-${i + 1}.jpg`, { type: blob.type }));
+          accept(await sampleFile(i + 1), i + 1);
         } catch (error) {
           fail(error, take);
         }

@@ -29,6 +29,12 @@ export function colourOf(index) {
   );
 }
 
+/** Red, green and blue of one side of a comparison, "a" or "b": contrast.css has them. */
+export function sideColour(side) {
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(`--side-${side}`);
+  return [1, 3, 5].map((start) => Number.parseInt(hex.trim().slice(start, start + 2), 16));
+}
+
 /** Relative luminance of an sRGB colour, 0 to 1 (WCAG 2). */
 function luminance(colour) {
   const [r, g, b] = colour

@@ -4,19 +4,23 @@ import { PAPER } from "./palette.js";
 
 const SIDE = 1120;
 
-/**
- * @param {File} file
- * @param {object} preprocessing as in /v1/model
- * @returns {Promise<{canvas: HTMLCanvasElement, aspect: number} | null>} null where this browser
- *   cannot decode the file; the server may, or will say why not
- */
-export async function readPicture(file, preprocessing) {
-  let bitmap;
+/** A picture in pixels, upright; null where this browser cannot decode the file: the server may. */
+export async function decode(file) {
   try {
-    bitmap = await createImageBitmap(file);
+    return await createImageBitmap(file);
   } catch {
     return null;
   }
+}
+
+/**
+ * @param {ImageBitmap} bitmap upright
+ * @param {object} preprocessing as in /v1/model
+ * @returns {{canvas: HTMLCanvasElement, aspect: number, seen: number, whole: HTMLCanvasElement}}
+ *   `seen`, the share of the photograph that is left, `whole`, the photograph, small, with what is
+ *   left outlined
+ */
+export function seenBy(bitmap, preprocessing) {
   const box = viewBox(bitmap.width, bitmap.height, preprocessing);
   const enlarge = SIDE / Math.max(box.width, box.height);
   const canvas = makeCanvas(box.width * enlarge, box.height * enlarge);
@@ -30,8 +34,35 @@ export async function readPicture(file, preprocessing) {
     bitmap.width * enlarge,
     bitmap.height * enlarge,
   );
-  bitmap.close();
-  return { canvas, aspect: canvas.width / canvas.height };
+  return { canvas, aspect: canvas.width / canvas.height, ...shareSeen(bitmap, box) };
+}
+
+const SMALL = 192;
+
+/** How much of a photograph a box leaves, and a small picture of both. */
+function shareSeen(bitmap, box) {
+  const inside = (start, size, most) => Math.min(start + size, most) - Math.max(start, 0);
+  const { width, height } = bitmap;
+  const kept = inside(box.x, box.width, width) * inside(box.y, box.height, height);
+  const scale = SMALL / Math.max(width, height);
+  const whole = makeCanvas(width * scale, height * scale);
+  const pen = whole.getContext("2d");
+  pen.drawImage(bitmap, 0, 0, whole.width, whole.height);
+  const edges = [box.x, box.y, box.width, box.height].map((value) => value * scale);
+  const outside = new Path2D();
+  outside.rect(0, 0, whole.width, whole.height);
+  outside.rect(...edges);
+  pen.fillStyle = "rgb(250 249 247 / 0.72)";
+  pen.fill(outside, "evenodd");
+  for (const [colour, size] of [
+    ["#fff", 4],
+    ["#1c1f24", 2],
+  ]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = size;
+    pen.strokeRect(...edges);
+  }
+  return { seen: kept / (width * height), whole };
 }
 
 /** The part of a picture that preprocessing keeps, in its own pixels: make_view, backwards. */

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { words } from "./dom.js";
+import { ranks, spokenName } from "./parts.js";
 
 /** The server answered with another model than the one that explained the picture. */
 export class Replaced extends Error {}
@@ -9,32 +10,43 @@ export class Replaced extends Error {}
 export class Session {
   /**
    * @param {File} file
+   * @param {Names} names what people called parts
    * @param {object} answer to an explain request without anything muted
    */
-  constructor(file, { model, results: [result] }) {
+  constructor(file, names, { model, results: [result] }) {
     this.file = file;
+    this.names = names;
     this.artifact = model.artifact;
+    names.give(result.classes);
     this.explained = new Map(result.classes.map((explained) => [explained.id, explained]));
     this.before = new Map(result.classes.map((score) => [score.id, score]));
     this.bestBefore = result.classes[0];
-    this.chosen = this.bestBefore.id;
+    // A class that is not split has nothing to show: the best one with parts stands in for it.
+    this.chosen = (result.classes.find(({ whole }) => !whole) ?? this.bestBefore).id;
     this.ranking = result.classes.map(({ id }) => id);
     this.muted = new Map();
+    this.answered = new Map(); // what was muted in the answer that is shown
     this.now = new Map(this.before);
   }
 
-  static async open(file, signal) {
-    return new Session(file, await api.explain(file, { heatmaps: "values" }, signal));
+  static async open(file, names, signal) {
+    return new Session(file, names, await api.explain(file, { heatmaps: "values" }, signal));
   }
 
   async #ask(options, signal) {
     const { results } = this.#same(await api.explain(this.file, options, signal));
+    this.names.give(results[0].classes);
     return results[0];
   }
 
   /** Why class a and not class b, with what is muted now. */
   async contrast(a, b, signal) {
-    return this.#same(await api.contrast(this.file, a, b, this.mute, signal));
+    const answer = this.#same(await api.contrast(this.file, a, b, this.mute, signal));
+    this.names.give([answer.a, answer.b]);
+    for (const term of answer.terms.filter(({ kind }) => kind === "prototype")) {
+      term.name = answer[term.side].prototypes[term.index].name;
+    }
+    return answer;
   }
 
   /** An answer, if it is the same model's: numbers of two models must not stand side by side. */
@@ -51,9 +63,21 @@ export class Session {
   /** What is switched off, in words; only what is shown, and thus explained, can be. */
   get switchedOff() {
     return this.mute.map(([id, index]) => {
-      const { label, prototypes } = this.explained.get(id);
-      return `${words(prototypes[index].name)} of ${words(label)}`;
+      const explained = this.explained.get(id);
+      const name = spokenName(explained.prototypes[index], ranks(explained).get(index));
+      return `${name} of ${words(explained.label)}`;
     });
+  }
+
+  /** Switch back to what the shown numbers are of. */
+  revert() {
+    this.muted = new Map(this.answered);
+  }
+
+  /** Call a part something; nothing gives it back the artifact's own name. */
+  rename(id, index, name) {
+    this.names.set(id, index, name);
+    this.names.give([...this.explained.values(), ...this.now.values()]);
   }
 
   mutedOf(id) {
@@ -81,6 +105,18 @@ export class Session {
     else this.muted.delete(id);
   }
 
+  /** The probability of all other classes than the chosen one; null where they do not share it. */
+  others(activation) {
+    if (activation !== "softmax") return null;
+    const { id, probability } = this.now.get(this.chosen);
+    const known = this.listed(this.now).filter((score) => score.id !== id);
+    // Close to 1 the difference has no digits left, the others' sum has.
+    return Math.max(
+      1 - probability,
+      known.reduce((sum, score) => sum + score.probability, 0),
+    );
+  }
+
   /** Explain one more class. */
   async choose(id, signal) {
     if (!this.explained.has(id)) {
@@ -96,10 +132,12 @@ export class Session {
 
   /** Ask how the prediction is with what is muted now. */
   async refresh(signal, alsoId = this.chosen) {
-    const mute = this.mute;
+    const { mute } = this;
+    const muted = new Map(this.muted);
     if (mute.length === 0) {
       this.now = new Map(this.before);
       this.ranking = this.rankingBefore ?? this.ranking;
+      this.answered = new Map();
       return;
     }
     const best = await this.#ask({ mute, heatmaps: "none" }, signal);
@@ -117,5 +155,6 @@ export class Session {
       for (const score of before) if (!this.before.has(score.id)) this.before.set(score.id, score);
     }
     this.ranking = [...new Set([...best.classes.map(({ id }) => id), ...this.rankingBefore])];
+    this.answered = muted;
   }
 }

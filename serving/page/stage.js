@@ -1,25 +1,24 @@
-// The picture with the prototypes drawn on it; one can be isolated, all fade smoothly.
+// The picture with the parts drawn on it; one can be isolated, all fade smoothly.
 
 import { calm } from "./dom.js";
 import { fieldOf, LEVEL, outlineOf, strengthAt } from "./field.js";
 import { css, inkOn } from "./palette.js";
 import { makeCanvas, pale } from "./picture.js";
 
-/** Prototypes on one picture; more of them hide it and each other. */
-export const SHOWN = 4;
 const OPACITY = 0.86;
 const FADE = 160; // ms
-const HIT = 0.3; // share of the peak from which a pointer means that prototype
+const HIT = 0.3; // share of the peak from which a pointer means that part
 
 /**
- * @typedef {{index: number, heatmap: number[][], contribution: number, muted: boolean}} Part
+ * @typedef {{index: number, rank: number, heatmap: number[][], contribution: number,
+ *   muted: boolean}} Part
  * @typedef {{picture: {canvas: HTMLCanvasElement, aspect: number} | null, parts: Part[],
  *   mode: "heat" | "parts" | "photo", focus: number | null, theme: "light" | "dark"}} Scene
  */
 export class Stage {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {(index: number | null) => void} onPoint the prototype under the pointer
+   * @param {(index: number | null) => void} onPoint the part under the pointer
    */
   constructor(canvas, onPoint) {
     this.canvas = canvas;
@@ -47,14 +46,14 @@ export class Stage {
       this.pale = pale(scene.picture.canvas, scene.theme);
       this.layers.clear();
     }
-    if (heatmapsOf(before) !== heatmapsOf(scene)) {
+    if (!sameParts(before, scene)) {
       this.layers.clear();
       this.weights.clear();
     }
     this.#fade();
   }
 
-  /** What is drawn for a prototype, made when it is first seen: most of many never are. */
+  /** What is drawn for a part, made when it is first seen: most of many never are. */
   #layer(part) {
     if (!this.layers.has(part.index)) this.layers.set(part.index, this.#makeLayer(part));
     return this.layers.get(part.index);
@@ -62,14 +61,18 @@ export class Stage {
 
   #makeLayer(part) {
     const { width, height } = this.canvas;
-    const field = fieldOf(part.heatmap, width / height);
+    const against = part.contribution <= 0;
+    // What speaks against the class is drawn only when it is pointed at, hatched as its bar is.
+    const heatmap = against ? part.heatmap.map((row) => row.map((value) => -value)) : part.heatmap;
+    const field = fieldOf(heatmap, width / height);
     const colour = css(part.colour);
     return {
       ...part,
+      against,
       css: colour,
       ink: css(inkOn(part.colour)),
       field,
-      tint: this.#tint(field, colour),
+      tint: against ? this.#hatch(field, colour) : this.#tint(field, colour),
       mask: mask(field, (s) => (s - LEVEL) * 8 + 0.5),
       outline: outlineOf(field, width, height),
       peak: [field.peak[0] * width, field.peak[1] * height],
@@ -95,11 +98,32 @@ export class Stage {
     return tint;
   }
 
+  /** Stripes of the colour inside the outline. */
+  #hatch(field, colour) {
+    const hatch = makeCanvas(this.canvas.width, this.canvas.height);
+    const pen = hatch.getContext("2d");
+    const { width, height } = hatch;
+    const step = 12 * this.#unit();
+    pen.strokeStyle = colour;
+    pen.lineWidth = 0.36 * step;
+    for (let x = -height; x < width; x += step) {
+      pen.moveTo(x, height);
+      pen.lineTo(x + height, 0);
+    }
+    pen.stroke();
+    pen.globalCompositeOperation = "destination-in";
+    pen.drawImage(
+      mask(field, (s) => (s - LEVEL) * 8 + 0.5),
+      ...[0, 0, width, height],
+    );
+    return hatch;
+  }
+
   /** The weight that each layer moves towards. */
   targets() {
     const { parts, focus, mode } = this.scene;
-    const strongest = new Set(this.#strongest().map((part) => part.index));
-    const wanted = (index) => (focus === null ? strongest.has(index) : index === focus);
+    const speaking = new Set(this.#speaking().map((part) => part.index));
+    const wanted = (index) => (focus === null ? speaking.has(index) : index === focus);
     return new Map(parts.map(({ index }) => [index, mode !== "photo" && wanted(index) ? 1 : 0]));
   }
 
@@ -131,16 +155,20 @@ export class Stage {
       .map((part) => this.#layer(part))
       .reverse();
     if (mode === "parts") pen.drawImage(this.#reveal(visible, weights), 0, 0);
+    for (const layer of visible.filter(({ against }) => against || mode === "heat")) {
+      pen.globalAlpha = weights.get(layer.index);
+      pen.drawImage(layer.tint, 0, 0, width, height);
+    }
+    // No colour hides an outline or a number, its own or another part's.
     for (const layer of visible) {
       pen.globalAlpha = weights.get(layer.index);
-      if (mode === "heat") pen.drawImage(layer.tint, 0, 0, width, height);
-      else this.#stroke(pen, layer);
+      this.#stroke(pen, layer);
     }
     this.#tags(pen, visible, weights);
     pen.globalAlpha = 1;
   }
 
-  /** The photograph in its own colours where a prototype looks. */
+  /** The photograph in its own colours where a part looks. */
   #reveal(visible, weights) {
     const sheet = makeCanvas(this.canvas.width, this.canvas.height);
     const pen = sheet.getContext("2d");
@@ -201,7 +229,7 @@ export class Stage {
         pen.fill();
       }
       pen.fillStyle = layer.ink;
-      pen.fillText(String(layer.index), x, y + 0.06 * radius);
+      pen.fillText(String(layer.rank), x, y + 0.06 * radius);
     });
   }
 
@@ -209,20 +237,23 @@ export class Stage {
     if (!this.scene?.picture || this.scene.mode === "photo") return null;
     const box = this.canvas.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    const best = this.#strongest()
+    const best = this.#speaking()
       .map((part) => this.#layer(part))
       .map((layer) => [strengthAt(layer.field, x, y), layer.index])
       .sort((a, b) => b[0] - a[0])[0];
     return best && best[0] >= HIT ? best[1] : null;
   }
 
-  #strongest() {
-    const looking = this.scene.parts.filter((part) => part.contribution > 0 && !part.muted);
-    return looking.slice(0, SHOWN);
+  #speaking() {
+    return this.scene.parts.filter((part) => part.contribution > 0 && !part.muted);
   }
 }
 
-const heatmapsOf = (scene) => scene?.parts[0]?.heatmap;
+/** Whether two scenes are of one class in the same colours; each answer has heatmaps of its own. */
+function sameParts(before, scene) {
+  const [a, b] = [before?.parts[0], scene.parts[0]];
+  return a?.heatmap === b?.heatmap && String(a?.colour) === String(b?.colour);
+}
 
 /** A field as opacity. */
 function mask(field, opacity) {

@@ -1,17 +1,22 @@
-// What stands for a prototype everywhere: its number on its colour, its crops from training.
+// What stands for a part everywhere: its number on its colour, its crops from training.
 
 import { showImage } from "./api.js";
-import { el, words } from "./dom.js";
+import { el } from "./dom.js";
 import { colourOf, css, inkOn } from "./palette.js";
 
-/** The number on a disc; on a square for the second class of a comparison. */
-export function tagOf(index, square = false) {
+/**
+ * A number on a disc of the part's colour; on a square for the second class of a comparison.
+ *
+ * @param {number} index the part's number in the artifact, which has the colour
+ * @param {number} number the one that is shown: its rank in the picture
+ */
+export function tagOf(index, number, square = false) {
   const colour = colourOf(index);
   const vars = { colour: css(colour), "tag-ink": css(inkOn(colour)) };
   return el(
     "span",
     { class: square ? "tag square" : "tag", vars, "aria-hidden": "true" },
-    String(index),
+    String(number),
   );
 }
 
@@ -23,22 +28,10 @@ export function picture(url, properties) {
   return image;
 }
 
-/** What stands beside a prototype that an edit of the model muted; `reason` is null for others. */
+/** What stands beside a part that an edit of the model muted; `reason` is null for others. */
 export const mutedForGood = (reason) =>
-  reason === null ? "" : el("p", { class: "note" }, `Muted for good: ${reason}`);
+  reason === null ? null : el("p", { class: "note" }, `Muted for good: ${reason}`);
 
-/** Training crops that show what a prototype looks like. */
-export function crops(evidence, name) {
-  if (evidence.length === 0) return el("p", { class: "note" }, "No training crop shows it.");
-  return el(
-    "ul",
-    { class: "crops", "aria-label": `${words(name)} looks like, in training images` },
-    ...evidence.map((crop) =>
-      el(
-        "li",
-        {},
-        picture(crop.url, { alt: `Crop of ${crop.image}`, title: crop.image, loading: "lazy" }),
-      ),
-    ),
-  );
-}
+/** What to look at twice, in the artifact's own words. */
+export const doubtsOf = ({ doubts = [] }) =>
+  doubts.map(({ says }) => el("p", { class: "doubt" }, says));

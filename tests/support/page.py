@@ -42,6 +42,21 @@ def downloaded_words(page: Page) -> str:
     return "\n".join(page.evaluate("drawn"))
 
 
+def change_answers(page: Page, change: str) -> None:
+    """Open the page anew with another answer to explain requests: JavaScript that changes `a`."""
+    page.add_init_script(
+        """const asked = fetch;
+        window.fetch = async (path, ...rest) => {
+            const answer = await asked(path, ...rest);
+            if (!answer.ok || !String(path).includes("v1/explain")) return answer;
+            const a = await answer.json();
+            CHANGE;
+            return Response.json(a);
+        };""".replace("CHANGE", change)
+    )
+    page.reload()
+
+
 def relabel(source: Artifact, folder: Path, labels: Sequence[str]) -> Path:
     """A copy of an artifact under other labels."""
     shutil.copytree(source.folder, folder)

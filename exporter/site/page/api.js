@@ -4,7 +4,7 @@
 
 import { contrastAnswer, explainAnswer } from "./answers.js";
 import { say } from "./attempt.js";
-import { blob, Problem } from "./server.js";
+import { blob, learn, Problem } from "./server.js";
 
 export * from "./server.js";
 
@@ -26,7 +26,7 @@ function file(path) {
 }
 
 export const model = () => file("v1/model.json");
-export const classes = async () => (await file("v1/classes.json")).classes;
+export const classes = async () => learn((await file("v1/classes.json")).classes);
 export const samples = async () => (await file("v1/samples.json")).samples;
 export const prototypes = (id) => file(`v1/classes/${id}/prototypes.json`);
 

@@ -41,14 +41,14 @@ def test_long_labels_fit(visit, artifact, picture, tmp_path, width):
         page = visit(address.url, viewport={"width": width, "height": 860})
         explain(page, picture)
         assert page.evaluate(OVERFLOW) <= 0
-        assert apart(page, ".seen", "#why")
+        assert apart(page, "#figures", "#why")
         assert apart(page, "#stage", "#class-title")
         page.get_by_role("button", name="Compare with").first.click()
         expect(page.locator("#difference")).to_be_visible()
         assert page.evaluate(OVERFLOW) <= 0
-        assert apart(page, ".seen", "#why")
+        assert apart(page, "#figures", "#why")
         page.get_by_role("button", name="Back to one class").click()  # nothing lies on top of it
-        expect(page.locator("#logit")).to_be_visible()
+        expect(page.locator(".chance")).to_be_visible()
         page.get_by_role("link", name="Classes").click()
         expect(page.locator("#cards")).to_be_visible()
         assert page.evaluate(OVERFLOW) <= 0
@@ -82,7 +82,7 @@ def test_a_number_as_a_label_is_never_taken_for_an_id(
             page.get_by_label("Another class").select_option(index=index)
             expect(page.locator("#logit")).to_have_attribute("data-value", str(truth[index].logit))
         page.get_by_role("switch").first.click()
-        expect(page.locator(".total s")).to_be_visible()
+        expect(page.locator(".chance s")).to_be_visible()
         strongest = max(truth[1].prototypes, key=lambda p: abs(p.contribution))
         muted = [(1, strongest.index)]
         steered = predictor.explain(picture, classes=[0, 1], mute=muted).classes

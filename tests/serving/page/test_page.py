@@ -12,13 +12,13 @@ import pytest
 import tiny
 from heatmaps import smooth
 from http_server import listening
-from page import DECODED, explain, shown_logit
+from page import DECODED, change_answers, explain, shown_logit
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from exporter import edit
 from serving.artifact import Preprocessing
-from serving.drawing.lettering import percent
+from serving.drawing.lettering import percent, signed
 from serving.drawing.overlay import strength
 from serving.drawing.palette import ink_on, prototype_colour
 from serving.drawing.peaks import peaks
@@ -48,11 +48,11 @@ def test_muting_a_prototype_changes_the_shown_logit_by_its_contribution(visit, p
     strongest = max(predictor.explain(picture).classes[0].prototypes, key=lambda p: p.contribution)
     before = shown_logit(page)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     after = shown_logit(page)
     assert before - after == pytest.approx(strongest.contribution, abs=ROUNDING)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_have_count(0)
+    expect(page.locator(".chance s")).to_have_count(0)
     assert shown_logit(page) == before
 
 
@@ -62,7 +62,7 @@ def test_muting_shows_every_listed_class_before_and_after(visit, predictor, pict
     best = predictor.explain(picture).classes[0]
     for switch in page.get_by_role("switch").all():
         switch.click()
-    expect(page.locator("#why .change")).to_contain_text("instead of green")
+    expect(page.locator("#banner")).to_contain_text("instead of green")
     muted = [(best.class_id, prototype.index) for prototype in best.prototypes]
     steered = predictor.explain(picture, classes=list(tiny.LABELS), mute=muted).classes
     probable = sorted(steered, key=lambda explained: -explained.logit)
@@ -93,19 +93,35 @@ def test_a_wish_that_ends_another_leaves_no_stale_number(visit, predictor, pictu
     assert shown_logit(page) == steered.logit
 
 
-def test_the_bars_join_end_to_end_and_the_last_one_is_the_logit(visit, predictor, picture):
+def test_a_bar_is_to_scale_and_one_against_the_class_is_on_the_other_side(
+    visit, predictor, picture
+):
     page = visit()
+    change_answers(page, "a.results[0].classes[0].prototypes[0].contribution *= -1")
     explain(page, picture)
     best = predictor.explain(picture).classes[0]
-    ordered = sorted(best.prototypes, key=lambda p: -abs(p.contribution))
-    values = [*(p.contribution for p in ordered), best.bias, best.common, best.logit]
-    unit = (bars(page)[-1][1] - bars(page)[-1][0]) / abs(best.logit)
-    zero = bars(page)[-1][0] if best.logit > 0 else bars(page)[-1][1]
-    level = 0.0
-    for value, (left, right) in zip(values[:-1], bars(page)[:-1], strict=True):
-        ends = sorted([zero + level * unit, zero + (level + value) * unit])
-        assert (left, right) == pytest.approx(ends, abs=1.5)  # a bar is at least a pixel wide
-        level += value
+    values = [p.contribution for p in best.prototypes]
+    values = sorted([-values[0], *values[1:]], reverse=True)
+    low, high = min(0, *values), max(0, *values)
+    track = page.locator("#why .track").first.bounding_box()
+    unit = track["width"] / (high - low)
+    zero = track["x"] - low * unit
+    for value, ends in zip(values, bars(page), strict=True):
+        assert ends == pytest.approx(sorted([zero, zero + value * unit]), abs=1.5)
+    hatched = page.locator("#why .rows > .against").count()
+    assert hatched == sum(value <= 0 for value in values)
+
+
+def test_the_terms_under_how_it_adds_up_are_the_models(visit, predictor, picture):
+    page = visit()
+    explain(page, picture)
+    page.get_by_text("How it adds up").click()
+    best = predictor.explain(picture).classes[0]
+    parts = sum(prototype.contribution for prototype in best.prototypes)
+    numbers = [
+        number.inner_text() for number in page.locator(".how .number").all() if number.is_visible()
+    ]
+    assert numbers == [signed(value, 2) for value in (parts, best.bias, best.common, best.logit)]
 
 
 def test_pointing_at_a_prototype_isolates_it_in_the_list_and_on_the_picture(visit, picture):
@@ -121,14 +137,15 @@ def test_pointing_at_a_prototype_isolates_it_in_the_list_and_on_the_picture(visi
     assert page.evaluate(pixels) == together
 
 
-@pytest.mark.parametrize("mode", ["Parts", "Photo"])
-def test_the_picture_can_be_shown_in_other_ways(visit, picture, mode):
+@pytest.mark.parametrize("mode", ["Heat", "Photo"])
+def test_it_opens_in_parts_and_can_be_shown_in_other_ways(visit, picture, mode):
     page = visit()
     explain(page, picture)
+    expect(page.get_by_label("Parts", exact=True)).to_be_checked()
     pixels = "document.getElementById('stage').toDataURL()"
-    heat = page.evaluate(pixels)
+    parts = page.evaluate(pixels)
     page.get_by_text(mode, exact=True).click()
-    assert page.evaluate(pixels) != heat
+    assert page.evaluate(pixels) != parts
 
 
 def test_two_classes_are_compared_term_by_term(visit, predictor, picture):
@@ -139,7 +156,7 @@ def test_two_classes_are_compared_term_by_term(visit, predictor, picture):
     a, b = predictor.explain(picture).classes[:2]
     difference = float(page.locator("#difference").get_attribute("data-value"))
     assert difference == pytest.approx(a.logit - b.logit, abs=ROUNDING)
-    assert page.locator("#why .rows .row").count() == len(a.prototypes) + len(b.prototypes)
+    assert page.locator("#why .half").count() == len(a.prototypes) + len(b.prototypes)
     page.get_by_role("button", name="Swap").click()
     expect(page.locator("#difference")).to_have_attribute("data-value", str(-difference))
     page.get_by_role("button", name="Back").click()
@@ -150,15 +167,16 @@ def test_a_comparison_leaves_out_what_is_switched_off(visit, predictor, picture)
     page = visit()
     explain(page, picture)
     a, b = predictor.explain(picture).classes[:2]
-    page.locator(".row").first.click()
+    page.get_by_role("switch").first.click()
     muted = int(page.locator(".rows li.off").get_attribute("data-index"))
     page.get_by_role("button", name=f"Compare with {b.label}").click()
     ids = [a.class_id, b.class_id]
     a, b = predictor.explain(picture, classes=ids, mute=[(a.class_id, muted)]).classes
-    expect(page.locator("#class-title")).to_contain_text(f"Why {a.label} and not {b.label}")
+    asked = f"Why {b.label}, though you asked for {a.label}?"
+    expect(page.locator("#class-title")).to_have_text(asked)
     difference = float(page.locator("#difference").get_attribute("data-value"))
     assert difference == pytest.approx(a.logit - b.logit, abs=ROUNDING)
-    off = page.locator(".rows li.off")
+    off = page.locator(".half.off")
     assert (off.get_attribute("data-side"), off.get_attribute("data-index")) == ("a", str(muted))
 
 
@@ -203,12 +221,12 @@ def test_everything_works_by_keyboard_alone(visit):
     expect(page.locator("#samples button").first).to_be_visible()
     press_until(page, "Tab", "#samples button")
     page.keyboard.press("Enter")
-    expect(page.locator("#class-title")).to_be_focused()
+    expect(page.locator("#sentence")).to_be_focused()
     before = shown_logit(page)
     press_until(page, "Tab", "[role=switch]")
     expect(page.locator("#why .rows > .dim")).to_have_count(1)
     page.keyboard.press("Space")
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     assert shown_logit(page) != before
     assert page.evaluate("document.activeElement.getAttribute('aria-checked')") == "false"
     press_until(page, "Shift+Tab", ".compare:not(:disabled)")
@@ -225,11 +243,11 @@ def test_a_screen_reader_hears_what_is_shown(visit, predictor, picture):
     page = visit()
     explain(page, picture)
     best = predictor.explain(picture).classes[0]
-    for prototype in best.prototypes:
-        expect(page.get_by_role("switch", name=prototype.name)).to_be_checked()
+    for rank, _ in enumerate(best.prototypes, start=1):
+        expect(page.get_by_role("switch", name=f"part {rank}")).to_be_checked()
     expect(page.get_by_role("img", name="where the model looks for green")).to_be_visible()
     page.get_by_role("switch").first.click()
-    expect(page.get_by_role("status").last).to_contain_text("logit")
+    expect(page.get_by_role("status").last).to_contain_text("Best:")
     expect(page.get_by_role("button", name="Compare with").first).to_be_enabled()
     nameless = page.locator("button, input, select, a, img").evaluate_all(
         """nodes => nodes.filter(n => n.checkVisibility() && n.alt === undefined &&
@@ -317,7 +335,7 @@ def test_the_shown_python_and_curl_give_the_shown_logit(visit, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     page.get_by_role("button", name="As code").click()
     program = page.locator("#recipe-python").inner_text() + '\nprint(best["logit"])\n'
     run = [sys.executable, "-c", program]
@@ -344,12 +362,12 @@ def test_the_downloaded_picture_is_the_shown_one(visit, picture):
 def test_the_class_browser_finds_and_shows_what_is_looked_for(visit, artifact):
     page = visit()
     page.get_by_role("link", name="Classes").click()
-    cards = page.locator("#cards .card")
+    cards = page.locator("#cards .card-name")
     assert cards.all_inner_texts() == list(tiny.LABELS)
     page.get_by_role("searchbox").fill("RE")
-    assert [card.inner_text() for card in cards.all() if card.is_visible()] == ["red", "green"]
+    assert cards.all_inner_texts() == ["red", "green"]
     page.get_by_role("searchbox").fill("gre")
-    cards.nth(1).click()
+    cards.click()
     expect(page.locator("#browser-title")).to_have_text("green")
     crops = [crop for p in artifact.manifest.classes[1].prototypes for crop in p.evidence]
     assert page.locator(".portrait img").count() == len(crops)
@@ -372,7 +390,7 @@ def test_a_label_is_text_and_never_markup(visit):
     page.route("**/v1/classes", rename)
     page.goto(page.url + "#classes")
     page.reload()
-    expect(page.locator("#cards .card").first).to_have_text(hostile)
+    expect(page.locator("#cards .card-name").first).to_have_text(hostile)
 
 
 def test_no_request_leaves_the_host(visit, server, picture):
@@ -440,7 +458,7 @@ def test_all_text_has_contrast(visit, picture, scheme):
     assert page.evaluate(CONTRAST) == []
     explain(page, picture)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     page.mouse.move(2, 2)
     assert page.evaluate(CONTRAST) == []
     page.get_by_role("button", name="Compare with").first.click()
@@ -465,7 +483,7 @@ def test_a_phone_scrolls_only_down(visit, picture):
     explain(page, picture)
     assert page.evaluate(overflow) <= 0
     page.get_by_role("switch").first.tap()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     assert page.evaluate(overflow) <= 0
     page.get_by_role("button", name="Compare with").first.tap()
     expect(page.locator("#difference")).to_be_visible()

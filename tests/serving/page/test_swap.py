@@ -55,7 +55,7 @@ def test_a_replaced_model_is_told_and_explains_the_picture_anew(visit, swapping,
     assert page.locator("#other option").all_inner_texts() == list(OTHERS)
     expect(page.locator("#why .off")).to_have_count(0)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     expect(page.locator("#alert")).to_be_hidden()  # told once
     page.goto(f"{address}/#class-1")
     expect(page.locator("#browser-title")).to_have_text("gruen")

@@ -47,7 +47,7 @@ def test_where_little_of_the_evidence_has_a_place_the_page_says_how_much(visit, 
 def test_a_classifier_that_places_everything_has_no_such_line(visit, plain, picture):
     page = visit(plain)
     explain(page, picture)
-    expect(page.locator("#why .total")).to_be_visible()
+    expect(page.locator("#why .how")).to_be_visible()
     expect(page.locator("#why .term", has_text="from no place")).to_have_count(0)
     expect(page.locator("#why .placed")).to_have_count(0)
 
@@ -56,12 +56,13 @@ def test_it_is_a_line_of_a_comparison(visit, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("button", name="Compare with").first.click()
-    line = page.locator("#why .term", has_text="from no place")
+    page.get_by_text("How it adds up").click()
+    line = page.locator("#why .sum-line", has_text="from no place")
     expect(line).to_have_attribute("title", IS)
 
 
-def test_the_downloaded_picture_has_its_line(visit, plain, picture):
+def test_the_card_says_how_much_has_a_place(visit, plain, picture):
     for address, expected in ((None, True), (plain, False)):
         page = visit() if address is None else visit(address)
         explain(page, picture)
-        assert ("from no place" in downloaded_words(page)) is expected
+        assert ("has a place in the picture" in downloaded_words(page)) is expected
