@@ -104,9 +104,8 @@ function receive({ id, loaded, total, problem, answer }) {
   return problem === undefined ? resolve?.(answer) : reject?.(new Problem(problem));
 }
 
-const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
-
-const progress = (loaded, total) =>
-  loaded < total
-    ? `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB …`
-    : "Explaining …";
+function progress(loaded, total) {
+  if (loaded === total) return "Explaining …";
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(total < 1e7 ? 1 : 0);
+  return `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB …`;
+}

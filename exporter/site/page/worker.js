@@ -19,6 +19,7 @@ class Failure extends Error {
 
 // ---- Loading ------------------------------------------------------------------------------
 
+const TELLING = 500; // ms between words of progress
 let session = null;
 
 /** The session, loaded when the first picture asks for it. */
@@ -33,8 +34,12 @@ function opened(graph) {
 async function load({ runtime, pieces }) {
   const total = [runtime, ...pieces].reduce((all, { bytes }) => all + bytes, 0);
   let loaded = 0;
+  let told = -Infinity;
   const arrived = (bytes) => {
     loaded += bytes;
+    const now = performance.now();
+    if (loaded < total && now - told < TELLING) return; // every word is read out to some
+    told = now;
     postMessage({ loaded, total });
   };
   const binary = new Uint8Array(runtime.bytes);
