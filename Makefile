@@ -18,10 +18,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Set up the environment in $(VENV), once; it takes a minute or so and says nothing"
 	$(PIP) -e '.[$(RUNTIME),export,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Set up the environment of the tests in $(VENV), once; it takes minutes and says nothing"
 	$(PIP) -e '.[$(RUNTIME),export,grpc,otel,serve,torch,dev]'
 	@# It asks for torchvision, of which it needs little and which brings CUDA.
 	$(PIP) --no-deps timm

@@ -14,13 +14,20 @@ from serving.process.settings import PREFIX, Settings
 
 TARGET = Path(__file__).with_name("cli.md")
 _WIDTH = 96
+_COMPLETION = """\
+```sh
+eval "$(_PROTOHEAD_COMPLETE=bash_source protohead)"   # ~/.bashrc; bash 4.4 or newer
+eval "$(_PROTOHEAD_COMPLETE=zsh_source protohead)"    # ~/.zshrc, behind compinit
+_PROTOHEAD_COMPLETE=fish_source protohead | source    # ~/.config/fish/config.fish
+```"""
 
 
-def _help(command: click.Command, name: str, parent: click.Context | None = None) -> str:
-    context = click.Context(
-        command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    """As click makes it when the command is run, but for the width, which is not the terminal's."""
+    width = {"terminal_width": _WIDTH, "max_content_width": _WIDTH}
+    return click.Context(
+        command, info_name=name, parent=parent, **{**command.context_settings, **width}
     )
-    return command.get_help(context)
 
 
 def _settings() -> list[str]:
@@ -37,16 +44,21 @@ def _settings() -> list[str]:
 
 def render() -> str:
     """The page: the help of every verb, the presets and the server's settings."""
-    top = click.Context(cli, info_name="protohead")
+    top = _context(cli, "protohead", None)
     parts = [
         "# Command line",
         "Written from the program's own help by `make docs`; do not edit.",
         "Exit codes: 0 success, 1 an expected failure (one line on stderr says what to do), "
         "2 wrong usage, 130 interrupted.",
-        f"```\n{_help(cli, 'protohead')}\n```",
+        f"```\n{top.get_help()}\n```",
+        "## Completion",
+        "A shell completes verbs, options, presets and paths after one line in its start file, "
+        "where `protohead` is found on the PATH:",
+        _COMPLETION,
     ]
     for name, command in sorted(cli.commands.items()):
-        parts += [f"## protohead {name}", f"```\n{_help(command, name, top)}\n```"]
+        said = _context(command, name, top).get_help()
+        parts += [f"## protohead {name}", f"```\n{said}\n```"]
     parts += ["## Presets", "For `--preset`; size and layout are those of the network's input."]
     parts += [
         f"- `{OWN}`: what timm or transformers say of the model, its labels too\n"

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from exporter.config import ExportConfig, Form
@@ -17,8 +18,8 @@ from exporter.errors import ExporterError
 if TYPE_CHECKING:
     from exporter.pipelines.convert import convert
     from exporter.pipelines.edit import edit, undo_edit
-    from exporter.pipelines.export import export
     from exporter.pipelines.inspect import inspect_model
+    from exporter.pipelines.options import export
     from exporter.pipelines.quantize import quantize
     from exporter.verification.run import verify
 
@@ -36,31 +37,24 @@ __all__ = [
 ]
 
 
+# Looked up on first use: the base install runs `protohead explain` without the export extra, and
+# importing cvxpy takes a second.
+_WHERE = {
+    "convert": "exporter.pipelines.convert",
+    "edit": "exporter.pipelines.edit",
+    "export": "exporter.pipelines.options",
+    "inspect_model": "exporter.pipelines.inspect",
+    "quantize": "exporter.pipelines.quantize",
+    "undo_edit": "exporter.pipelines.edit",
+    "verify": "exporter.verification.run",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # Looked up on first use: the base install runs `protohead explain` without the export extra,
-    # and importing cvxpy takes a second.
-    if name == "export":
-        from exporter.pipelines.export import export
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
 
-        return export
-    if name == "convert":
-        from exporter.pipelines.convert import convert
 
-        return convert
-    if name in ("edit", "undo_edit"):
-        from exporter.pipelines import edit
-
-        return getattr(edit, name)
-    if name == "inspect_model":
-        from exporter.pipelines.inspect import inspect_model
-
-        return inspect_model
-    if name == "quantize":
-        from exporter.pipelines.quantize import quantize
-
-        return quantize
-    if name == "verify":
-        from exporter.verification.run import verify
-
-        return verify
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -71,9 +71,10 @@ class ExportConfig(BaseModel):
         data: Folder with one folder of training images for each class.
         out: The artifact's folder; it appears whole or not at all.
         preprocessing: How images become input tensors, or the name of a preset; ``model`` takes
-            what the model says of itself (timm, transformers).
+            what the model says of itself (timm, transformers), or ``preprocess.json`` beside it.
         labels: Every class label in the order of the logits, or some by class index; None takes
-            the model's own where folders are named by them, else the folder names.
+            ``labels.json`` beside an ONNX file, the model's own where folders are named by them,
+            else the folder names.
         weights: Weights for a torch model.
         input_size: (height, width) in pixels for a torch model that does not say.
         channels: Channels of the images of a torch model that does not say: 1 is greyscale.
@@ -90,6 +91,10 @@ class ExportConfig(BaseModel):
         min_images: Usable images below which a class keeps its head row whole.
         min_accuracy: Share of the images used that the model has to give to their class, else
             nothing is written; None asks for none. Low shares mean wrong preprocessing or labels.
+        context: Keep small whole training images beside the crops; whoever has the artifact sees
+            them.
+        holdout: Share of the images, more than 0 and less than 1, that are left for measuring:
+            ``evaluate`` and ``report`` find them again in the same folder. None leaves none.
         variant: ``dense`` adds ``dense.onnx``, the graph for converters to phones.
         input_type: ``uint8`` lets the further graph take pictures of 8 bits.
         input_layout: Of these pictures.
@@ -101,7 +106,7 @@ class ExportConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    model: str | TorchModule
+    model: str | Path | TorchModule
     data: Path
     out: Path
     preprocessing: Preprocessing | str = "model"
@@ -119,6 +124,8 @@ class ExportConfig(BaseModel):
     max_images: int = Field(default=200, ge=1)
     min_images: int = Field(default=5, ge=2)
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    context: bool = False
+    holdout: float | None = Field(default=None, gt=0, lt=1)
     variant: GraphVariant = "explained"
     input_type: InputType = "float32"
     input_layout: ImageLayout = "NHWC"

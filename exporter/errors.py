@@ -13,6 +13,7 @@ ExporterError
 │   ├── MissingFileError  there is no such file
 │   └── UnreachableError  it cannot be reached now; trying again may help
 ├── SignatureError      an artifact cannot be signed with this key
+├── OptionError         an option given from Python is unknown or out of range
 └── MissingExtraError   an optional package that this step needs is not installed
 
 Every message says what was expected, what was found, where, and what to do. The command line
@@ -70,6 +71,10 @@ class UnreachableError(TransferError):
 
 class SignatureError(ExporterError):
     """An artifact cannot be signed with this key or certificate."""
+
+
+class OptionError(ExporterError):
+    """An option given from Python is unknown or out of range."""
 
 
 class MissingExtraError(ExporterError):

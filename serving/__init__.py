@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from serving.artifact import Artifact, Manifest, Preprocessing, load_artifact
 from serving.errors import ArtifactError
-from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
-    from serving.model.predictor import Predictor
+    from serving.face import Explanation, Predictor
 
 __all__ = [
     "Artifact",
@@ -25,8 +25,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Looked up on first use: it needs onnxruntime, and the command line must be able to say so in
     # one line when that is missing.
-    if name == "Predictor":
-        from serving.model.predictor import Predictor
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("serving.face"), name)
 
-        return Predictor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

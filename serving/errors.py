@@ -6,7 +6,7 @@ ArtifactError
 ├── ImageError       the bytes are not an image that can be decoded, or it is too large
 ├── RequestError     a class or prototype was asked for that the artifact does not have
 ├── InferenceError   onnxruntime fails on an input
-├── RuntimeSetupError  onnxruntime is missing, installed twice, or lacks the provider asked for
+├── RuntimeSetupError  a package is missing, or onnxruntime installed twice or without the provider
 └── SettingsError    a setting of the server is unknown or out of range
 
 Every message says what was expected, what was found, where, and what to do.
@@ -38,7 +38,7 @@ class InferenceError(ArtifactError):
 
 
 class RuntimeSetupError(ArtifactError):
-    """onnxruntime is missing, installed twice, or lacks the provider asked for."""
+    """A package is missing, or onnxruntime is installed twice or lacks the provider asked for."""
 
 
 class SettingsError(ArtifactError):

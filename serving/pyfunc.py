@@ -122,7 +122,7 @@ def _without_links(result: dict[str, Any]) -> dict[str, Any]:
     for found in result["classes"]:
         for prototype in found.get("prototypes", ()):
             for crop in prototype["evidence"]:
-                del crop["url"]
+                del crop["url"], crop["context"]
     return result
 
 

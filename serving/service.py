@@ -28,6 +28,7 @@ from serving.answers.problems import ProblemError
 from serving.answers.schema import ExplainOptions, Heatmaps, Mute, PredictOptions
 from serving.errors import ArtifactError
 from serving.process.logs import configure_logs
+from serving.process.ready import announce_when_ready
 from serving.process.settings import Settings
 from serving.web.api import create_app
 from serving.web.guard import guarded
@@ -101,12 +102,13 @@ class Service:
 
     @bentoml.on_deployment
     def prepare() -> None:
-        """In the supervisor, before any worker: refuse a bad artifact, mind dead workers."""
+        """In the supervisor, before any worker: refuse a bad artifact, mind what comes of them."""
         try:
             require_usable(settings)
         except ArtifactError as error:
             raise BentoMLException(str(error)) from error
         _replace_dead_workers_soon()
+        announce_when_ready(settings)
 
     @bentoml.on_startup
     def attach(self) -> None:

@@ -11,11 +11,11 @@ from places import ROOT
 # From the ground up: a room imports from its own floor or from below.
 FLOORS = {
     "serving": (
-        "errors",
+        "errors browser",
         "artifact",
         "model",
         "drawing",
-        "process",
+        "face process",
         "answers",
         "protocols pyfunc",
         "web",
@@ -39,7 +39,7 @@ FLOORS = {
     ),
 }
 # What the exporter may know of the server: the shared core, never the web.
-CORE = {"errors", "artifact", "model", "drawing"}
+CORE = {"errors", "artifact", "model", "drawing", "browser"}
 SERVER_VERBS = {"exporter.commands.serve", "exporter.commands.targets.page"}
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from exporter.commands.progress import ProgressLine
 from exporter.errors import HeadError, MissingExtraError, OutputError
 from exporter.hub.address import is_address
-from exporter.source.presets import OWN, PRESETS, read_preprocessing
+from exporter.source.presets import OWN, PRESETS, file_beside, read_preprocessing
 from exporter.writing.atomic import refusal, replace_files, writing
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ preprocess_option = click.option(
 preset_option = click.option(
     "--preset",
     type=click.Choice([OWN, *PRESETS]),
-    help="Preprocessing by name; model takes what timm or transformers say. [default: model, for "
-    "torch models]",
+    metavar="NAME",  # of a dozen, which the refusal of any other lists
+    help="Preprocessing by name, such as imagenet, keras-tf or any other that docs/cli.md lists; "
+    "model takes what timm or transformers say. [default: model, for torch models]",
 )
 
 held_out_option = click.option(
@@ -75,6 +77,11 @@ held_out_option = click.option(
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with one folder of held-out images for each class.",
+)
+holdout_option = click.option(
+    "--holdout",
+    is_flag=True,
+    help="Only the images that export --holdout left; --data is the folder that it was given.",
 )
 parts_option = click.option(
     "--parts",
@@ -87,6 +94,9 @@ max_images_option = click.option(
     show_default=True,
     type=click.IntRange(1),
     help="Images used of each class, drawn by seed.",
+)
+open_option = click.option(
+    "--open", "browser", is_flag=True, help="Open it in the browser, where there is one."
 )
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)
@@ -123,6 +133,13 @@ def form_options(verb: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         verb = option(verb)
     return verb
+
+
+def complete_paths(
+    _context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """What a shell completes where a path may stand, or an address, or a model by name."""
+    return [CompletionItem(begun, type="file")]
 
 
 def artifact_folder(given: str) -> Path:
@@ -173,10 +190,9 @@ def _is_installed(name: str) -> bool:
 
 def beside(model: str, name: str) -> Path | None:
     """A file of this name beside an ONNX model, announced where it is used."""
-    path = Path(model).with_name(name) if model.endswith(".onnx") else None
-    if path is None or not path.is_file():
-        return None
-    click.echo(f"using {path}", err=True)
+    path = file_beside(model, name)
+    if path is not None:
+        click.echo(f"using {path}", err=True)
     return path
 
 

@@ -9,6 +9,7 @@ import click
 
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
     parts_option,
@@ -22,6 +23,7 @@ from exporter.commands.progress import ProgressLine
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @parts_option
 @click.option(
     "--train",

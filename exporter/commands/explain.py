@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from exporter.commands.common import write
-from exporter.commands.summaries import explanation_record
+from exporter.commands.summaries import explanation_record, explanation_summary
 
 
 @click.command()
@@ -47,7 +47,11 @@ def explain(
     font: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw what ARTIFACT's model looked for in each of IMAGES, where, and how much it counted."""
+    """Say and draw what ARTIFACT's model looked for in IMAGES, where, and how much it counted.
+
+    Of each image one sentence, the parts of the best class from the strongest on, with what each
+    adds to its logit and its share of what speaks for the class, and the file of the picture.
+    """
     from serving.drawing.picture import draw
     from serving.model.predictor import Predictor
 
@@ -63,7 +67,8 @@ def explain(
             {"image": str(path), "picture": str(target), **explanation_record(explanation)}
         )
         if not as_json:
-            click.echo(target)
+            click.echo(explanation_summary(str(path), explanation, len(classes) or 1))
+            click.echo(f"  {target}")
     if as_json:
         click.echo(json.dumps(answers, indent=1, ensure_ascii=False))
 

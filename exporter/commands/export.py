@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from exporter.commands.common import (
     beside,
     channels_option,
+    complete_paths,
     form_options,
     input_size_option,
     max_images_option,
@@ -24,11 +25,14 @@ from exporter.commands.common import (
     weights_option,
 )
 from exporter.commands.progress import ProgressLine
-from exporter.commands.summaries import export_summary
+from exporter.commands.summaries import dry_run_summary, export_summary
+
+if TYPE_CHECKING:
+    from exporter.config import ExportConfig
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_paths)
 @click.option(
     "--data",
     required=True,
@@ -100,6 +104,19 @@ from exporter.commands.summaries import export_summary
     "class: a low one means wrong preprocessing or labels.",
 )
 @click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Leave about this share of the images for evaluate and report, which find them again with "
+    "--holdout in the same folder.",
+)
+@click.option(
+    "--context",
+    is_flag=True,
+    help="Keep small whole training images beside the crops of them. This publishes training data: "
+    "whoever has the artifact sees them.",
+)
+@click.option(
     "--jobs",
     default=0,
     type=click.IntRange(0),
@@ -113,12 +130,19 @@ from exporter.commands.summaries import export_summary
 @input_size_option
 @channels_option
 @output_option
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read a few images, say which classes and images would be used and what the export would "
+    "take, and write nothing. It fails where the export would be refused.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def export(
     model: str,
     preprocess_file: Path | None,
     preset: str | None,
     labels_file: Path | None,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -141,6 +165,9 @@ def export(
         labels=read_labels(labels_file) if labels_file else None,
         **options,
     )
+    if dry_run:
+        _try(config, as_json=as_json)
+        return
     progress = ProgressLine()
     try:
         with saying_what_is_understood():
@@ -159,3 +186,22 @@ def export(
         click.echo(json.dumps(artifact.manifest.model_dump(mode="json"), indent=1))
     else:
         click.echo(export_summary(config.out, artifact))
+    if config.holdout is not None:
+        click.echo(
+            f"measure on the images held out: protohead evaluate {config.out} --data {config.data} "
+            "--holdout",
+            err=True,
+        )
+
+
+def _try(config: ExportConfig, *, as_json: bool) -> None:
+    """Say what the export would come to."""
+    from exporter.pipelines.dry_run import dry_run
+
+    progress = ProgressLine()
+    try:
+        with saying_what_is_understood():
+            found = dry_run(config, progress=progress)
+    finally:
+        progress.close()
+    click.echo(found.model_dump_json(indent=1) if as_json else dry_run_summary(found))

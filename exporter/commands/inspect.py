@@ -8,6 +8,7 @@ import click
 
 from exporter.commands.common import (
     channels_option,
+    complete_paths,
     input_size_option,
     need_export_extra,
     output_option,
@@ -21,7 +22,7 @@ from exporter.source.presets import OWN
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_paths)
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -56,6 +57,7 @@ def inspect(
     need_export_extra()
     from exporter.pipelines.inspect import inspect_model
 
+    prepared = preprocessing_of(model, preprocess_file, preset) if data else OWN
     with saying_what_is_understood():
         report = inspect_model(
             model,
@@ -64,7 +66,8 @@ def inspect(
             channels=channels,
             output=output,
             data=data,
-            preprocessing=preprocessing_of(model, preprocess_file, preset) if data else OWN,
+            preset=prepared if isinstance(prepared, str) else None,
+            preprocess=None if isinstance(prepared, str) else prepared,
         )
     if as_json:
         click.echo(report.model_dump_json(indent=1))

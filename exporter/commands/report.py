@@ -9,8 +9,10 @@ import click
 
 from exporter.commands.common import (
     held_out_option,
+    holdout_option,
     max_images_option,
     need_export_extra,
+    open_option,
     parts_option,
     require_place,
     seed_option,
@@ -18,11 +20,13 @@ from exporter.commands.common import (
 )
 from exporter.commands.progress import ProgressLine
 from exporter.commands.summaries import report_summary
+from serving.browser import open_page
 
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @held_out_option
+@holdout_option
 @click.option(
     "--out",
     required=True,
@@ -62,7 +66,8 @@ from exporter.commands.summaries import report_summary
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append a Markdown summary to this file.",
 )
-def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> None:
+@open_option
+def report(artifact: Path, out: Path, summary: Path | None, browser: bool, **options: Any) -> None:
     """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
 
     The file holds its images, needs no script and asks for nothing.
@@ -87,3 +92,5 @@ def report(artifact: Path, out: Path, summary: Path | None, **options: Any) -> N
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))
+    if browser:
+        open_page(out.resolve().as_uri())

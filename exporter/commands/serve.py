@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from exporter.commands.common import artifact_folder, need_serve_extra
+from exporter.commands.common import artifact_folder, complete_paths, need_serve_extra
 
 
 @click.command()
-@click.argument("artifact")
+@click.argument("artifact", shell_complete=complete_paths)
 @click.option("--host", help="IP address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="TCP port. [default: 3000]")
 @click.option("--workers", type=click.IntRange(0), help="Processes. [default: one for each core]")
@@ -40,6 +40,13 @@ from exporter.commands.common import artifact_folder, need_serve_extra
     "--audit",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="File for one JSON line an answered image; - is stdout. [default: none]",
+)
+@click.option(
+    "--open",
+    "browser",
+    is_flag=True,
+    default=None,
+    help="Open the page in the browser, where there is one, once the server answers.",
 )
 def serve(artifact: str, **options: Any) -> None:
     """Serve ARTIFACT, a folder or an address such as hf://owner/name, with a page for people.

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.report.words import number_of
-from serving.artifact import MODEL, Artifact, GateRecord
+from serving.artifact import MODEL, Artifact
 from serving.artifact.edits import EffectRecord
+from serving.drawing.lettering import percent
+from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
+    from exporter.inspection.forecast import DryRun
     from exporter.pipelines.report import Report
 
 _SHOWN = 5  # changes of an edit
 _BY_CHANCE = 1.5  # of the share that guessing gets right, as a few images may have it
 _DOUBTFUL = 0.5  # a share of training images recognised that no trained classifier falls below
+_FEW = (
+    "Few images are recognised: check the preprocessing and the labels. Explanations of wrongly "
+    "prepared images are wrong."
+)
+
+
+def dry_run_summary(found: DryRun) -> str:
+    """What an export would come to, for people."""
+    rows = found.rows()
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:{width}}  {value}" for name, value in rows]
+    if found.accuracy < _DOUBTFUL:
+        lines.append(_FEW)
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def export_summary(out: Path, artifact: Artifact) -> str:
@@ -58,10 +73,7 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         counted = number_of(len(warned), "class", "classes")
         lines.append(f"  {counted} with warnings in the manifest; the first, {first}")
     if correct < _DOUBTFUL:
-        lines.append(
-            "  Few images are recognised: check the preprocessing and the labels. Explanations of "
-            "wrongly prepared images are wrong."
-        )
+        lines.append(f"  {_FEW}")
     if manifest.activation == "softmax" and correct <= _BY_CHANCE / len(records):
         lines.append("  It is no more than by chance: are the weights the trained ones?")
     return "\n".join(lines)
@@ -178,6 +190,7 @@ def report_summary(path: Path, report: Report) -> str:
     lines = [
         str(path),
         f"  {number_of(report.classes, 'class', 'classes')}, {report.warned} with warnings",
+        *(f"  {answer.title} {answer.short}" for answer in report.answers),
         f"  {len(report.html) / 1e6:.1f} MB, {each / 1e3:.0f} kB a class",
     ]
     if report.shown < report.classes:
@@ -188,9 +201,30 @@ def report_summary(path: Path, report: Report) -> str:
     return "\n".join(lines)
 
 
+def explanation_summary(image: str, explanation: Explanation, count: int) -> str:
+    """The answer for an image, for people: one sentence, and the parts of so many classes."""
+    lines = [f"{image}: {sentence_of(explanation)}"]
+    split = [explained for explained in explanation.classes[:count] if not explained.whole]
+    for explained in split:
+        if count > 1:
+            lines.append(f"  {words(explained.label)}, {percent(explained.probability)}")
+        parts = ranked(explained)
+        width = max(len(fixed_name(part)) for part in parts)
+        for_it = sum(max(part.contribution, 0.0) for part in parts)
+        for rank, part in enumerate(parts, 1):
+            row = f"  {rank:2}  {fixed_name(part):{width}}  {part.contribution:+6.2f}"
+            share = f"  {part.contribution / for_it:4.0%}" if part.contribution > 0 else ""
+            lines.append(row + share)
+        rest = explained.logit - sum(part.contribution for part in parts)
+        lines.append(f"      {'':{width}}  {rest:+6.2f}  bias and what no part adds")
+        lines.append(f"      {'':{width}}  {explained.logit:+6.2f}  the logit")
+    return "\n".join(lines)
+
+
 def explanation_record(explanation: Explanation) -> dict[str, Any]:
     """An explanation without its heatmaps, for machines."""
     return {
+        "sentence": sentence_of(explanation),
         "residual": explanation.residual,
         "classes": [
             {
@@ -208,8 +242,3 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
             for explained in explanation.classes
         ],
     }
-
-
-def gates_json(gates: Sequence[GateRecord]) -> str:
-    """The gates of a verification, for machines."""
-    return json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1)

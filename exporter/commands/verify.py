@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 from exporter.commands.common import (
     artifact_folder,
     channels_option,
+    complete_paths,
     input_size_option,
     need_export_extra,
     output_option,
@@ -18,13 +20,16 @@ from exporter.commands.common import (
     write,
 )
 from exporter.commands.progress import ProgressLine
-from exporter.commands.summaries import gates_json
-from serving.artifact import GateRecord
+from serving.artifact import MANIFEST, GateRecord, sha256_of
 
 
 @click.command()
-@click.argument("artifact")
-@click.option("--model", help="The source model; by default it is taken out of the artifact.")
+@click.argument("artifact", shell_complete=complete_paths)
+@click.option(
+    "--model",
+    shell_complete=complete_paths,
+    help="The source model; by default it is taken out of the artifact.",
+)
 @weights_option
 @input_size_option
 @channels_option
@@ -86,34 +91,44 @@ def verify(
     from exporter.images.dataset import find_images
     from exporter.source.onnx_file import load_source
     from exporter.text import as_text
-    from exporter.verification.report import to_junit, to_markdown
-    from exporter.verification.run import passed
-    from exporter.verification.run import verify as run_verify
+    from exporter.verification.listed import unmeasured
+    from exporter.verification.report import timed, to_json, to_junit, to_markdown
+    from exporter.verification.run import each_gate, passed
 
     folder = artifact_folder(artifact)
-    gates: tuple[GateRecord, ...] = ()
-    if signature:
-        from exporter.hub.signature import Trusted, signature_gate
-
-        gates = (signature_gate(folder, Trusted(public_key, certificates)),)
     source = None
-    if model and passed(gates):
+    if model:
         source = load_source(
             model, weights=weights, input_size=input_size, channels=channels, output=output
         ).original
     images = find_images(data).paths if data else ()
     progress = ProgressLine()
-    if passed(gates):
-        gates += run_verify(
-            folder, source=source, images=images, data=data, progress=partial(progress, "verify")
-        )
+
+    def gates() -> Iterator[GateRecord]:
+        if signature:
+            from exporter.hub.signature import Trusted, signature_gate
+
+            gate = signature_gate(folder, Trusted(public_key, certificates))
+            yield gate
+            if gate.state == "failed":
+                yield from unmeasured(folder, [gate])
+                return
+        yield from each_gate(folder, source, images, data, 0, partial(progress, "verify"))
+
+    found = list(timed(gates()))
     progress.close()
+    records = [each.gate for each in found]
     title = as_text(folder.name if folder == Path(artifact) else artifact)
-    markdown = to_markdown(gates, title)
+    markdown = to_markdown(records, title)
     if junit:
-        write(junit, to_junit(gates, title))
+        write(junit, to_junit(found, title))
     if summary:
         write(summary, markdown.encode(), append=True)
-    click.echo(gates_json(gates) if as_json else markdown.rstrip())
-    if not passed(gates):
+    if as_json:
+        manifest = folder / MANIFEST
+        sha256 = sha256_of(manifest) if manifest.is_file() else None
+        click.echo(to_json(found, sha256))
+    else:
+        click.echo(markdown.rstrip())
+    if not passed(records):
         sys.exit(1)

@@ -15,6 +15,8 @@ class EvaluationConfig(BaseModel):
     Attributes:
         artifact: The artifact's folder.
         data: Folder with one folder of held-out images for each class.
+        holdout: ``data`` is the folder of the export, of which only the images that it held out
+            are measured; its other images are those of ``train``, where that is the same folder.
         parts: Part annotations; None leaves out what needs them.
         train: The training images; None leaves out the baselines that are found on them.
         baselines: What the artifact's prototypes are compared with; None is all of them, less the
@@ -30,6 +32,7 @@ class EvaluationConfig(BaseModel):
 
     artifact: Path
     data: Path
+    holdout: bool = False
     parts: Path | None = None
     train: Path | None = None
     baselines: tuple[Baseline, ...] | None = None

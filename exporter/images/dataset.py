@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import DatasetError
-from exporter.images.folders import Labels, match_folders
+from exporter.images.folders import Labels, Match, match_folders
+from exporter.images.holdout import Split
+from exporter.images.subfolders import are_splits, folders_in, meant
 from exporter.text import as_text
 from serving.model.preprocess import SUFFIXES
 
@@ -29,12 +31,14 @@ class ClassImages:
         label: Its label.
         paths: Its images in the order of their names; empty where there is no folder.
         others: Files of its folder that are no images by their suffix.
+        split_off: Images of its folder that are on the other side of a split.
     """
 
     index: int
     label: str
     paths: tuple[Path, ...]
     others: int = 0
+    split_off: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Dataset:
 
     def image_id(self, path: Path) -> str:
         """The name of an image: its path below the data folder, with forward slashes."""
-        return as_text(path.relative_to(self.root).as_posix())
+        return _image_id(self.root, path)
 
 
 def read_labels(path: Path) -> Labels:
@@ -90,7 +94,13 @@ def read_labels(path: Path) -> Labels:
 
 
 def read_dataset(
-    root: Path, *, class_count: int, labels: Labels | None, max_images: int, seed: int
+    root: Path,
+    *,
+    class_count: int,
+    labels: Labels | None,
+    max_images: int,
+    seed: int,
+    split: Split | None = None,
 ) -> Dataset:
     """Find the images of each class.
 
@@ -104,6 +114,7 @@ def read_dataset(
         labels: The labels, if known.
         max_images: Images kept of each class, drawn by ``seed`` where there are more.
         seed: Seed of the draw; each class is drawn on its own.
+        split: The side of the images that is taken, before the draw; None takes all.
 
     Returns:
         The dataset; a class without a folder has no images.
@@ -113,12 +124,12 @@ def read_dataset(
     """
     if not root.is_dir():
         raise DatasetError(f"{root}: expected a folder with one folder of images for each class.")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = folders_in(root)
     if not folders:
         raise DatasetError(
             f"{root}: expected one folder of images for each class, found no folder in it."
         )
-    match = match_folders(root, [folder.name for folder in folders], labels, class_count)
+    match = _matched(root, [folder.name for folder in folders], labels, class_count)
     found = {
         match.folders[folder.name]: find_images(folder)
         for folder in folders
@@ -129,16 +140,44 @@ def read_dataset(
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) in the class folders, "
             "found none."
         )
-    classes = tuple(
-        ClassImages(
-            index,
-            label,
-            _drawn(found[index].paths, max_images, f"{seed}/{index}") if index in found else (),
-            found[index].others if index in found else 0,
+    classes = []
+    for index, label in enumerate(match.labels):
+        paths, others = found.get(index, Found((), 0))
+        side = tuple(p for p in paths if split is None or split.has(_image_id(root, p)))
+        drawn = _drawn(side, max_images, f"{seed}/{index}")
+        classes.append(ClassImages(index, label, drawn, others, len(paths) - len(side)))
+    if split is not None and not any(entry.paths for entry in classes):
+        raise DatasetError(
+            f"{root}: expected images on both sides of a `holdout` of {split.share:g}, all "
+            f"{sum(entry.split_off for entry in classes)} are on the other. Choose another share, "
+            "or give more images."
         )
-        for index, label in enumerate(match.labels)
-    )
-    return Dataset(root=root, classes=classes)
+    return Dataset(root=root, classes=tuple(classes))
+
+
+def _matched(root: Path, names: list[str], labels: Labels | None, class_count: int) -> Match:
+    """The class of each folder; if there is none, perhaps the folders below are meant."""
+    reason: DatasetError | None = None
+    # Of two classes, train and val would be taken for them.
+    if labels is not None or not are_splits(names):
+        try:
+            return match_folders(root, names, labels, class_count)
+        except DatasetError as error:
+            reason = error
+    near = meant(root, labels, class_count)
+    if near is not None:
+        shown = ", ".join(map(as_text, names[:_KINDS])) + (", …" if len(names) > _KINDS else "")
+        raise DatasetError(
+            f"{root}: expected one folder of images for each class, found {shown}. Did you mean "
+            f"{near}?"
+        ) from reason
+    if reason is not None:
+        raise reason
+    return match_folders(root, names, labels, class_count)
+
+
+def _image_id(root: Path, path: Path) -> str:
+    return as_text(path.relative_to(root).as_posix())
 
 
 class Found(NamedTuple):

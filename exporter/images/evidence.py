@@ -1,4 +1,4 @@
-"""The training crops that show what a prototype looks like.
+"""The training crops that show what a prototype looks like, and small whole images around them.
 
 Symbols: n images, k prototypes, h×w grid.
 """
@@ -6,7 +6,7 @@ Symbols: n images, k prototypes, h×w grid.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,29 @@ CROPS = 5
 _SIDE = 72 / 224
 """Side of a crop over the short side of the input: the box of EvalProtoPNet (ICCV 2023)."""
 
+CONTEXT_SIDE = 320
+"""Pixels of the longer side of a whole image, at most."""
+
 _PIXELS = 128
 _QUALITY = 85
+_DIGITS = 6  # of a fraction: a hundredth of a pixel of the largest image
+
+Fractions = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The whole training image that a crop is of, made small.
+
+    Attributes:
+        jpeg: Its bytes, upright.
+        first: (prototype, rank) of the first crop of this image, which it is named after.
+        box: Where the crop is: (left, top, right, bottom) as fractions of width and height.
+    """
+
+    jpeg: bytes
+    first: tuple[int, int]
+    box: Fractions
 
 
 @dataclass(frozen=True)
@@ -35,12 +56,14 @@ class Crop:
         path: The training image.
         value: Activation at the peak, logit units.
         box: (left, top, right, bottom) in pixels of the upright original image.
+        context: The whole image, where it is kept.
     """
 
     jpeg: bytes
     path: Path
     value: float
     box: Box
+    context: Context | None = None
 
 
 def best_crops(
@@ -91,9 +114,50 @@ def _crop(
     view = make_view(original, preprocessing)
     box = view.to_original(crop_box(cell, grid, view.image.size))
     tile = original.crop(box).resize((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
+    return Crop(jpeg=_jpeg(tile), path=path, value=value, box=box)
+
+
+def with_contexts(crops: list[list[Crop]]) -> list[list[Crop]]:
+    """The same crops with the whole images around them; those of one image share one.
+
+    Args:
+        crops: Of each prototype of one class, best first.
+    """
+    small: dict[Path, tuple[bytes, tuple[int, int], tuple[int, int]]] = {}
+    found: list[list[Crop]] = []
+    for prototype, own in enumerate(crops):
+        found.append([])
+        for rank, crop in enumerate(own):
+            if crop.path not in small:
+                original = decode(crop.path)
+                small[crop.path] = _jpeg(_made_small(original)), (prototype, rank), original.size
+            jpeg, first, size = small[crop.path]
+            found[-1].append(
+                replace(crop, context=Context(jpeg, first, _fractions(crop.box, size)))
+            )
+    return found
+
+
+def _made_small(image: Image.Image) -> Image.Image:
+    factor = CONTEXT_SIDE / max(image.size)
+    if factor >= 1:
+        return image
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _fractions(box: Box, size: tuple[int, int]) -> Fractions:
+    """A box in pixels as fractions; one that reaches over the edge, as of padding, is cut there."""
+    left, top, right, bottom = (
+        round(min(max(place / size[axis % 2], 0.0), 1.0), _DIGITS) for axis, place in enumerate(box)
+    )
+    return left, top, right, bottom
+
+
+def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    tile.save(buffer, "JPEG", quality=_QUALITY)
-    return Crop(jpeg=buffer.getvalue(), path=path, value=value, box=box)
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
 
 
 def crop_box(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> Box:

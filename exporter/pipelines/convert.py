@@ -8,7 +8,7 @@ from pathlib import Path
 from exporter.config import Form
 from exporter.errors import OutputError
 from exporter.pipelines.verified import require_verified
-from exporter.progress import Progress, silent
+from exporter.progress import Progress, shown
 from exporter.writing.artifact import write_manifest
 from exporter.writing.further import add_graph
 from exporter.writing.placing import placing
@@ -24,7 +24,7 @@ def convert(
     form: Form,
     *,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Artifact:
     """Write an artifact with one more graph, or nothing.
 
@@ -33,7 +33,7 @@ def convert(
         out: Where the one with the graph appears, whole and verified.
         form: Of the graph.
         overwrite: Replace an artifact at ``out``.
-        progress: Called as images are done.
+        progress: Called as images are done; by default a notebook shows a bar.
 
     Returns:
         The artifact with the graph; its other files are those of the first, byte for byte, but
@@ -60,6 +60,6 @@ def convert(
 
 
 def _crops(artifact: Artifact) -> list[Path]:
-    """Pictures to compare on, the only ones at hand: crops of training images, evenly drawn."""
+    """Pictures to compare on, the only ones at hand: evidence of training images, evenly drawn."""
     names = sorted(name for name in artifact.manifest.files if name.startswith(EVIDENCE))
     return [artifact.path(name) for name in names[:: max(1, -(-len(names) // _VERIFIED_IMAGES))]]

@@ -11,7 +11,7 @@ from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
 from exporter.errors import EditError
 from exporter.pipelines.verified import require_verified
-from exporter.progress import Progress, silent
+from exporter.progress import Progress, shown
 from exporter.writing.placing import placing
 from exporter.writing.work import named
 from serving.artifact import Artifact, load_artifact
@@ -30,7 +30,7 @@ def edit(
     names: Iterable[tuple[tuple[ClassKey, int], str]] = (),
     data: Path | str | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Artifact:
     """Write a new artifact in which prototypes are muted or have other names, or nothing.
 
@@ -42,7 +42,7 @@ def edit(
         names: Class and number of a prototype, and its new name.
         data: Class folders to measure the effect on; without them it is not measured.
         overwrite: Replace an artifact at ``out``.
-        progress: Called as images are done.
+        progress: Called as images are done; by default a notebook shows a bar.
 
     Returns:
         The edited artifact.

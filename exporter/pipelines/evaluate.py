@@ -42,6 +42,7 @@ from exporter.evaluate.trial.runs import Probe
 from exporter.evaluate.trial.subject import Subject, open_subject
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
 from exporter.images.features import ClassFeatures, FeatureReader
+from exporter.images.holdout import Split, sides_of
 from exporter.progress import Progress, silent
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, load_artifact, sha256_of
@@ -69,12 +70,15 @@ def evaluate(config: EvaluationConfig, *, progress: Progress = silent) -> Evalua
     names = _baseline_names(config, subject)
     annotations = None if config.parts is None else read_annotations(config.parts)
     truth = None if config.parts is None else read_truth(config.parts)
-    data = _dataset(config.data, subject, config)
+    held_out, rest = None, None
+    if config.holdout:
+        held_out, rest = sides_of(subject.artifact.manifest, config.data, config.train)
+    data = _dataset(config.data, subject, config, held_out)
     if annotations is not None:
         for note in annotations.notes:
             _logger.warning("%s: %s", annotations.source, note)
         annotations.require_one_image_each(path for e in data.classes for path in e.paths)
-    training = None if config.train is None else _dataset(config.train, subject, config)
+    training = None if config.train is None else _dataset(config.train, subject, config, rest)
     shuffled = shuffle_weights(subject.source.model, config.seed)
     with (
         ExitStack() as stack,
@@ -132,7 +136,9 @@ class _Job:
     progress: Progress
 
 
-def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
+def _dataset(
+    root: Path, subject: Subject, config: EvaluationConfig, split: Split | None
+) -> Dataset:
     manifest = subject.artifact.manifest
     return read_dataset(
         root,
@@ -140,6 +146,7 @@ def _dataset(root: Path, subject: Subject, config: EvaluationConfig) -> Dataset:
         labels=manifest.labels,
         max_images=config.max_images,
         seed=config.seed,
+        split=split,
     )
 
 
@@ -282,6 +289,9 @@ def _notes(job: _Job, data: Dataset, found: list[Measured], present: set[str]) -
     whole = [
         e.label for e in data.classes if e.paths and manifest.classes[e.index].state == "whole"
     ]
+    if config.holdout:
+        share = manifest.method.holdout
+        yield f"The images are those that the export held out, a share of {share:g}."
     if whole:
         yield f"{_count(whole)} that the artifact keeps whole are left out."
     asked = [name for name in job.baselines if name in FROM_TRAINING]

@@ -7,54 +7,43 @@ Symbols: c classes, k prototypes, d channels, n images, p = h*w positions.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from exporter.config import ExportConfig
-from exporter.decompose import Decomposition, decompose, require_feasible, smoothing_of
+from exporter.decompose import Decomposition, decompose, smoothing_of
 from exporter.errors import DecompositionError, OutputError, VerificationError
-from exporter.head import Head, find_head
-from exporter.head.grid import warn_of_one_cell
+from exporter.head import Head
 from exporter.head.rows import HeadRows, round_exactly, split_reference
-from exporter.images.dataset import ClassImages, Dataset, read_dataset
-from exporter.images.evidence import Crop, best_crops
+from exporter.images.dataset import ClassImages, Dataset
+from exporter.images.evidence import Crop, best_crops, with_contexts
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
 from exporter.images.placed import HALF, placed_shares
+from exporter.pipelines.inputs import read_inputs
 from exporter.progress import Progress, silent
-from exporter.source.onnx_file import Source, load_source
-from exporter.source.own import fitting_labels
-from exporter.source.presets import fitting_preprocessing, require_pixels
-from exporter.surgery import fix_input_size, require_room
+from exporter.source.onnx_file import Source
 from exporter.verification.run import verify
 from exporter.writing.artifact import (
     ArtifactParts,
     add_verification,
     class_record,
-    crop_file,
+    evidence_files,
     write_artifact,
     write_manifest,
 )
-from exporter.writing.further import add_graph, require_form
+from exporter.writing.further import add_graph
 from exporter.writing.staging import Staging
-from exporter.writing.work import Fingerprint
-from serving.artifact import Artifact, Preprocessing, load_artifact
+from serving.artifact import Artifact, ClassRecord, Preprocessing, load_artifact
 
-_VERIFIED_IMAGES = 128
-_NOT_IN_RESULT = {
-    *("model", "data", "out", "weights", "jobs"),
-    *("resume", "overwrite", "min_accuracy"),
-    *("variant", "input_type", "input_layout"),  # of a further graph, and of no class
-}
+VERIFIED_IMAGES = 128
 _logger = logging.getLogger(__name__)
 
 
@@ -78,37 +67,14 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
         VerificationError: A promise is not kept, or fewer images are recognised than was asked
             for; nothing appeared at ``config.out``.
     """
-    _require_apart(config)
-    source = load_source(
-        config.model,
-        weights=config.weights,
-        input_size=config.input_size,
-        channels=config.channels,
-        output=config.output,
-    )
-    preprocessing = fitting_preprocessing(config.preprocessing, source.input.shape, source.own)
-    require_pixels(preprocessing, source.input.dtype)
-    if config.labels is None:
-        labels = fitting_labels(source.own, config.data)
-        config = config.model_copy(update={"labels": labels})
-    fix_input_size(source.model, preprocessing.size)
-    head = find_head(source.model, output=source.output)
-    require_room(source.model, head, config.prototypes)
-    require_form(config.form, source.model, head, source.input.dtype)
-    warn_of_one_cell(head.grid, source.name)
-    mapped = 0 if head.chain is None else head.chain.mapped
-    require_feasible(config.method, config.prototypes, head.weight.shape[1], mapped)
-    dataset = read_dataset(
-        config.data,
-        class_count=len(head.weight),
-        labels=config.labels,
-        max_images=config.max_images,
-        seed=config.seed,
-    )
+    require_apart(config)
+    inputs = read_inputs(config)
+    config, source, head, dataset = inputs.config, inputs.source, inputs.head, inputs.dataset
+    preprocessing = inputs.preprocessing
     rows = split_reference(head, config.reference, multilabel=config.multilabel)
     with Staging(
         config.out,
-        _fingerprint(config, source, preprocessing, dataset),
+        inputs.fingerprint,
         resume=config.resume,
         overwrite=config.overwrite,
     ) as staging:
@@ -129,31 +95,31 @@ def export(config: ExportConfig, *, progress: Progress = silent) -> Artifact:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What every stage of one export needs."""
+class Splitting:
+    """What every class of one export is split by."""
 
     config: ExportConfig
     dataset: Dataset
     preprocessing: Preprocessing
     head: Head
     rows: HeadRows
+
+
+@dataclass(frozen=True)
+class _Job(Splitting):
+    """What every stage of one export needs."""
+
     staging: Staging
     progress: Progress
 
 
-def _fingerprint(
-    config: ExportConfig, source: Source, preprocessing: Preprocessing, dataset: Dataset
-) -> Fingerprint:
-    """What decides the bytes of the result, so that ``resume`` continues only the same export."""
-    # What the images hold is kept with each class: a changed one has its class made again.
-    images = [dataset.image_id(path) for entry in dataset.classes for path in entry.paths]
-    return {
-        "model": source.sha256,
-        "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
-        "options": config.model_dump(mode="json", exclude=_NOT_IN_RESULT | {"preprocessing"}),
-        "preprocessing": preprocessing.model_dump(mode="json"),
-        "protohead": metadata.version("protohead"),
-    }
+class Explained(NamedTuple):
+    """A finished class, as :meth:`Staging.save` takes it."""
+
+    record: ClassRecord
+    prototypes: NDArray[np.float32]
+    files: dict[str, bytes]
+    images: str
 
 
 def _explain_classes(job: _Job, reader: FeatureReader) -> None:
@@ -173,10 +139,10 @@ def _explain_classes(job: _Job, reader: FeatureReader) -> None:
                 _logger.warning("%s: skipped %s", entry.label, reason)
             # One BLAS thread: the number of cores must not change the result.
             with threadpool_limits(limits=1, user_api="blas"):
-                _explain_class(job, entry, features)
+                job.staging.save(*explain_class(job, entry, features))
 
 
-def _require_apart(config: ExportConfig) -> None:
+def require_apart(config: ExportConfig) -> None:
     """Refuse an artifact among the class folders: the next export would take it for one."""
     out, data = config.out.resolve(), config.data.resolve()
     if out.is_relative_to(data):
@@ -219,7 +185,14 @@ def _still_valid(job: _Job) -> set[int]:
     return found
 
 
-def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> None:
+def explain_class(job: Splitting, entry: ClassImages, features: ClassFeatures) -> Explained:
+    """Split the head row of one class, and find what shows its prototypes.
+
+    Args:
+        job: What is exported.
+        entry: The class.
+        features: Of its images; their maps become the smoothed ones.
+    """
     row = job.rows.rows[entry.index]
     features = features.smoothed(smoothing_of(job.config.method, features.grid))
     for doubt in features.doubts:
@@ -238,6 +211,8 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
         likeness = alike(features.seen, activations)
+    if job.config.context:
+        crops = with_contexts(crops)
     record = class_record(
         entry,
         features,
@@ -249,16 +224,12 @@ def _explain_class(job: _Job, entry: ClassImages, features: ClassFeatures) -> No
         job.rows.activation,
         placed,
     )
-    files = {
-        crop_file(entry.index, number, rank): crop.jpeg
-        for number, found in enumerate(crops)
-        for rank, crop in enumerate(found)
-    }
-    job.staging.save(record, prototypes, files, features.sha256)
+    files = dict(evidence_files(entry.index, crops))
+    return Explained(record, prototypes, files, features.sha256)
 
 
 def _placed(
-    job: _Job, entry: ClassImages, features: ClassFeatures
+    job: Splitting, entry: ClassImages, features: ClassFeatures
 ) -> tuple[float | None, tuple[str, ...]]:
     """How much of what decides for a class has a place in its images, and a warning of little."""
     chain = job.head.chain
@@ -312,6 +283,6 @@ def _verify(job: _Job, source: Source) -> None:
 
 
 def _spread(paths: list[Path]) -> list[Path]:
-    """At most :data:`_VERIFIED_IMAGES` of the images, evenly over the classes."""
-    step = max(1, -(-len(paths) // _VERIFIED_IMAGES))
+    """At most :data:`VERIFIED_IMAGES` of the images, evenly over the classes."""
+    step = max(1, -(-len(paths) // VERIFIED_IMAGES))
     return paths[::step]

@@ -13,9 +13,16 @@ from exporter.inspection.cost import CLASSES, PROTOTYPES, explanation_cost
 from exporter.inspection.drawing import draw
 from exporter.inspection.sample import Placed, measure_placed
 from exporter.source.onnx_file import load_source
-from exporter.source.presets import OWN, fitting_preprocessing, require_pixels
+from exporter.source.presets import (
+    OWN,
+    chosen,
+    fitting_preprocessing,
+    require_pixels,
+    said_beside,
+)
 from exporter.surgery import fix_input_size, require_room
 from serving.artifact import Preprocessing
+from serving.drawing.screen import table
 
 
 class Inspection(BaseModel):
@@ -77,6 +84,10 @@ class Inspection(BaseModel):
         decomposable = f"yes, but {ONE_CELL}" if self.grid == (1, 1) else "yes"
         return [*rows, ("decomposable", decomposable)]
 
+    def _repr_html_(self) -> str:
+        """The same lines, for a notebook."""
+        return table(dict(self.rows()))
+
     def _plain(self) -> list[tuple[str, str]]:
         """A mean and a linear layer."""
         grid = f"{self.grid[0]} x {self.grid[1]}" if self.grid else "any size"
@@ -108,14 +119,15 @@ def _cost(share: float) -> str:
 
 
 def inspect_model(
-    model: str | TorchModule,
+    model: str | Path | TorchModule,
     *,
     weights: Path | None = None,
     input_size: tuple[int, int] | None = None,
     channels: int | None = None,
     output: str | None = None,
-    data: Path | None = None,
-    preprocessing: Preprocessing | str = OWN,
+    data: Path | str | None = None,
+    preset: str | None = None,
+    preprocess: Preprocessing | Path | str | None = None,
 ) -> Inspection:
     """Find the head of a model.
 
@@ -129,7 +141,9 @@ def inspect_model(
             an index.
         data: A folder of images, or of one folder for each class: a few are run to see how much of
             the evidence has a place.
-        preprocessing: How their images become the input tensor, or the name of a preset.
+        preset: How their images become the input tensor, by name; by default as the model says, or
+            ``preprocess.json`` beside an ONNX file.
+        preprocess: The same as a preprocessing, or as a JSON file with one.
 
     Returns:
         The parts of its head.
@@ -140,12 +154,13 @@ def inspect_model(
         SurgeryError: Prototypes cannot be added to its graph.
         DatasetError: ``data`` holds no image that can be read.
     """
+    wanted = said_beside(model, chosen(preset, preprocess)) if data is not None else OWN
     source = load_source(
         model, weights=weights, input_size=input_size, channels=channels, output=output
     )
     prepared = None
     if data is not None:
-        prepared = fitting_preprocessing(preprocessing, source.input.shape, source.own)
+        prepared = fitting_preprocessing(wanted, source.input.shape, source.own)
         require_pixels(prepared, source.input.dtype)
         fix_input_size(source.model, prepared.size)
     head = find_head(source.model, output=source.output)
@@ -154,7 +169,7 @@ def inspect_model(
     drawing = draw(head)
     placed = None
     if data is not None and prepared is not None:
-        placed = measure_placed(source, head, prepared, data)
+        placed = measure_placed(source, head, prepared, Path(data))
     return Inspection(
         model=source.name,
         sha256=source.sha256,

@@ -13,7 +13,7 @@ from typing import Literal
 from exporter.editing.files import write_manifest
 from exporter.errors import EditError, SourceError
 from exporter.pipelines.verified import require_verified
-from exporter.progress import Progress, silent
+from exporter.progress import Progress, shown
 from exporter.quantising.agreement import measure, require_within
 from exporter.quantising.files import narrowed, write_quantised
 from exporter.quantising.pictures import read_pictures
@@ -47,7 +47,7 @@ def quantize(
     min_peaks: float | None = None,
     max_difference: float | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Artifact:
     """Write an artifact whose network computes in fewer bits, its head in float32, or nothing.
 
@@ -68,7 +68,7 @@ def quantize(
         max_difference: The most that contributions may differ by in the median, over the size of
             their summands.
         overwrite: Replace an artifact at ``out``.
-        progress: Called as images are done.
+        progress: Called as images are done; by default a notebook shows a bar.
 
     Returns:
         The quantised artifact.

@@ -1,6 +1,6 @@
 """The stages of a report in order, nothing else.
 
-artifact + held-out images -> each class: observe, measure, judge -> page and summary
+artifact + held-out images -> each class: observe, measure, judge -> mistakes -> page and summary
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from exporter.evaluate.annotations import (
     read_truth,
 )
 from exporter.images.dataset import ClassImages, Dataset, read_dataset
+from exporter.images.holdout import held_out_of
 from exporter.progress import Progress, silent
 from exporter.report.config import ReportConfig
 from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, choose_examples, shown_first
+from exporter.report.judge import judge
 from exporter.report.measure import measure_class
+from exporter.report.mistakes import Mistake, confusions, mistakes_of
 from exporter.report.observe import Observed, observe
 from exporter.report.rendering.markdown import to_markdown
 from exporter.report.rendering.page import render
-from exporter.report.rules import judge
+from exporter.report.verdict import Answer, Count
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
 from serving.model.predictor import Predictor
@@ -44,17 +47,21 @@ class Report:
     Attributes:
         html: The page.
         markdown: The summary.
+        answers: The three questions, answered.
         classes: Classes in it.
         shown: Classes shown with pictures.
         warned: Classes with warnings.
+        raised: The rules that spoke, the worst first, with the labels of the classes.
         class_bytes: Bytes of the page that the shown classes take together.
     """
 
     html: bytes
     markdown: str
+    answers: tuple[Answer, ...]
     classes: int
     shown: int
     warned: int
+    raised: tuple[Count, ...]
     class_bytes: int
 
 
@@ -84,7 +91,8 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
         for note in annotations.notes:
             _logger.warning("%s: %s", annotations.source, note)
         annotations.require_one_image_each(path for entry in entries for path in entry.paths)
-    found = list(_reports(predictor, entries, config, annotations, truth, progress))
+    mistakes: list[Mistake] = []
+    found = list(_reports(predictor, entries, config, annotations, truth, mistakes, progress))
     if annotations is not None:
         _require_annotated(annotations, entries, found, config)
     shown = shown_first(found, config.max_classes)
@@ -95,6 +103,7 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
         classes=tuple(found),
         shown=shown,
         left_out=0 if config.classes else len(data.classes) - len(found),
+        confusions=confusions(predictor, mistakes),
         evaluation=evaluation,
         annotations=annotations,
     )
@@ -102,9 +111,11 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
     return Report(
         html=page,
         markdown=to_markdown(contents),
+        answers=contents.answers,
         classes=len(found),
         shown=len(shown),
         warned=sum(bool(c.findings) for c in found),
+        raised=contents.counts,
         class_bytes=class_bytes,
     )
 
@@ -141,6 +152,7 @@ def _dataset(config: ReportConfig, artifact: Artifact) -> Dataset:
         labels=artifact.manifest.labels,
         max_images=config.max_images,
         seed=config.seed,
+        split=held_out_of(artifact.manifest, config.data) if config.holdout else None,
     )
 
 
@@ -159,8 +171,10 @@ def _reports(
     config: ReportConfig,
     annotations: Annotations | None,
     truth: PartTruth | None,
+    mistakes: list[Mistake],
     progress: Progress,
 ) -> Iterator[ClassReport]:
+    """Report the classes one by one; the mistakes of each are added to those of all."""
     manifest = predictor.manifest
     prototypes = load_file(predictor.artifact.path(PROTOTYPES))["prototypes"]
     total = sum(len(entry.paths) for entry in entries)
@@ -178,6 +192,7 @@ def _reports(
         )
         if observed is None:
             _logger.info("%s: no held-out image can be measured", entry.label)
+        mistakes += mistakes_of(observed)
         muted = frozenset(number for index, number in manifest.muted if index == entry.index)
         figures = measure_class(
             prototypes[entry.index][: len(record.prototypes)],

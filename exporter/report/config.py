@@ -13,6 +13,8 @@ class ReportConfig(BaseModel):
     Attributes:
         artifact: The artifact's folder.
         data: Folder with one folder of held-out images for each class.
+        holdout: ``data`` is the folder of the export, of which only the images that it held out
+            are taken.
         evaluation: ``evaluation.json`` of this artifact; None leaves the comparison out.
         parts: Part annotations, for warnings that know where the parts are.
         images: Held-out images shown of each class.
@@ -26,6 +28,7 @@ class ReportConfig(BaseModel):
 
     artifact: Path
     data: Path
+    holdout: bool = False
     evaluation: Path | None = None
     parts: Path | None = None
     images: int = Field(default=3, ge=1, le=12)

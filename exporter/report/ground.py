@@ -1,4 +1,4 @@
-"""Where the peaks of the heatmaps lie: at the border, off the object, off its parts.
+"""Where the peaks of the heatmaps lie: at the border, off the object, near its keypoints.
 
 Shares over images, one for each prototype. A blind heatmap would have its share too, so the rules
 compare with what chance gives. Symbols: n images, k prototypes, q parts, h×w grid, height×width of
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.evaluate.arithmetic.localization import hits, visible
+from exporter.evaluate.metrics.pointing.consistency import hit_rates
 from exporter.evaluate.metrics.truth.part_purity import part_mass
 from serving.drawing.peaks import Size
 
@@ -98,6 +99,23 @@ def off_parts(
         return None
     struck = hits(centres[shown], points[shown], size).any(axis=2)  # (n', k)
     return np.asarray(1 - struck.mean(axis=0))
+
+
+def steady(centres: NDArray[np.integer], points: NDArray[np.float64], size: Size) -> Shares | None:
+    """How often each prototype points at the keypoint that it points at most.
+
+    Args:
+        centres: (n, k, 2), peaks.
+        points: (n, q, 2), keypoints in pixels of the view, NaN where not visible.
+        size: (height, width) of the view.
+
+    Returns:
+        (k,), over the images that show that keypoint; None if no image shows any.
+    """
+    shown = visible(points)
+    if not shown.any():
+        return None
+    return np.asarray(hit_rates(hits(centres, points, size), shown).max(axis=1))
 
 
 def _near(mask: NDArray[np.bool_], centre: NDArray[np.integer], reach: Shares) -> bool:

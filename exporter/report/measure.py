@@ -15,8 +15,8 @@ from exporter.evaluate.arithmetic.localization import visible
 from exporter.evaluate.metrics.robustness.redundancy import heatmap_correlation
 from exporter.evaluate.metrics.sums.cancellation import cancelled_heat, negative_share, sum_of_norms
 from exporter.evaluate.metrics.sums.completeness import completeness_residual
-from exporter.report.ground import OffObject, at_border, off_object, off_parts
-from exporter.report.observe import Observed
+from exporter.report.ground import OffObject, at_border, off_object, off_parts, steady
+from exporter.report.observe import Observed, recognised
 from serving.drawing.peaks import Size, peaks
 
 Doubles = NDArray[np.float64]
@@ -56,8 +56,13 @@ class HeldOut:
         cancelled: Share of the heat that other prototypes take away at the same position.
         border: (k,), share of images whose peak lies at the border.
         off_object: Beside the object, where masks are known.
-        off_parts: (k,), share of images whose peak is near no part, where keypoints are known and
-            no masks.
+        off_parts: (k,), share of images whose peak is near no keypoint, where keypoints are known
+            and no masks.
+        steady: (k,), share of images whose peak is near the keypoint that it is near most often,
+            where keypoints are known.
+        turned: (2,), share of the recognised images that are recognised no more without the
+            prototype that counts most in them, and without the one that counts least; None where
+            there are no two, or no image is recognised.
         drawn: Images that ``off_object`` is over.
         pointed: Images that ``off_parts`` is over.
     """
@@ -73,6 +78,8 @@ class HeldOut:
     border: Doubles
     off_object: OffObject | None
     off_parts: Doubles | None
+    steady: Doubles | None
+    turned: Doubles | None
     drawn: int
     pointed: int
 
@@ -115,7 +122,7 @@ def measure_class(
         norms=np.linalg.norm(doubles, axis=1),
         norm_sum=sum_of_norms(doubles),
         pairs=tuple(_pairs(doubles, live, observed)),
-        held_out=None if observed is None else _held_out(observed, size),
+        held_out=None if observed is None else _held_out(observed, live, size),
     )
 
 
@@ -132,7 +139,7 @@ def _pairs(doubles: Doubles, live: Sequence[int], observed: Observed | None) -> 
     return pairs
 
 
-def _held_out(observed: Observed, size: Size) -> HeldOut:
+def _held_out(observed: Observed, live: Sequence[int], size: Size) -> HeldOut:
     centres = peaks(observed.heatmaps, size)
     contributions = observed.contributions.astype(np.float64)
     total = float(np.abs(contributions).sum())
@@ -157,6 +164,22 @@ def _held_out(observed: Observed, size: Size) -> HeldOut:
         if len(known)
         else None,
         off_parts=None if points is None else off_parts(centres, points, size),
+        steady=None if marks.points is None else steady(centres, marks.points, size),
+        turned=_turned(observed, live),
         drawn=len(known),
         pointed=0 if points is None else int(visible(points).any(axis=1).sum()),
     )
+
+
+def _turned(observed: Observed, live: Sequence[int]) -> Doubles | None:
+    """Take the strongest and the weakest live prototype out of the sum of each image."""
+    before = observed.recognised
+    if len(live) < 2 or not before.any():
+        return None
+    contributions = np.sort(observed.contributions[before][:, list(live)], axis=1)  # (n', live)
+    shares = []
+    for taken in (contributions[:, -1], contributions[:, 0]):
+        logits = observed.logits[before].copy()
+        logits[:, observed.index] -= taken
+        shares.append(1 - recognised(logits, observed.index, observed.softmax).mean())
+    return np.array(shares)

@@ -58,8 +58,8 @@ class Observed:
         common: (n,), the reference's share.
         unplaced: (n,), what comes from no place of the picture.
         rounding: (n,), what a quantised head adds by rounding.
-        recognised: (n,), whether the model gives the image to its class: the best of all under
-            softmax, a probability of at least 0.5 under sigmoid.
+        recognised: (n,), whether the model gives the image to its class.
+        softmax: Whether the classes exclude each other.
         marks: Where the object is.
     """
 
@@ -75,12 +75,24 @@ class Observed:
     unplaced: NDArray[np.float64]
     rounding: NDArray[np.float64]
     recognised: NDArray[np.bool_]
+    softmax: bool
     marks: Marks
 
     @property
     def constant(self) -> NDArray[np.float64]:
         """(n,), bias, common term, what is unplaced and rounding: what else the logit holds."""
         return self.common + self.bias + self.unplaced + self.rounding
+
+
+def recognised(logits: Floats, index: int, softmax: bool) -> NDArray[np.bool_]:
+    """Whether the model gives images to a class.
+
+    Args:
+        logits: (n, c).
+        index: The class.
+        softmax: Whether the best class is the answer; else all of at least even odds are.
+    """
+    return np.asarray(logits.argmax(axis=1) == index if softmax else logits[:, index] >= 0)
 
 
 def observe(
@@ -124,7 +136,6 @@ def observe(
     )
     k = len(record.prototypes)
     probabilities = activate(logits, manifest.activation)
-    own = probabilities[:, entry.index]
     softmax = manifest.activation == "softmax"
     return Observed(
         index=entry.index,
@@ -138,7 +149,8 @@ def observe(
         common=common[:, 0].astype(np.float64),
         unplaced=unplaced[:, 0].astype(np.float64),
         rounding=rounding[:, 0].astype(np.float64),
-        recognised=logits.argmax(axis=1) == entry.index if softmax else own >= 0.5,
+        recognised=recognised(logits, entry.index, softmax),
+        softmax=softmax,
         marks=_marks(marks),
     )
 

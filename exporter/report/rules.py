@@ -1,19 +1,15 @@
 """What a person should look at twice: rules with fixed thresholds, most without annotations.
 
 A warning is a reason to look, not a verdict. Every rule is listed in :data:`RULES` with the words
-that the report prints, thresholds included, and has its own function below.
+that the report prints, thresholds included; judge.py has the function of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from typing import Literal
 
-from exporter.report.measure import ClassFigures, HeldOut
-from exporter.report.words import number_of, per_cent
-from serving.artifact import ClassRecord
-from serving.artifact.edits import EditRecord
+from exporter.report.words import per_cent
 
 COSINE = 0.9
 """From here on two prototypes point the same way: 26 degrees apart or less."""
@@ -34,7 +30,10 @@ BORDER_IMAGES = 0.8
 """Share of images whose peak may lie at the border: a 7 x 7 grid has half of its cells there."""
 
 OFF_IMAGES = 0.5
-"""Share of images whose peak may lie off the object, or near no part of it."""
+"""Share of images whose peak may lie off the object, or near no keypoint of it."""
+
+STEADY = 0.5
+"""Share of images whose peak should be near one and the same keypoint."""
 
 WEAK = 0.25
 """Times 1 / k: a prototype with less than a quarter of an equal share counts little."""
@@ -47,6 +46,14 @@ RECOGNISED = 0.5
 
 RESIDUAL = 1e-4
 """Of the summands of a logit; float32 leaves a thousandth of it."""
+
+Severity = Literal["serious", "look", "note"]
+SEVERITIES: tuple[Severity, ...] = ("serious", "look", "note")
+"""The worst first: do not read on before it is mended, look at it, and know it."""
+
+Question = Literal["sum", "thing", "matter", "basis"]
+"""What a rule or a metric is about: the model's own sum, one thing for each part, whether taking a
+part away matters; and what all of that rests on."""
 
 
 @dataclass(frozen=True)
@@ -69,265 +76,161 @@ class Rule:
     """A rule as the report explains it.
 
     Attributes:
-        kind: Its key.
+        kind: Its stable name.
+        severity: How much it weighs.
+        question: What it is about.
         title: A few words.
         when: When it speaks, with its thresholds.
         why: What it may mean.
+        do: What to do about it.
     """
 
     kind: str
+    severity: Severity
+    question: Question
     title: str
     when: str
     why: str
+    do: str
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
         "sum",
+        "serious",
+        "sum",
         "Does not add up",
         f"The sum of all terms misses the logit by more than {RESIDUAL:g} of their size.",
-        "The explanation is not that of this model; run protohead verify.",
-    ),
-    Rule(
-        "whole",
-        "Kept whole",
-        "The class had too few usable training images to be split.",
-        "Its one prototype is its whole head row: it shows where, not which parts.",
+        "The explanation is not that of this model.",
+        "Run protohead verify on the artifact.",
     ),
     Rule(
         "recognised",
+        "serious",
+        "basis",
         "Rarely recognised",
         f"The model recognises fewer than {per_cent(RECOGNISED)} of the class's held-out images.",
         "What explains a class that is mostly missed explains little.",
-    ),
-    Rule(
-        "alike",
-        "Look alike",
-        f"Two prototypes have a cosine of at least {COSINE:g}, heatmaps that correlate by at least "
-        f"{CORRELATION:g} on average, or show the same thing on the training images.",
-        "They may be one part, named twice, or two places of it.",
-    ),
-    Rule(
-        "cancels",
-        "Evidence cancels",
-        f"Prototypes take away more than {per_cent(CANCELLED)} of each other's heat, or more than "
-        f"{per_cent(NEGATIVE)} of the evidence counts against the class. Without images: the norms "
-        f"of the prototypes sum to more than {NORM_EXCESS:g} times sqrt(k) times the norm of their "
-        "sum.",
-        "Large parts of opposite sign can explain anything; read none of them alone.",
+        "Check the labels and the preprocessing first, then see the mistakes.",
     ),
     Rule(
         "background",
+        "look",
+        "thing",
         "On the background",
         "With masks: the peak is more than half a cell off the object in at least "
         f"{per_cent(OFF_IMAGES)} of the images, or the evidence lies off it as much as a blind "
-        "heatmap's would. With keypoints: no part is near the peak in at least "
-        f"{per_cent(OFF_IMAGES)}. Without either: the peak is at the border in at least "
-        f"{per_cent(BORDER_IMAGES)}.",
+        "heatmap's would.",
         "The model may have learnt the surroundings.",
+        "Mute the part with protohead edit and see what the accuracy does.",
+    ),
+    Rule(
+        "keypoints",
+        "look",
+        "thing",
+        "Near no keypoint",
+        "With keypoints and without masks: none is near the peak in at least "
+        f"{per_cent(OFF_IMAGES)} of the images.",
+        "It looks at what nobody marked: the surroundings, or a place between the keypoints.",
+        "Look at its heatmaps below.",
+    ),
+    Rule(
+        "scattered",
+        "look",
+        "thing",
+        "Looks at different things",
+        "With keypoints: the one that the peak is near most often is near it in fewer than "
+        f"{per_cent(STEADY)} of the images.",
+        "It may stand for several things, or for one that has no keypoint.",
+        "Look at its crops and heatmaps below, and name it only if they agree.",
+    ),
+    Rule(
+        "alike",
+        "look",
+        "thing",
+        "Look alike",
+        f"Two parts have prototypes with a cosine of at least {COSINE:g}, heatmaps that correlate "
+        f"by at least {CORRELATION:g} on average, or show the same thing on the training images.",
+        "They may be one part, named twice, or two places of it.",
+        "Read the two as one, or export the class with fewer parts.",
+    ),
+    Rule(
+        "cancels",
+        "look",
+        "matter",
+        "Evidence cancels",
+        f"Parts take away more than {per_cent(CANCELLED)} of each other's heat, or more than "
+        f"{per_cent(NEGATIVE)} of the evidence counts against the class. Without images: the norms "
+        f"of the prototypes sum to more than {NORM_EXCESS:g} times sqrt(k) times the norm of their "
+        "sum.",
+        "Large parts of opposite sign can explain anything.",
+        "Read none of them alone.",
+    ),
+    Rule(
+        "whole",
+        "note",
+        "thing",
+        "Kept whole",
+        "The class had too few usable training images to be split.",
+        "Its one part is its whole head row: it shows where, not which parts.",
+        "Export with more images of it.",
+    ),
+    Rule(
+        "border",
+        "note",
+        "thing",
+        "Peaks at the border",
+        f"Without masks and keypoints: the peak is at the border in at least "
+        f"{per_cent(BORDER_IMAGES)} of the images.",
+        "Where the object is, nobody said: it may reach to the border, or the part looks past it.",
+        "Look at its heatmaps below, or give --parts.",
     ),
     Rule(
         "weak",
+        "note",
+        "matter",
         "Counts little",
-        f"A prototype's share of the evidence is below {WEAK:g} / k.",
+        f"A part's share of the evidence is below {WEAK:g} / k.",
         "Its heatmap is relative to its own peak and looks as strong as any other.",
-    ),
-    Rule(
-        "training",
-        "Few training images",
-        f"The prototypes were found on fewer than {TRAINING_IMAGES} images.",
-        "Other images may give other prototypes.",
-    ),
-    Rule(
-        "held-out",
-        "Few held-out images",
-        f"Fewer than {HELD_OUT_IMAGES} held-out images were measured.",
-        "The figures of this class say little.",
+        "Go by its number, not by its colour.",
     ),
     Rule(
         "edited",
+        "note",
+        "sum",
         "Edited",
-        "A prototype of the class was muted.",
+        "A part of the class was muted.",
         "The model decides otherwise than the one that was trained.",
+        "Read the reason and the effect under Edits.",
+    ),
+    Rule(
+        "training",
+        "note",
+        "basis",
+        "Few training images",
+        f"The parts were found on fewer than {TRAINING_IMAGES} images.",
+        "Other images may give other parts.",
+        "Export with more images of it.",
+    ),
+    Rule(
+        "held-out",
+        "note",
+        "basis",
+        "Few held-out images",
+        f"Fewer than {HELD_OUT_IMAGES} held-out images were measured.",
+        "The figures of this class say little.",
+        "Give more images of it in --data.",
     ),
     Rule(
         "export",
+        "note",
+        "basis",
         "Noted at export",
         "The export left a warning in the manifest.",
         "See what it says.",
+        "Follow it, and export again.",
     ),
 )
+"""The worst first, and of equal ones those about the first question."""
 
 BY_KIND = {rule.kind: rule for rule in RULES}
-
-
-def judge(
-    record: ClassRecord, figures: ClassFigures, edits: tuple[EditRecord, ...]
-) -> tuple[Finding, ...]:
-    """The warnings of one class, in the order of :data:`RULES`.
-
-    Args:
-        record: The class, from the manifest.
-        figures: Its figures.
-        edits: The artifact's edits.
-    """
-    split = record.state == "decomposed"
-    found = [
-        *(_on(figures, _sum)),
-        *([] if split else [_whole(record)]),
-        *(_on(figures, _recognised)),
-        *(_alike(record, figures) if split else []),
-        *(_cancels(figures) if split else []),
-        *(_background(record, figures) if split else []),
-        *(_weak(record, figures) if split else []),
-        *(_training(record) if split else []),
-        *_held_out(figures),
-        *_edited(record, edits),
-        *(Finding("export", _sentence(text)) for text in record.warnings if split),
-    ]
-    return tuple(found)
-
-
-def _on(figures: ClassFigures, rule: Callable[[HeldOut], list[Finding]]) -> list[Finding]:
-    return [] if figures.held_out is None else rule(figures.held_out)
-
-
-def _sum(held_out: HeldOut) -> list[Finding]:
-    residual = held_out.residual
-    if residual is None or residual <= RESIDUAL:
-        return []
-    text = f"The sum of all terms misses the logit by {residual:.1e} of their size."
-    return [Finding("sum", text)]
-
-
-def _whole(record: ClassRecord) -> Finding:
-    because = f" {_sentence(record.warnings[0])}" if record.warnings else ""
-    return Finding(
-        "whole", f"Not split, made from {number_of(record.images, 'training image')}.{because}"
-    )
-
-
-def _recognised(held_out: HeldOut) -> list[Finding]:
-    if held_out.recognised >= RECOGNISED:
-        return []
-    number = round(held_out.recognised * held_out.images)
-    text = f"{number} of its {held_out.images} held-out images are recognised."
-    return [Finding("recognised", text)]
-
-
-def _alike(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
-    found = []
-    for pair in figures.pairs:
-        signs = []
-        if pair.cosine is not None and pair.cosine >= COSINE:
-            signs.append(f"cosine {pair.cosine:.2f}")
-        if pair.correlation is not None and pair.correlation >= CORRELATION:
-            signs.append(f"heatmaps correlate by {pair.correlation:.2f}")
-        if pair.second in record.prototypes[pair.first].alike:
-            signs.append("the same thing on training images")
-        if signs:
-            first, second = (_name(record, number) for number in (pair.first, pair.second))
-            text = f"{first} and {second}: {', '.join(signs)}."
-            found.append(Finding("alike", text, (pair.first, pair.second)))
-    return found
-
-
-def _cancels(figures: ClassFigures) -> list[Finding]:
-    if figures.held_out is None:
-        limit = NORM_EXCESS * sqrt(max(1, len(figures.live)))
-        if figures.norm_sum is None or figures.norm_sum <= limit:
-            return []
-        text = f"The norms sum to {figures.norm_sum:.2f} of the whole; {limit:.2f} is the limit."
-        return [Finding("cancels", text)]
-    found = []
-    cancelled, negative = figures.held_out.cancelled, figures.held_out.negative
-    if cancelled is not None and cancelled > CANCELLED:
-        text = f"{per_cent(cancelled)} of the heat is taken away by other prototypes."
-        found.append(Finding("cancels", text))
-    if negative is not None and negative > NEGATIVE:
-        found.append(Finding("cancels", f"{per_cent(negative)} of the evidence counts against it."))
-    return found
-
-
-def _background(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
-    if figures.held_out is None:
-        return []
-    found = []
-    for number in figures.live:
-        text = _ground(figures.held_out, number)
-        if text:
-            found.append(Finding("background", f"{_name(record, number)}: {text}.", (number,)))
-    return found
-
-
-def _ground(held_out: HeldOut, number: int) -> str:
-    """What speaks for the background, with the best knowledge there is; empty if nothing does."""
-    if held_out.off_object is not None:
-        off = held_out.off_object
-        if off.peaks[number] >= OFF_IMAGES:
-            return f"the peak is off the object in {per_cent(off.peaks[number])} of the images"
-        if off.evidence[number] >= off.area:  # NaN compares false
-            return (
-                f"{per_cent(off.evidence[number])} of its evidence is off the object, which leaves "
-                f"{per_cent(off.area)} of the images free"
-            )
-        return ""
-    if held_out.off_parts is not None:
-        missed = held_out.off_parts[number]
-        if missed >= OFF_IMAGES:
-            return f"no part is near the peak in {per_cent(missed)} of the images"
-        return ""
-    border = held_out.border[number]
-    if border >= BORDER_IMAGES:
-        return f"the peak is at the border in {per_cent(border)} of the images"
-    return ""
-
-
-def _weak(record: ClassRecord, figures: ClassFigures) -> list[Finding]:
-    if figures.held_out is None or len(figures.live) < 2:
-        return []
-    limit = WEAK / len(figures.live)
-    found = []
-    for number in figures.live:
-        share = figures.held_out.shares[number]
-        if abs(share) < limit:  # NaN compares false
-            text = f"{_name(record, number)}: {per_cent(share, 1)} of the evidence."
-            found.append(Finding("weak", text, (number,)))
-    return found
-
-
-def _training(record: ClassRecord) -> list[Finding]:
-    if record.images >= TRAINING_IMAGES:
-        return []
-    return [Finding("training", f"{number_of(record.images, 'training image')}.")]
-
-
-def _held_out(figures: ClassFigures) -> list[Finding]:
-    count = 0 if figures.held_out is None else figures.held_out.images
-    if count >= HELD_OUT_IMAGES:
-        return []
-    return [Finding("held-out", f"{number_of(count, 'held-out image')}.")]
-
-
-def _edited(record: ClassRecord, edits: tuple[EditRecord, ...]) -> list[Finding]:
-    return [
-        Finding(
-            "edited",
-            f"{_name(record, key.prototype)} muted by edit {number}: {_sentence(edit.reason)}",
-            (key.prototype,),
-        )
-        for number, edit in enumerate(edits, start=1)
-        for key in edit.muted
-        if key.class_index == record.index
-    ]
-
-
-def _name(record: ClassRecord, number: int) -> str:
-    """A prototype's number as the pages count, from 0, and its name where it has one of its own."""
-    name = record.prototypes[number].name
-    return f"#{number}" if name == f"prototype {number}" else f"#{number} {name}"
-
-
-def _sentence(text: str) -> str:
-    line = " ".join(text.split())
-    return line if line.endswith((".", "!", "?")) else f"{line}."

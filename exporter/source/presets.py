@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ _CLIP = {
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
 _HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+_CAFFE = {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "channels": "BGR"}
+_LOAD_IMG = {"crop": None, "interpolation": "nearest"}
+"""Of `keras.utils.load_img` with a size: stretched to it, by the nearest pixel."""
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "imagenet": ("ImageNet mean and deviation, bilinear (torchvision)", _IMAGENET),
@@ -38,10 +42,30 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "unit": ("pixels from 0 to 1, bilinear", {}),
     "raw": ("pixels from 0 to 255, bilinear", {"scale": 1.0}),
     "caffe": (
-        "pixels from 0 to 255, BGR, minus the mean (Keras ResNet, VGG)",
-        {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "channels": "BGR"},
+        "pixels from 0 to 255, BGR, minus the mean, bilinear (Caffe)",
+        _CAFFE,
     ),
     "clip": ("CLIP's mean and deviation, bicubic", {**_CLIP, "interpolation": "bicubic"}),
+    "keras-raw": (
+        "pixels from 0 to 255, stretched as Keras' load_img does (EfficientNet, ConvNeXt)",
+        {"scale": 1.0, **_LOAD_IMG},
+    ),
+    "keras-unit": (
+        "pixels from 0 to 1, stretched as load_img does (Rescaling(1 / 255))",
+        _LOAD_IMG,
+    ),
+    "keras-tf": (
+        "pixels from -1 to 1, stretched as load_img does (MobileNet, Inception, Xception)",
+        {**_HALF, **_LOAD_IMG},
+    ),
+    "keras-caffe": (
+        "pixels from 0 to 255, BGR, minus the mean, stretched as load_img does (ResNet, VGG)",
+        {**_CAFFE, **_LOAD_IMG},
+    ),
+    "keras-torch": (
+        "ImageNet mean and deviation, stretched as load_img does (DenseNet)",
+        {**_IMAGENET, **_LOAD_IMG},
+    ),
 }
 """Name -> what it is, and its options beside size and layout."""
 
@@ -55,7 +79,7 @@ _CROP_SHARE = 0.875
 def preset(
     name: str, *, size: tuple[int, int], layout: str = "NCHW", grey: bool = False
 ) -> Preprocessing:
-    """Preprocessing by name: short side resized so that the crop is 87.5 % of it.
+    """Preprocessing by name: short side resized so that the crop is 87.5 % of it, or stretched.
 
     Args:
         name: A key of :data:`PRESETS`.
@@ -71,7 +95,7 @@ def preset(
     """
     if name not in PRESETS:
         raise SourceError(f"`preset`: expected one of {', '.join(PRESETS)}, got {name!r}.")
-    options = dict(PRESETS[name][1])
+    options = {"crop": size, **PRESETS[name][1]}
     if grey:
         for number in ("mean", "std"):
             values = set(options.get(number, {1.0 if number == "std" else 0.0}))
@@ -82,8 +106,62 @@ def preset(
                 )
             options[number] = tuple(values)
         options["channels"] = "L"
-    resize = round(min(size) / _CROP_SHARE)
-    return Preprocessing(resize=resize, crop=size, layout=layout, **options)
+    resize = size if options["crop"] is None else round(min(size) / _CROP_SHARE)
+    return Preprocessing(resize=resize, layout=layout, **options)
+
+
+def require_preset(wanted: Preprocessing | str) -> None:
+    """Refuse the name of no preset, before anything is read.
+
+    Raises:
+        SourceError: There is none of that name; the message has the near ones.
+    """
+    if isinstance(wanted, str) and wanted not in (OWN, *PRESETS):
+        near = get_close_matches(wanted, PRESETS, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise SourceError(
+            f"`preset`: expected one of {', '.join([OWN, *PRESETS])}, got {wanted!r}.{hint}"
+        )
+
+
+def chosen(
+    preset: str | None, preprocess: Preprocessing | Path | str | None
+) -> Preprocessing | str:
+    """The preprocessing that two options ask for: a preset, a file's, or by default the model's.
+
+    Args:
+        preset: Name of a preset.
+        preprocess: The preprocessing, or a JSON file with it.
+
+    Raises:
+        SourceError: Both are given, or the file cannot be read.
+    """
+    if preset is not None and preprocess is not None:
+        raise SourceError("expected `preset` or `preprocess`, got both. Leave one out.")
+    if isinstance(preprocess, Path | str):
+        return read_preprocessing(Path(preprocess))
+    return preprocess or preset or OWN
+
+
+def file_beside(model: object, name: str) -> Path | None:
+    """The file of a name beside an ONNX model, where both are."""
+    if not (isinstance(model, str | Path) and str(model).endswith(".onnx")):
+        return None
+    path = Path(model).with_name(name)
+    return path if path.is_file() else None
+
+
+def said_beside(model: object, wanted: Preprocessing | str) -> Preprocessing | str:
+    """What is asked for; where that is the model's own, what lies beside an ONNX file.
+
+    Raises:
+        SourceError: No preset of that name, or ``preprocess.json`` cannot be read.
+    """
+    require_preset(wanted)
+    if wanted != OWN or (path := file_beside(model, "preprocess.json")) is None:
+        return wanted
+    _logger.warning("using %s", path)
+    return read_preprocessing(path)
 
 
 def fitting_preprocessing(

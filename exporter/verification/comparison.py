@@ -26,7 +26,7 @@ from exporter.verification.gates import (
     summands,
     worst,
 )
-from serving.artifact import GateRecord, InputRecord
+from serving.artifact import GateRecord, InputRecord, Manifest
 from serving.errors import ImageError
 from serving.model.explanation import completeness_residual
 from serving.model.outputs import Outputs
@@ -43,7 +43,7 @@ Array = NDArray[Any]
 
 def input_batches(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
     """Batches of input tensors: noise pictures and the images, each prepared as in production."""
-    size = batch_size(predictor)
+    size = batch_size(predictor.manifest)
     pending = [predictor.preprocess(picture)[1] for picture in noise_pictures(predictor, size)]
     for path in images:
         try:
@@ -59,9 +59,9 @@ def input_batches(predictor: Predictor, images: Sequence[Path]) -> Iterator[NDAr
         yield np.stack(batch)
 
 
-def batch_size(predictor: Predictor) -> int:
+def batch_size(manifest: Manifest | None) -> int:
     """Images compared at once: as many as the graph fixes, else 8."""
-    return predictor.manifest.input.shape[0] or _BATCH
+    return (manifest and manifest.input.shape[0]) or _BATCH
 
 
 def noise_pictures(predictor: Predictor, count: int) -> Iterator[Image.Image]:
@@ -264,7 +264,7 @@ class Comparison:
         )
         return [
             single,
-            self._bit_gate(f"logits, batch {batch_size(self.predictor)}", "batch"),
+            self._bit_gate(f"logits, batch {batch_size(self.predictor.manifest)}", "batch"),
             self._mixing_gate(fixed),
             self._bit_gate("neutral mask", "mask"),
             *(self.edit.gates() if self.edit else ()),

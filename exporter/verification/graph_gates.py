@@ -52,8 +52,8 @@ _BATCH = 8
 
 def graph_gates(
     predictor: Predictor, pictures: Sequence[Image.Image], images: Sequence[Path], threads: int
-) -> list[GateRecord]:
-    """Hold every further graph of an artifact to ``model.onnx``.
+) -> Iterator[GateRecord]:
+    """Hold every further graph of an artifact to ``model.onnx``, gate by gate.
 
     Args:
         predictor: Of the artifact.
@@ -64,19 +64,18 @@ def graph_gates(
     Raises:
         ArtifactError: A graph does not run.
     """
-    gates = []
     for record in predictor.manifest.graphs:
         model = read_graph(predictor.artifact.path(record.file))
-        gates.append(_description(predictor, model, record))
-        if record.file in (MODEL, STEERABLE) or gates[-1].state == "failed":
+        description = _description(predictor, model, record)
+        yield description
+        if record.file in (MODEL, STEERABLE) or description.state == "failed":
             continue
         comparison = _Comparison(predictor, record, threads)
         for batch in _batches(predictor, pictures, images):
             comparison.add(batch)
-        gates += comparison.gates()
+        yield from comparison.gates()
         if record.variant == "dense":
-            gates.append(_operators(model, record))
-    return gates
+            yield _operators(model, record)
 
 
 def _batches(

@@ -31,7 +31,7 @@ compares its own two graphs, ``top-1 agreement`` tells what the edits change and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,6 +56,7 @@ from exporter.verification.gates import limit_gate
 from exporter.verification.graph_gates import graph_gates
 from exporter.verification.grid_gate import grid_gate
 from exporter.verification.head_gates import mismatch, stored_gate, sum_gate
+from exporter.verification.listed import unmeasured
 from exporter.writing.ownership import strangers
 from serving.artifact import (
     BESIDE,
@@ -102,58 +103,89 @@ def verify(
     Returns:
         Every gate, in the order of the table above. After a failed integrity gate nothing else
         is opened; a source that cannot be this artifact's fails the gate ``source``, a graph that
-        does not run the gate ``runs``.
+        does not run the gate ``runs``. What is not measured then is skipped.
     """
+    return tuple(each_gate(folder, source, images, data, threads, progress))
+
+
+def each_gate(
+    folder: Path,
+    source: ir.Model | None,
+    images: Sequence[Path],
+    data: Path | None,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> Iterator[GateRecord]:
+    """Yield each gate of :func:`verify` as soon as it is measured."""
+    decided = []
+    for gate in _measured(folder, source, images, data, threads, progress):
+        decided.append(gate)
+        yield gate
+    yield from unmeasured(folder, decided)
+
+
+def _measured(
+    folder: Path,
+    source: ir.Model | None,
+    images: Sequence[Path],
+    data: Path | None,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> Iterator[GateRecord]:
     try:
         artifact = load_artifact(folder)
         predictor = Predictor(artifact, threads=threads)
     except ArtifactError as error:
-        return (GateRecord(name="integrity", state="failed", detail=as_text(str(error))),)
-    first = [_integrity_gate(artifact)]
-    if first[0].state == "failed":
-        return tuple(first)
+        yield GateRecord(name="integrity", state="failed", detail=as_text(str(error)))
+        return
+    integrity = _integrity_gate(artifact)
+    yield integrity
+    if integrity.state == "failed":
+        return
     before, effects = None, None
     with TemporaryDirectory() as parents:
         if artifact.manifest.edits:
             found = unedited(artifact, Path(parents))
-            first += found.gates
+            yield from found.gates
             if not found.artifacts:
-                return tuple(first)
+                return
             before = Predictor(found.artifacts[-1], threads=threads)
             effects = EffectComparison(found.artifacts, data) if data else None
         try:
             graph = source if source is not None else embedded_source(artifact).model
         except (ArtifactError, SurgeryError) as error:
-            return (*first, GateRecord(name="source", state="failed", detail=as_text(str(error))))
+            yield GateRecord(name="source", state="failed", detail=as_text(str(error)))
+            return
         other = mismatch(artifact, graph)
         if other is not None:
-            return (*first, other)
+            yield other
+            return
         head = find_head(graph, output=artifact.manifest.head.output)
         comparison = Comparison(predictor, EditComparison(predictor, before) if before else None)
-        total = batch_size(predictor) + len(images) + (effects.images if effects else 0)
+        effect_images = effects.images if effects else 0
+        total = effect_images + batch_size(artifact.manifest) + len(images)
         try:
+            if effects:
+                yield from effects.gates(
+                    threads=threads, progress=lambda done: progress(done, total)
+                )
             running = SourceRun(graph, head, artifact.manifest.input, threads)
             for tensors in input_batches(predictor, images):
                 comparison.add(tensors, running)
-                progress(comparison.images, total)
+                progress(effect_images + comparison.images, total)
             del running  # each session holds the weights: no more of them at once than it takes
-            grid = grid_gate(predictor, graph, threads=threads)
             comparison.steer()
-            pictures = list(noise_pictures(predictor, batch_size(predictor)))
-            further = graph_gates(predictor, pictures, images, threads)
-            if effects:
-                images_done = comparison.images
-                first += effects.gates(
-                    threads=threads,
-                    progress=lambda done: progress(images_done + done, total),
-                )
+            yield from comparison.gates()
+            del comparison
+            yield grid_gate(predictor, graph, threads=threads)
+            yield sum_gate(artifact, head)
+            yield stored_gate(artifact, head)
+            yield _golden_gate(predictor, "golden batch", read_golden)
+            yield _pictures_gate(predictor)
+            pictures = list(noise_pictures(predictor, batch_size(artifact.manifest)))
+            yield from graph_gates(predictor, pictures, images, threads)
         except ArtifactError as error:
-            return (*first, GateRecord(name="runs", state="failed", detail=str(error)))
-    compared = comparison.gates()
-    golden = _golden_gate(predictor, "golden batch", read_golden), _pictures_gate(predictor)
-    del predictor, comparison
-    stored = sum_gate(artifact, head), stored_gate(artifact, head)
-    return (*first, *compared, grid, *stored, *golden, *further)
+            yield GateRecord(name="runs", state="failed", detail=str(error))
 
 
 def _integrity_gate(artifact: Artifact) -> GateRecord:

@@ -6,7 +6,7 @@ Symbols: c classes, k prototypes, d channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from serving.artifact import (
     PROTOTYPES,
     STEERABLE,
     ClassRecord,
+    ContextRecord,
     DecomposedClass,
     EvidenceRecord,
     GateRecord,
@@ -121,7 +122,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
 
 def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
     """The manifest before there are files to hash: the graphs carry some of it."""
-    crops = (crop.file for c in classes for p in c.prototypes for crop in p.evidence)
+    crops = {f for c in classes for p in c.prototypes for e in p.evidence for f in e.files}
     names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *crops])
     return Manifest(
         source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
@@ -144,6 +145,7 @@ def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
             min_images=parts.config.min_images,
             smoothing=parts.smoothing,
             start=(parts.config.start or "zeros") if parts.config.method == "paper" else None,
+            holdout=parts.config.holdout,
         ),
         classes=tuple(classes),
         files=dict.fromkeys(names, "0" * 64),
@@ -180,6 +182,20 @@ def crop_file(index: int, prototype: int, rank: int) -> str:
     return f"{EVIDENCE}/{index:05d}/{prototype}-{rank}.jpg"
 
 
+def context_file(index: int, prototype: int, rank: int) -> str:
+    """The name of the whole image around a crop; the first crop of an image names it."""
+    return f"{EVIDENCE}/{index:05d}/{prototype}-{rank}-context.jpg"
+
+
+def evidence_files(index: int, crops: list[list[Crop]]) -> Iterator[tuple[str, bytes]]:
+    """Name below the artifact and bytes of each evidence file of a class; a name may come again."""
+    for number, found in enumerate(crops):
+        for rank, crop in enumerate(found):
+            yield crop_file(index, number, rank), crop.jpeg
+            if crop.context is not None:
+                yield context_file(index, *crop.context.first), crop.context.jpeg
+
+
 def class_record(
     entry: ClassImages,
     features: ClassFeatures,
@@ -209,14 +225,14 @@ def class_record(
             name=f"prototype {number}" if decomposition else "whole",
             alike=others,
             evidence=tuple(
-                _evidence(crop, crop_file(entry.index, number, rank), dataset)
+                _evidence(crop, entry.index, (number, rank), dataset)
                 for rank, crop in enumerate(found)
             ),
         )
         for number, (found, others) in enumerate(zip(crops, likeness, strict=True))
     )
     count = len(features.paths)
-    correct = _recognised(features.logits, entry.index, activation) if count else 0
+    correct = recognised(features.logits, entry.index, activation) if count else 0
     common = {
         "index": entry.index,
         "label": entry.label,
@@ -240,16 +256,23 @@ def class_record(
     )
 
 
-def _recognised(logits: NDArray[np.float32], index: int, activation: Activation) -> int:
+def recognised(logits: NDArray[np.float32], index: int, activation: Activation) -> int:
     """Images that the model gives to a class: the best of all, or more likely than not."""
     if activation == "sigmoid":
         return int((logits[:, index] >= 0).sum())
     return int((logits.argmax(axis=1) == index).sum())
 
 
-def _evidence(crop: Crop, file: str, dataset: Dataset) -> EvidenceRecord:
-    image = dataset.image_id(crop.path)
-    return EvidenceRecord(file=file, image=image, value=crop.value, box=crop.box)
+def _evidence(crop: Crop, index: int, place: tuple[int, int], dataset: Dataset) -> EvidenceRecord:
+    context = crop.context
+    return EvidenceRecord(
+        file=crop_file(index, *place),
+        image=dataset.image_id(crop.path),
+        value=crop.value,
+        box=crop.box,
+        context=context
+        and ContextRecord(file=context_file(index, *context.first), box=context.box),
+    )
 
 
 def _solve(summary: Summary) -> SolveRecord:

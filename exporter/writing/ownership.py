@@ -14,7 +14,7 @@ _FORMAT = re.compile(r"protohead/[0-9]+")
 _NAME = re.compile(
     r"(manifest\.json|manifest\.sha256|(model|dense)(_uint8)?\.onnx|steerable\.onnx"
     r"|prototypes\.safetensors|golden\.npz"
-    r"|signature\.json|golden/\d+\.png|evidence/\d{5,}/\d+-\d+\.jpg"
+    r"|signature\.json|golden/\d+\.png|evidence/\d{5,}/\d+-\d+(-context)?\.jpg"
     r"|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
 )
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}

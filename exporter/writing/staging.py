@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from exporter.errors import OutputError
 from exporter.writing.atomic import replace_files, sync
 from exporter.writing.ownership import files_below, remove_files
-from exporter.writing.work import Fingerprint, WorkFolder
+from exporter.writing.work import Fingerprint, WorkFolder, named, require_free
 from serving.artifact import CLASS_RECORD, ClassRecord, sha256_of
 
 _SAVED = re.compile(r"\d{5,}\.(npy|saved)(\.\d+\.tmp)?")
@@ -91,10 +91,7 @@ class Staging(WorkFolder):
             return
         if not resume:
             if not overwrite:
-                raise OutputError(
-                    f"{self.folder}: an interrupted export left {len(self._indices())} finished "
-                    "classes here. Pass `resume` to continue it, or `overwrite` to start anew."
-                )
+                raise _left_here(self.folder, len(self._indices()))
             self.remove_own()
             return
         self._require_same(mark.get("of"), fingerprint)
@@ -124,8 +121,7 @@ class Staging(WorkFolder):
         return self._finished
 
     def _indices(self) -> list[int]:
-        found = self._path("classes").glob("*.saved")
-        return sorted(int(path.stem) for path in found if _SAVED.fullmatch(path.name))
+        return _saved_in(self.folder)
 
     def save(
         self,
@@ -200,3 +196,30 @@ class Staging(WorkFolder):
         folder = self._path("classes")
         if folder.exists():
             remove_files(folder, [name for name in files_below(folder) if _SAVED.fullmatch(name)])
+
+
+def require_place(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse where :class:`Staging` would, and write nothing.
+
+    Raises:
+        OutputError: ``out`` is in the way, or an interrupted export left finished classes.
+    """
+    out = named(out)
+    require_free(out, overwrite=overwrite)
+    folder = out.with_name(out.name + ".part")
+    saved = _saved_in(folder)
+    if saved and not resume and not overwrite:
+        raise _left_here(folder, len(saved))
+
+
+def _saved_in(folder: Path) -> list[int]:
+    """The finished classes in a work folder, by index."""
+    found = (folder / "classes").glob("*.saved")
+    return sorted(int(path.stem) for path in found if _SAVED.fullmatch(path.name))
+
+
+def _left_here(folder: Path, classes: int) -> OutputError:
+    return OutputError(
+        f"{folder}: an interrupted export left {classes} finished classes here. Pass `resume` to "
+        "continue it, or `overwrite` to start anew."
+    )

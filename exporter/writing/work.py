@@ -74,7 +74,7 @@ class WorkFolder:
             self._take_lock()
             try:
                 self._recover()
-                self._check_out(overwrite)
+                require_free(self.out, overwrite=overwrite)
             except BaseException:
                 self.close()
                 if new:
@@ -168,32 +168,6 @@ class WorkFolder:
                 "for it, or choose another `out`."
             ) from error
 
-    def _check_out(self, overwrite: bool) -> None:
-        if not self.out.exists() and not self.out.is_symlink():
-            return
-        if not self.out.is_dir() or self.out.is_symlink():
-            raise OutputError(f"{self.out}: expected a new folder, a file or link is in the way.")
-        if not any(self.out.iterdir()):
-            return
-        listed = listed_files(self.out)
-        if listed is None:
-            raise OutputError(
-                f"{self.out}: expected a new folder, this one holds other files than an "
-                "artifact's. Choose another `out`; nothing was changed."
-            )
-        if not overwrite:
-            raise OutputError(
-                f"{self.out}: an artifact is already here. Pass `overwrite` to replace it, or "
-                "choose another `out`."
-            )
-        others = strangers(self.out, listed)
-        if others:
-            raise OutputError(
-                f"{self.out}: an artifact is here, and files that are not of it: "
-                f"{', '.join(others[:3])}{', …' if len(others) > 3 else ''}. Move them, or choose "
-                "another `out`; nothing was changed."
-            )
-
     # What comes and goes
 
     def _recover(self) -> None:
@@ -285,6 +259,42 @@ class WorkFolder:
             # The manifest last: it alone proves to the next run whose the other files are.
             names = sorted(listed_files(folder) or (), key=lambda name: (name == MANIFEST, name))
             remove_files(folder, names)
+
+
+def require_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse a place where an artifact may not appear.
+
+    Args:
+        out: Where it will appear.
+        overwrite: Whether an artifact there may be replaced.
+
+    Raises:
+        OutputError: Something is in the way.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise OutputError(f"{out}: expected a new folder, a file or link is in the way.")
+    if not any(out.iterdir()):
+        return
+    listed = listed_files(out)
+    if listed is None:
+        raise OutputError(
+            f"{out}: expected a new folder, this one holds other files than an "
+            "artifact's. Choose another `out`; nothing was changed."
+        )
+    if not overwrite:
+        raise OutputError(
+            f"{out}: an artifact is already here. Pass `overwrite` to replace it, or "
+            "choose another `out`."
+        )
+    others = strangers(out, listed)
+    if others:
+        raise OutputError(
+            f"{out}: an artifact is here, and files that are not of it: "
+            f"{', '.join(others[:3])}{', …' if len(others) > 3 else ''}. Move them, or choose "
+            "another `out`; nothing was changed."
+        )
 
 
 def named(out: Path) -> Path:

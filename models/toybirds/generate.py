@@ -59,8 +59,12 @@ def main() -> None:
     )
     args = parser.parse_args()
     counts = {"train": args.train, "test": args.test}
+
+    def told(split: str, species: str) -> None:
+        print(f"  {split}/{species}: {counts[split]} drawn", file=sys.stderr)
+
     try:
-        write_folder(args.out, counts, args.size, args.jobs, truth=args.truth)
+        write_folder(args.out, counts, args.size, args.jobs, truth=args.truth, drawn=told)
     except FileExistsError as error:
         sys.exit(str(error))
     print(args.out)

@@ -18,6 +18,10 @@ _PROTOTYPE = {
             "url": "/v1/evidence/00003/0-0.jpg?v=0123456789ab",
             "image": "fenpiper/0012.jpg",
             "value": 9.5,
+            "context": {
+                "url": "/v1/evidence/00003/0-0-context.jpg?v=ba9876543210",
+                "box": [0.25, 0.125, 0.5, 0.4375],
+            },
         }
     ],
 }

@@ -173,12 +173,32 @@ class View(Answer):
     height: int
 
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ContextLink(Answer):
+    """The whole training image that a crop is of, made small."""
+
+    url: str
+    box: Annotated[
+        tuple[Fraction, Fraction, Fraction, Fraction],
+        Field(
+            description="Where the crop is: left, top, right, bottom as fractions of its width "
+            "and height."
+        ),
+    ]
+
+
 class EvidenceLink(Answer):
     """A training crop that activates a prototype."""
 
     url: str
     image: Annotated[str, Field(description="Id of the training image.")]
     value: Annotated[float, Field(description="Activation at the crop's centre.")]
+    context: Annotated[
+        ContextLink | None,
+        Field(description="Null where the export was not asked to keep whole images."),
+    ]
 
 
 class ExplainedPrototype(Answer):

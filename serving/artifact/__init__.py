@@ -7,7 +7,7 @@
 ``steerable.onnx``    the same with two more required inputs, mask and classes
 ``dense.onnx`` and others  further graphs where they were asked for, :class:`GraphRecord`
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
-``evidence/``         training crops that show what each prototype looks like
+``evidence/``         training crops that show what each prototype looks like; whole images if asked
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
 ``golden/``           pictures, of which it also holds input and outputs: tests from the file on
 ``signature.json``    a signature over the manifest, if it was signed
@@ -25,6 +25,7 @@ they are made of; files names what is in the folder, and folder reads and checks
 from serving.artifact.classes import (
     CLASS_RECORD,
     ClassRecord,
+    ContextRecord,
     DecomposedClass,
     EvidenceRecord,
     PrototypeRecord,
@@ -94,6 +95,7 @@ __all__ = [
     "AgreementRecord",
     "Artifact",
     "ClassRecord",
+    "ContextRecord",
     "DecomposedClass",
     "DifferencesRecord",
     "EvidenceRecord",

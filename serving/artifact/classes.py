@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from serving.artifact.values import FileName, Record
+from serving.artifact.values import FileName, Record, Share
 
 
 class SolveRecord(Record):
@@ -20,6 +20,16 @@ class SolveRecord(Record):
     converged: bool
 
 
+class ContextRecord(Record):
+    """The whole training image that a crop is of, made small, and where in it the crop is.
+
+    ``box`` is (left, top, right, bottom) as fractions of its width and height.
+    """
+
+    file: FileName
+    box: tuple[Share, Share, Share, Share]
+
+
 class EvidenceRecord(Record):
     """One training crop that activates a prototype."""
 
@@ -27,6 +37,13 @@ class EvidenceRecord(Record):
     image: str
     value: float
     box: tuple[int, int, int, int]
+    # Only of an export that was asked to keep whole images.
+    context: ContextRecord | None = Field(default=None, exclude_if=lambda context: context is None)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The crop, and the whole image where it is kept."""
+        return (self.file,) if self.context is None else (self.file, self.context.file)
 
 
 class PrototypeRecord(Record):

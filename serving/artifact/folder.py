@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ class Artifact:
     """An artifact on disk whose manifest has been read and whose files match their hashes."""
 
     folder: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)  # thousands of lines of a large one
 
     def path(self, name: str) -> Path:
         """The path of a file that the manifest lists."""

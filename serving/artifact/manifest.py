@@ -104,6 +104,8 @@ class MethodRecord(Record):
     start: Literal["zeros", "even", "naive"] | None = Field(
         default=None, exclude_if=lambda start: start is None
     )
+    # The share of the images that were left for measuring, told by seed and name.
+    holdout: float | None = Field(default=None, gt=0, lt=1, exclude_if=lambda share: share is None)
 
 
 class GateRecord(Record):
@@ -165,7 +167,7 @@ class Manifest(Record):
                     f"got {len(record.prototypes)}"
                 )
         missing = [name for name in REQUIRED if name not in self.files]
-        crops = {e.file for c in self.classes for p in c.prototypes for e in p.evidence}
+        crops = {f for c in self.classes for p in c.prototypes for e in p.evidence for f in e.files}
         missing += sorted(crops - self.files.keys())
         graphs = [graph.file for graph in self.graphs]
         missing += sorted(set(graphs) - self.files.keys())

@@ -120,6 +120,18 @@ class Lettering:
         fitting = bisect_right(range(len(text)), width, key=lambda n: self.width(shortened(n)))
         return shortened(fitting - 1) if fitting else ""
 
+    def wrapped(self, text: str, width: float, most: int) -> list[str]:
+        """The text in lines that fit, at most so many; the last one ends in an ellipsis if cut."""
+        lines = [""]
+        for word in text.split(" "):
+            longer = f"{lines[-1]} {word}".strip()
+            if self.width(longer) <= width or not lines[-1]:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        kept, cut = lines[:most], lines[most:]
+        return [self.fit(line, width) for line in [*kept[:-1], " ".join([kept[-1], *cut])]]
+
     def printable(self, text: str) -> str:
         """One line that this font can draw: line breaks become spaces.
 

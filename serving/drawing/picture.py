@@ -1,12 +1,14 @@
 """The picture of an explanation: what was seen, which parts counted, where, and how much.
 
-A section for each class, and in it a row for each prototype:
+The answer in one sentence, then a section for each class, and in it a row for each part, as people
+call a prototype:
 
     label                                                        logit, probability
-    image      | heatmap | name, contribution as bar and number | evidence crops
-    regions    | heatmap | ...                                  |
-               |           bias, common, others, logit          |
+    image      | heatmap | rank, name, contribution as bar and number | evidence crops
+    regions    | heatmap | ...                                        |
+               |           bias, common, others, logit                |
 
+Discs carry the rank of a part in this picture; ``#2`` is the number of one that nobody has named.
 The numbers stand in one column and add up to the logit. Bars have one scale, and colours one
 meaning, across the picture. Lengths are in pixels of the picture, which is meant to be shown at
 half size.
@@ -15,9 +17,9 @@ half size.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from serving.drawing.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
@@ -25,7 +27,9 @@ from serving.drawing.lettering import Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import regions, strength, tint
 from serving.drawing.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
 from serving.drawing.peaks import peak
-from serving.errors import ArtifactError, RequestError
+from serving.drawing.sentence import fixed_name, is_named, ranked, sentence_of, words
+from serving.drawing.terms import other_terms, refuse_infinite, strongest
+from serving.errors import RequestError
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation
 from serving.model.preprocess import decode
 
@@ -43,11 +47,11 @@ TAG = 38
 CAPTION = 22
 CAPTION_GAP = 14
 LINE_HEIGHT = 42
+SENTENCE_LINES = 4  # of a sentence with endless labels
 
 _WHOLE = "whole: too few training images"
-_HOW_TO_READ = (
-    "Each colour is one prototype. Heatmaps are relative to their own peak; bars share one scale."
-)
+_NUMBERS = "Numbers rank the parts by what they add to the class in this picture"
+_HOW_TO_READ = "Heatmaps are relative to their own peak; bars share one scale."
 
 
 def draw(
@@ -63,8 +67,9 @@ def draw(
     Args:
         explanation: What a predictor answered for one image.
         title: A line above the picture, for example the image's file name.
-        top: Classes to draw, 1 or more; fewer where fewer are explained. Where none of them was
-            split into prototypes, the best one that was is drawn too.
+        top: Classes to draw, 1 or more; fewer where fewer are explained. Where the best one has no
+            parts, because it is whole or all its parts are muted, the best one that has some is
+            drawn too, and said to be that.
         rows: Prototypes to draw for each class, 1 or more: those that count most. The others
             are summed in one line.
         font: TrueType or OpenType file for labels beyond basic Latin; None takes the font
@@ -83,13 +88,17 @@ def draw(
     classes = explanation.classes[:top]
     if not classes:
         raise RequestError("expected at least one explained class to draw, got none.")
-    if all(explained.whole for explained in classes):
-        classes += tuple(other for other in explanation.classes[top:] if not other.whole)[:1]
+    instead = next(filter(_has_parts, explanation.classes), None)
+    if instead is not None and all(instead is not explained for explained in classes):
+        classes += (instead,)
     for explained in classes:
-        _refuse_infinite(explained)
-    sheet = _Sheet(explanation.view, classes, rows, font)
+        refuse_infinite(explained)
+    sheet = _Sheet(explanation.view, classes, rows, font, sentence_of(explanation))
     pieces = [sheet.title(title)] if title.strip() else []
-    pieces += [sheet.section(explained) for explained in classes]
+    for explained in classes:
+        if explained is instead is not classes[0]:
+            pieces.append(sheet.instead(classes[0]))
+        pieces.append(sheet.section(explained))
     return framed(stack([*pieces, sheet.foot()], GUTTER), MARGIN)
 
 
@@ -102,13 +111,17 @@ class _Sheet:
         classes: tuple[ClassExplanation, ...],
         rows: int,
         font: Path | None,
+        sentence: str,
     ) -> None:
         self.view = view
+        self.sentence = sentence
         self.first = classes[0]
         self.sum = _sum_of(classes)
         self.rows = rows
-        self.large, self.text, self.small = (Lettering(size, font) for size in (50, 28, 23))
-        shown = [p for explained in classes for p in _strongest(explained)[:rows]]
+        sizes = (50, 40, 28, 23)
+        self.large, self.middle, self.text, self.small = (Lettering(size, font) for size in sizes)
+        shown = [p for explained in classes for p in strongest(explained, rows)]
+        self.unnamed = next((fixed_name(p) for p in shown if not is_named(p)), None)
         values = [0.0, *(p.contribution for p in shown)]
         self.low, self.high = min(values), max(values)
         self.decimals = decimals_for(max(-self.low, self.high))
@@ -125,24 +138,46 @@ class _Sheet:
         self.text.write(page, (0, 22), text, SOFT)
         return page
 
+    def instead(self, best: ClassExplanation) -> Image.Image:
+        """Why the class below is looked at: the best one has no parts to show."""
+        page = paper(self.width, 28)
+        what = "is not split into parts" if best.whole else "has no part that is not muted"
+        text = f"{_words(self.text, best.label)} {what}. The next class that has parts:"
+        self.text.write(page, (0, 22), self.text.fit(text, self.width), SOFT)
+        return page
+
     def foot(self) -> Image.Image:
-        page = paper(self.width, 84)
+        numbers = f"{_NUMBERS}."
+        if self.unnamed is not None:
+            numbers = f"{_NUMBERS}; {self.unnamed} is a number in the artifact."
+        page = paper(self.width, 118)
         ImageDraw.Draw(page).rectangle((0, 0, self.width, 1), fill=LINE)
-        for y, text in ((44, _HOW_TO_READ), (78, self.sum)):
+        for y, text in ((44, numbers), (78, _HOW_TO_READ), (112, self.sum)):
             self.small.write(page, (0, y), text, SOFT)
         return page
 
     def section(self, explained: ClassExplanation) -> Image.Image:
-        shown = _strongest(explained)[: self.rows]
-        left = [self._regions(shown)]
+        shown = strongest(explained, self.rows)
+        ranks = {p.index: rank for rank, p in enumerate(ranked(explained), 1)}
+        left = [self._regions(shown, ranks)]
         if explained is self.first:
-            # One prototype's region says no more than its heatmap does.
+            # One part's region says no more than its heatmap does.
             photograph = scaled(self.view, PHOTOGRAPH)
             seen = self._captioned("what the network sees", photograph)
             left = [seen, *left] if len(shown) > 1 else [seen]
-        rows = [self._row(prototype, whole=explained.whole) for prototype in shown]
+        rows = [self._row(p, ranks[p.index], whole=explained.whole) for p in shown]
         right = stack([self._captions(shown), stack(rows, GAP), self._sum(explained)], CAPTION_GAP)
-        return stack([self._heading(explained), beside(stack(left, GAP), right, GUTTER)], GAP)
+        pieces = [self._heading(explained), beside(stack(left, GAP), right, GUTTER)]
+        return stack([self._answer(), *pieces] if explained is self.first else pieces, GAP)
+
+    def _answer(self) -> Image.Image:
+        """The answer in one sentence, in as many lines as it needs."""
+        text = self.middle.printable(self.sentence)
+        lines = self.middle.wrapped(text, self.width, SENTENCE_LINES)
+        page = paper(self.width, 52 * len(lines))
+        for number, line in enumerate(lines):
+            self.middle.write(page, (0, 38 + 52 * number), line, INK)
+        return page
 
     def _heading(self, explained: ClassExplanation) -> Image.Image:
         page = paper(self.width, 84)
@@ -172,17 +207,15 @@ class _Sheet:
             self.small.write(page, (x, 17), "looks like, in training images", SOFT)
         return page
 
-    def _row(self, prototype: PrototypeExplanation, *, whole: bool) -> Image.Image:
+    def _row(self, prototype: PrototypeExplanation, rank: int, *, whole: bool) -> Image.Image:
         page = paper(self.row_width, TILE)
         colour = prototype_colour(prototype.index)
         photograph = scaled(self.view, TILE)
         heat = tint(photograph, strength(prototype.heatmap, photograph.size), colour)
         page.paste(heat, (0, (TILE - heat.height) // 2))
         x = TILE + GAP
-        self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index)
-        name = _words(self.text, prototype.name) or f"prototype {prototype.index}"
-        room = FIGURES - TAG - GAP // 2
-        self.text.write(page, (x + TAG + GAP // 2, 43), self.text.fit(name, room), INK)
+        self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index, rank)
+        self._name(page, (x + TAG + GAP // 2, 43), prototype, rank)
         self._bar(page, (x, 78), prototype.contribution, colour)
         if whole:
             self.small.write(page, (x, 146), _WHOLE, SOFT)
@@ -192,6 +225,19 @@ class _Sheet:
             page.paste(crop, (x, 0))
             x += TILE + CROP_GAP
         return page
+
+    def _name(
+        self, page: Image.Image, at: Point, prototype: PrototypeExplanation, rank: int
+    ) -> None:
+        """A part's own name; of one without, its rank and softly its number in the artifact."""
+        x, y = at
+        own = self.text.printable(fixed_name(prototype)) or f"#{prototype.index}"
+        if not is_named(prototype):
+            said = f"part {rank} "
+            self.text.write(page, (x, y), said, INK)
+            self.text.write(page, (x + self.text.width(said), y), own, SOFT)
+            return
+        self.text.write(page, (x, y), self.text.fit(own, FIGURES - TAG - GAP // 2), INK)
 
     def _bar(self, page: Image.Image, at: Point, value: float, colour: Colour) -> None:
         """The contribution as a bar from the zero line, its number at the column's right end."""
@@ -207,7 +253,7 @@ class _Sheet:
         self.text.write(page, (x + FIGURES, y + 23), number, INK, "r")
 
     def _sum(self, explained: ClassExplanation) -> Image.Image:
-        lines = _other_terms(explained, self.rows, self.decimals)
+        lines = other_terms(explained, self.rows, self.decimals)
         page = paper(self.row_width, LINE_HEIGHT * (len(lines) + 1) + GAP)
         x, right, y = TILE + GAP, TILE + GAP + FIGURES, 0
         for name, value in lines:
@@ -222,7 +268,7 @@ class _Sheet:
         self.text.write(page, (right, y), signed(explained.logit, self.decimals), INK, "r")
         return page
 
-    def _regions(self, shown: list[PrototypeExplanation]) -> Image.Image:
+    def _regions(self, shown: list[PrototypeExplanation], ranks: Mapping[int, int]) -> Image.Image:
         photograph = scaled(self.view, PHOTOGRAPH)
         size = photograph.size
         # What speaks against the class is no region of it.
@@ -235,20 +281,24 @@ class _Sheet:
         )
         centres = apart([peak(p.heatmap, size) for p in parts], TAG, size)
         for p, centre in zip(parts, centres, strict=True):
-            self._tag(picture, centre, p.index)
-        who = f"the strongest {REGIONS}" if len(parts) < len(looking) else "the prototypes"
+            self._tag(picture, centre, p.index, ranks[p.index])
+        who = f"the strongest {REGIONS}" if len(parts) < len(looking) else "the parts"
         return self._captioned(f"where {who} look", picture)
 
-    def _tag(self, page: Image.Image, centre: Point, index: int) -> None:
-        """A prototype's number on a disc of its colour."""
+    def _tag(self, page: Image.Image, centre: Point, index: int, rank: int) -> None:
+        """A part's rank on a disc of its colour, which is that of its number in the artifact."""
         colour = prototype_colour(index)
         disc(page, centre, TAG, colour)
-        self.small.write(page, (centre[0], centre[1] + 8), str(index), ink_on(colour), "m")
+        self.small.write(page, (centre[0], centre[1] + 8), str(rank), ink_on(colour), "m")
+
+
+def _has_parts(explained: ClassExplanation) -> bool:
+    return not explained.whole and any(p.heatmap.any() for p in explained.prototypes)
 
 
 def _words(letters: Lettering, name: str) -> str:
     """A name as it is drawn: folder names write spaces as underscores."""
-    return letters.printable(name.replace("_", " "))
+    return letters.printable(words(name))
 
 
 def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:
@@ -259,46 +309,3 @@ def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:
     if any(explained.rounding for explained in classes):
         terms.append("rounding")
     return " + ".join(terms) + " = logit."
-
-
-def _strongest(explained: ClassExplanation) -> list[PrototypeExplanation]:
-    return sorted(explained.prototypes, key=lambda p: (-abs(p.contribution), p.index))
-
-
-def _other_terms(explained: ClassExplanation, rows: int, decimals: int) -> list[tuple[str, float]]:
-    """What must be added to the drawn contributions to reach the logit."""
-    hidden = [p.contribution for p in _strongest(explained)[rows:]]
-    plural = "" if len(hidden) == 1 else "s"
-    terms = [(f"{len(hidden)} more prototype{plural}", sum(hidden))] if hidden else []
-    terms += [("bias", explained.bias), ("common to all classes", explained.common)]
-    if explained.unplaced:
-        terms.append(("from no place", explained.unplaced))
-    if explained.rounding:
-        terms.append(("rounding to 8 bits", explained.rounding))
-    total = sum(p.contribution for p in explained.prototypes)
-    total += explained.bias + explained.common + explained.unplaced + explained.rounding
-    difference = explained.logit - total
-    # A verified artifact has none beyond rounding, but a sum in print must add up.
-    if round(abs(difference), decimals) > 0:
-        terms.append(("difference", difference))
-    return terms
-
-
-def _refuse_infinite(explained: ClassExplanation) -> None:
-    numbers = {
-        "logit": explained.logit,
-        "probability": explained.probability,
-        "bias": explained.bias,
-        "common": explained.common,
-        "term from no place": explained.unplaced,
-        "rounding": explained.rounding,
-    }
-    for prototype in explained.prototypes:
-        numbers[f"contribution of prototype {prototype.index}"] = prototype.contribution
-        numbers[f"heatmap of prototype {prototype.index}"] = float(np.abs(prototype.heatmap).max())
-    for name, value in numbers.items():
-        if not math.isfinite(value):
-            raise ArtifactError(
-                f"class {explained.label!r}: expected finite numbers to draw, got {value} for the "
-                f"{name}. The network overflows on this image; check the preprocessing."
-            )

@@ -1,5 +1,5 @@
 """Run an artifact: image in, prediction with its explanation out. No HTTP.
 
-preprocess -> padding -> runtime -> explanation; predictor is their face, class_key says what names
-a class, golden what an artifact must answer.
+pixels -> preprocess -> padding -> runtime -> explanation; predictor is their face, class_key says
+what names a class, golden what an artifact must answer.
 """

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,15 @@ def placed_share(contributions: Sequence[float], unplaced: float) -> float:
     return placed / (placed + abs(unplaced))
 
 
+class _Short:
+    """What prints its names and numbers alone: heatmaps fill pages."""
+
+    def __repr__(self) -> str:
+        values = vars(self).items()
+        said = [f"{k}={v!r}" for k, v in values if isinstance(v, str | int | float)]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A training crop that activates a prototype.
@@ -68,8 +78,8 @@ class Evidence:
     value: float
 
 
-@dataclass(frozen=True)
-class PrototypeExplanation:
+@dataclass(frozen=True, repr=False)
+class PrototypeExplanation(_Short):
     """What one prototype says of one image.
 
     Attributes:
@@ -87,8 +97,8 @@ class PrototypeExplanation:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True)
-class ClassExplanation:
+@dataclass(frozen=True, repr=False)
+class ClassExplanation(_Short):
     """Why one class got its logit: contributions + bias + common + unplaced + rounding = logit.
 
     Attributes:
@@ -129,16 +139,36 @@ class ClassExplanation:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a class got.
+
+    Attributes:
+        class_id: Position of the class in the logits.
+        label: Its label.
+        probability: Softmax or sigmoid of the logits, as the manifest says.
+    """
+
+    class_id: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """The answer for one image.
 
     Attributes:
         view: What the network saw: resized, cropped, RGB.
         classes: The explained classes, best first or as asked for.
+        best: The two most probable classes of all, best first, whether explained or not; empty
+            where only the explained ones are known.
+        activation: What made probabilities of the logits.
     """
 
-    view: Image.Image
+    view: Image.Image = field(repr=False)
     classes: tuple[ClassExplanation, ...]
+    best: tuple[Score, ...] = ()
+    activation: Literal["softmax", "sigmoid"] = "softmax"
 
     @property
     def residual(self) -> float:

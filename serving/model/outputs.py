@@ -1,4 +1,4 @@
-"""The raw outputs of the explained graph, and what turns its logits into probabilities.
+"""The raw outputs of the explained graph, the bias, and what turns logits into probabilities.
 
 Symbols: b images, c classes, t explained classes, k prototypes, h×w grid.
 """
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
-from serving.artifact import MODEL, Manifest
+from serving.artifact import MODEL, PROTOTYPES, Artifact, Manifest
 from serving.errors import IntegrityError
 from serving.model.runtime import Session
 
@@ -116,3 +118,23 @@ def activate(logits: NDArray[np.float32], activation: str) -> NDArray[np.float64
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values))  # the form that cannot overflow
     exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def read_bias(artifact: Artifact) -> NDArray[np.float32]:
+    """The head's bias of an artifact: (c,) float32, logit units.
+
+    Raises:
+        IntegrityError: ``prototypes.safetensors`` does not hold it.
+    """
+    path = artifact.path(PROTOTYPES)
+    count = len(artifact.manifest.classes)
+    try:
+        bias = load_file(path)["bias"]
+    except (SafetensorError, KeyError) as error:
+        raise IntegrityError(f"{path}: expected a safetensors file with a bias: {error}") from error
+    if bias.shape != (count,) or bias.dtype != np.float32:
+        raise IntegrityError(
+            f"{path}: expected a bias of shape ({count},) in float32, got {bias.shape} in "
+            f"{bias.dtype}."
+        )
+    return np.asarray(bias)

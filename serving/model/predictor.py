@@ -14,23 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from serving.artifact import (
     MODEL,
-    PROTOTYPES,
     STEERABLE,
     Artifact,
     load_artifact,
 )
-from serving.errors import InferenceError, IntegrityError, RequestError
+from serving.errors import InferenceError, RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
 from serving.model.explanation import (
     ClassExplanation,
     Evidence,
     Explanation,
     PrototypeExplanation,
+    Score,
 )
 from serving.model.outputs import (
     ROUNDING,
@@ -38,13 +36,13 @@ from serving.model.outputs import (
     Outputs,
     activate,
     added_names,
+    read_bias,
     require_outputs,
 )
 from serving.model.padding import run_in_batches
-from serving.model.preprocess import decode, make_view, to_tensor
+from serving.model.pixels import ImageLike, to_picture
+from serving.model.preprocess import make_view, to_tensor
 from serving.model.runtime import Provider, Session, make_session, output_names, run
-
-ImageLike = Image.Image | Path | str | bytes
 
 
 class Predictor:
@@ -86,7 +84,7 @@ class Predictor:
         self._open = partial(make_session, provider=provider, threads=threads)
         self._session = self._open(loaded.path(MODEL))
         require_outputs(self._session, loaded.manifest)
-        self.bias = _read_bias(loaded)
+        self.bias = read_bias(loaded)
 
     @cached_property
     def _steerable(self) -> Session:
@@ -112,7 +110,7 @@ class Predictor:
         """What the network sees of an image, and its input tensor.
 
         Args:
-            image: An image, a path, or the bytes of an image file.
+            image: An image, a path, the bytes of an image file, or pixels, see ``to_picture``.
 
         Returns:
             The view, RGB, and the tensor without batch axis, float32.
@@ -120,14 +118,8 @@ class Predictor:
         Raises:
             ImageError: Not an image, damaged, or too large.
         """
-        if isinstance(image, str):
-            image = Path(image)
         preprocessing = self.manifest.input.preprocessing
-        if isinstance(image, Image.Image):
-            upright = image.convert("RGB")
-        else:
-            upright = decode(image, preprocessing=preprocessing)
-        view = make_view(upright, preprocessing).image
+        view = make_view(to_picture(image, preprocessing), preprocessing).image
         return view, to_tensor(view, preprocessing)
 
     def run(
@@ -178,7 +170,7 @@ class Predictor:
         """The logits of images.
 
         Args:
-            images: Images, paths, or bytes of image files.
+            images: Each as in :meth:`preprocess`.
 
         Returns:
             (b, c) float32, bit-identical to the source model's for the same batch.
@@ -237,7 +229,7 @@ class Predictor:
         self,
         image: ImageLike,
         *,
-        classes: Sequence[ClassKey] | None = None,
+        classes: ClassKey | Sequence[ClassKey] | None = None,
         mute: Iterable[tuple[ClassKey, int]] = (),
     ) -> Explanation:
         """Explain one image: which parts were looked for, where, and how much each counted.
@@ -247,9 +239,9 @@ class Predictor:
         logit.
 
         Args:
-            image: An image, a path, or the bytes of an image file.
-            classes: Ids or labels of the classes to explain; by default the best ones, as many
-                as the artifact was exported with.
+            image: As in :meth:`preprocess`.
+            classes: Ids or labels of the classes to explain, or one of them; by default the best
+                ones, as many as the artifact was exported with.
             mute: Pairs of class and prototype number to switch off; the logits answer as if
                 they were not there.
 
@@ -264,11 +256,21 @@ class Predictor:
         muted = [self.prototype_key(key, number) for key, number in mute]
         ids = None
         if classes is not None:
-            if not classes:
+            keys = [classes] if isinstance(classes, str | int | np.integer) else list(classes)
+            if not keys:
                 raise RequestError("expected at least one class to explain, got none.")
-            ids = np.array([[self.class_id(key) for key in classes]], dtype=np.int64)
+            ids = np.array([[self.class_id(key) for key in keys]], dtype=np.int64)
         outputs = self.run(tensor[None], mask=self.mask(muted) if muted else None, classes=ids)
-        return Explanation(view=view, classes=self._explained(outputs))
+        probabilities = activate(outputs.logits[0], self.manifest.activation)
+        return Explanation(
+            view=view,
+            classes=self._explained(outputs, probabilities),
+            best=tuple(
+                Score(index, self.manifest.classes[index].label, float(probabilities[index]))
+                for index in np.argsort(-outputs.logits[0], kind="stable")[:2].tolist()
+            ),
+            activation=self.manifest.activation,
+        )
 
     @property
     def _top(self) -> int:
@@ -299,8 +301,9 @@ class Predictor:
         require_prototype(record, number)
         return record.index, number
 
-    def _explained(self, outputs: Outputs) -> tuple[ClassExplanation, ...]:
-        probabilities = activate(outputs.logits[0], self.manifest.activation)
+    def _explained(
+        self, outputs: Outputs, probabilities: NDArray[np.float64]
+    ) -> tuple[ClassExplanation, ...]:
         explained = []
         for slot, index in enumerate(outputs.class_ids[0].tolist()):
             record = self.manifest.classes[index]
@@ -332,18 +335,3 @@ class Predictor:
                 )
             )
         return tuple(explained)
-
-
-def _read_bias(artifact: Artifact) -> NDArray[np.float32]:
-    path = artifact.path(PROTOTYPES)
-    count = len(artifact.manifest.classes)
-    try:
-        bias = load_file(path)["bias"]
-    except (SafetensorError, KeyError) as error:
-        raise IntegrityError(f"{path}: expected a safetensors file with a bias: {error}") from error
-    if bias.shape != (count,) or bias.dtype != np.float32:
-        raise IntegrityError(
-            f"{path}: expected a bias of shape ({count},) in float32, got {bias.shape} in "
-            f"{bias.dtype}."
-        )
-    return np.asarray(bias)

@@ -132,7 +132,7 @@ def decode(
         preprocessing: What it will be resized by, where it is known.
 
     Returns:
-        An 8-bit RGB image, turned as its EXIF orientation says.
+        An 8-bit RGB image, turned as its EXIF orientation says; of the file's metadata nothing.
 
     Raises:
         ImageError: Not an image of a known format, damaged, too large, or of numbers whose white is
@@ -176,7 +176,9 @@ def _decode(
         for metadata in _METADATA:
             image.info.pop(metadata, None)
         white = _white(image, name)
-        return _to_rgb(ImageOps.exif_transpose(image), white, name)
+        found = _to_rgb(ImageOps.exif_transpose(image), white, name)
+        found.info.clear()  # comments: Pillow would write them into every picture made of this one
+        return found
 
 
 def _require_pixels(size: tuple[int, int], most: int, expected: str) -> None:

@@ -1,5 +1,5 @@
 // The answer in one sentence: what it says, how sure it is, and which parts speak for it.
-// serving/model/sentence.py says the same; a test holds them together.
+// serving/drawing/sentence.py says the same; a test holds them together.
 
 import { words } from "./dom.js";
 import { percent } from "./numbers.js";

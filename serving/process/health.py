@@ -19,23 +19,36 @@ _SECONDS = 4.0
 def main() -> None:
     """Ask ``/readyz``; what is wrong is one line on stderr."""
     try:
-        urllib.request.urlopen(_request(os.environ), timeout=_SECONDS).read()  # noqa: S310
+        _ask(os.environ, _SECONDS)
     except (OSError, ValueError) as error:
         sys.exit(f"not ready: {error}")
 
 
-def _request(environment: Mapping[str, str]) -> urllib.request.Request:
+def answers(environment: Mapping[str, str], seconds: float) -> bool:
+    """Whether the server of these settings answers a request within so many seconds."""
+    try:
+        _ask(environment, seconds)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def url_of(environment: Mapping[str, str]) -> str:
+    """Where this machine finds the server of these settings."""
     host = environment.get("PROTOHEAD_HOST") or "127.0.0.1"
     host = _EVERYWHERE.get(host, host)
     port = environment.get("PROTOHEAD_PORT") or "3000"
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
-    request = urllib.request.Request(url)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _ask(environment: Mapping[str, str], seconds: float) -> None:
+    request = urllib.request.Request(f"{url_of(environment)}/readyz")  # noqa: S310
     tokens = environment.get("PROTOHEAD_TOKENS")
     if tokens:  # health may be closed to those without one
         lines = map(str.strip, Path(tokens).read_text(encoding="utf-8").splitlines())
         token = next((line for line in lines if line and not line.startswith("#")), "")
         request.add_header("Authorization", f"Bearer {token}")
-    return request
+    urllib.request.urlopen(request, timeout=seconds).read()  # noqa: S310
 
 
 if __name__ == "__main__":

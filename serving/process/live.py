@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -124,9 +125,19 @@ class Served:
         source = self.predictor.manifest.source
         return _fragment({"name": self.name, "sha256": source.sha256, "artifact": self.sha256})
 
-    def url(self, crop: EvidenceRecord, prefix: str) -> str:
-        """Where a crop is served; the hash lets it be cached for ever."""
-        return f"{prefix}/v1/{crop.file}?v={self.predictor.manifest.files[crop.file][:12]}"
+    def link(self, crop: EvidenceRecord, prefix: str) -> dict[str, Any]:
+        """A crop as answers link it, with the whole image around it where there is one."""
+        context = crop.context
+        return {
+            "url": self._url(crop.file, prefix),
+            "image": crop.image,
+            "value": crop.value,
+            "context": context and {"url": self._url(context.file, prefix), "box": context.box},
+        }
+
+    def _url(self, file: str, prefix: str) -> str:
+        """Where a file is served; the hash lets it be cached for ever."""
+        return f"{prefix}/v1/{file}?v={self.predictor.manifest.files[file][:12]}"
 
     def evidence(self, index: int, prefix: str) -> tuple[orjson.Fragment, ...]:
         """The evidence links of each prototype of a class, as JSON.
@@ -145,12 +156,7 @@ class Served:
 
     def _links(self, index: int, prefix: str) -> tuple[orjson.Fragment, ...]:
         return tuple(
-            _fragment(
-                [
-                    {"url": self.url(crop, prefix), "image": crop.image, "value": crop.value}
-                    for crop in prototype.evidence
-                ]
-            )
+            _fragment([self.link(crop, prefix) for crop in prototype.evidence])
             for prototype in self.predictor.manifest.classes[index].prototypes
         )
 

@@ -69,6 +69,7 @@ class Settings(BaseModel):
         traces: Export OpenTelemetry traces, as the ``OTEL_*`` variables say.
         root_path: Prefix under which a proxy offers the server, such as ``/birds``.
         open_docs: The page, its samples and the OpenAPI description answer without a token.
+        browser: Open the page in the browser of this machine once the server answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +97,7 @@ class Settings(BaseModel):
     traces: bool = False
     root_path: str = ""
     origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    browser: bool = False
 
     @field_validator("origins")
     @classmethod

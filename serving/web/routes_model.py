@@ -74,7 +74,10 @@ def router(host: Host) -> APIRouter:
         responses=_JPEG,
     )
     async def evidence(folder: str, file: str, request: Request, v: str = "") -> Response:
-        """A training crop; with its version `v`, as answers link it, it may be kept for ever."""
+        """A training crop, or the whole image that it is of.
+
+        With its version `v`, as answers link it, it may be kept for ever.
+        """
         content, digest = await host.work(lambda: _crop(host.served, f"evidence/{folder}/{file}"))
         return _cached(request, content, digest, v, host.settings)
 
@@ -195,10 +198,7 @@ def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
                 scale=record.scale[number] if number < len(record.scale) else None,
                 muted=reasons.get(number),
                 alike=list(prototype.alike),
-                evidence=[
-                    EvidenceLink(url=served.url(crop, prefix), image=crop.image, value=crop.value)
-                    for crop in prototype.evidence
-                ],
+                evidence=[EvidenceLink(**served.link(crop, prefix)) for crop in prototype.evidence],
             )
             for number, prototype in enumerate(record.prototypes)
         ],

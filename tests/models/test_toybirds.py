@@ -144,7 +144,7 @@ def test_the_written_folder_holds_the_drawn_pictures_and_their_keypoints(
 
 
 def test_without_truth_nothing_is_written_but_pictures_and_keypoints(
-    toybirds, tmp_path, monkeypatch
+    toybirds, tmp_path, monkeypatch, capsys
 ):
     out, options = (
         tmp_path / "birds",
@@ -153,6 +153,7 @@ def test_without_truth_nothing_is_written_but_pictures_and_keypoints(
     monkeypatch.setattr("sys.argv", ["generate.py", "--out", str(out), *options])
     toybirds.main()
     assert sorted(entry.name for entry in out.iterdir()) == ["parts.csv", "test", "train"]
+    assert capsys.readouterr().err.count("test/tidehopper: 1 drawn\n") == 1
 
 
 def test_another_backdrop_changes_no_sub_pixel_of_the_bird(toybirds, monkeypatch):

@@ -61,6 +61,10 @@ def test_bentomls_health_and_our_metrics_answer(server):
     assert "protohead_residual_count" in server.get("/metrics").text
 
 
+def test_the_start_ends_with_the_address(server):
+    until(lambda: f'"Open http://127.0.0.1:{server.port}"' in server.log.read_text())
+
+
 def test_it_is_not_ready_while_every_thread_is_at_what_nobody_waits_for(artifacts, tmp_path):
     large = io.BytesIO()
     Image.new("L", (6000, 6000)).save(large, "PNG")

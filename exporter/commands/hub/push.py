@@ -33,7 +33,8 @@ def push(
 
     ADDRESS is hf://owner/name[@branch][/path], s3://, gs:// or file:// with a path. A model hub
     gets a card, as `protohead card` writes it, unless there is one; a new repository is private.
-    Evidence crops are pieces of training images: they are pushed with it.
+    Evidence crops are pieces of training images, and an export with --context keeps small whole
+    ones: they are pushed with it.
     """
     from exporter.hub.push import push as run_push
     from serving.artifact import load_artifact

@@ -1,42 +1,57 @@
-"""The summary for CI: the verdict, the warnings and the metrics, as GitHub's Markdown."""
+"""The summary for CI: answers, warnings, mistakes and metrics, as GitHub's Markdown."""
 
 from __future__ import annotations
 
 from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.tables import DASH, number
+from exporter.report.baselines import compare, undecided
 from exporter.report.contents import Contents
-from exporter.report.verdict import compare, counts, statements
-from exporter.report.words import number_of
+from exporter.report.words import label_of, number_of
 from exporter.text import escaped
 
-_SIGNS = {"good": "✓", "look": "⚠", "plain": "·"}
+_SIGNS = {"good": "✓ ", "look": "⚠ ", "plain": ""}
 _LABELS = 5
+_PAIRS = 10
 
 
 def to_markdown(contents: Contents) -> str:
     """The summary."""
     manifest = contents.artifact.manifest
     lines = [f"### Report of {escaped(manifest.source.file)}, k = {manifest.prototypes}", ""]
-    lines += [
-        f"- {_SIGNS[s.state]} **{s.title}.** {escaped(s.text)}"
-        for s in statements(manifest, contents.classes, contents.left_out, contents.evaluation)
-    ]
+    for answer in contents.answers:
+        figure = f" ({answer.figure} {answer.unit})" if answer.figure else ""
+        lines.append(f"- {_SIGNS[answer.state]}**{answer.title}** {escaped(answer.short + figure)}")
+        lines.append(f"  {escaped(answer.text)} → {escaped(answer.do)}")
+    lines += ["", *(escaped(text) for text in contents.basis)]
     lines += _warnings(contents)
+    lines += _mistakes(contents)
     lines += _edits(contents)
     lines += _metrics(contents)
     return "\n".join(lines) + "\n"
 
 
 def _warnings(contents: Contents) -> list[str]:
-    found = counts(contents.classes)
-    if not found:
+    if not contents.counts:
         return []
-    lines = ["", "| warning | classes | which |", "| --- | ---: | --- |"]
-    for count in found:
-        names = ", ".join(escaped(label) for label in count.labels[:_LABELS])
+    lines = ["", "| warning | weight | classes | which |", "| --- | --- | ---: | --- |"]
+    for count in contents.counts:
+        names = ", ".join(escaped(label_of(label)) for label in count.labels[:_LABELS])
         more = len(count.labels) - _LABELS
         names += f" and {more} more" if more > 0 else ""
-        lines.append(f"| {count.rule.title} | {len(count.labels)} | {names} |")
+        lines.append(
+            f"| {count.rule.title} (`{count.rule.kind}`) | {count.rule.severity} "
+            f"| {len(count.labels)} | {names} |"
+        )
+    return lines
+
+
+def _mistakes(contents: Contents) -> list[str]:
+    if not contents.confusions:
+        return []
+    lines = ["", "| image of | taken for | images | the other way |", "| --- | --- | ---: | ---: |"]
+    for confusion in contents.confusions[:_PAIRS]:
+        names = [escaped(label_of(r.label)) for r in (confusion.true, confusion.taken)]
+        lines.append(f"| {' | '.join(names)} | {confusion.count} | {confusion.back} |")
     return lines
 
 
@@ -62,7 +77,7 @@ def _metrics(contents: Contents) -> list[str]:
         f"Metrics on {number_of(evaluation.images, 'image')} of "
         f"{number_of(len(evaluation.classes), 'class', 'classes')}"
     )
-    lines = ["", f"{measured}."]
+    lines = ["", f"{measured}. {undecided(evaluation)}"]
     if found := compare(evaluation):
         lines = [
             "",

@@ -8,115 +8,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import isnan
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from PIL import Image
+from markupsafe import Markup, escape
 
+import serving
+from exporter.evaluate.results import Evaluation
 from exporter.evaluate.tables import number
+from exporter.report.baselines import BY_CONSTRUCTION, compare, question_of, undecided, worse_than
 from exporter.report.contents import Contents
-from exporter.report.examples import ClassReport, Example
+from exporter.report.examples import ClassReport
 from exporter.report.rendering import comparison
-from exporter.report.rendering.pictures import Picture, crop, ground, photograph, veil
+from exporter.report.rendering.classes import section_of
+from exporter.report.rendering.mistakes import RADIUS, SAID, case_of
 from exporter.report.rules import BY_KIND, RULES, Finding
-from exporter.report.verdict import compare, counts, statements, undecided
-from exporter.report.words import number_of, per_cent
-from serving.artifact import Artifact, Preprocessing
-from serving.drawing.lettering import MINUS, decimals_for, percent, signed
-from serving.drawing.palette import Colour, ink_on, prototype_colour
-from serving.drawing.peaks import peak
-from serving.model.preprocess import decode, make_view
+from exporter.report.verdict import Answer
+from exporter.report.words import label_of, number_of, per_cent
+from serving.drawing.palette import Colour, luminance, prototype_colour
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_FONT = Path(serving.__file__).with_name("page") / "aileron.ttf"
+_COMMAND = re.compile(r"(protohead [a-z]+|--[a-z-]+|[a-z]+\.json)")
 _SWATCHES = 32  # colours repeat from there on
-
-
-@dataclass(frozen=True)
-class Veil:
-    """A prototype's heatmap on one image.
-
-    Attributes:
-        picture: The heatmap.
-        contribution: The contribution in words, logit units.
-        bar: Its length, per cent of the class's largest.
-        against: Whether it counts against the class.
-        peak: (x, y) of the peak in pixels of the photograph; None where nothing is positive.
-    """
-
-    picture: Picture
-    contribution: str
-    bar: float
-    against: bool
-    peak: tuple[int, int] | None
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """A held-out image in the page.
-
-    Attributes:
-        key: Its id in the page.
-        name: Its path below the data folder.
-        place: Its rank, in words.
-        chance: Probability of its class.
-        taken: What the model takes it for, where it is another class; else empty.
-        colour: What the network sees.
-        pale: What the network sees, pale.
-        veils: One for each prototype.
-        rest: Bias, common term and the rounding of a quantised head together.
-        unplaced: What comes from no place of the picture; empty where that is nothing.
-        logit: The logit: what the column adds up to.
-    """
-
-    key: str
-    name: str
-    place: str
-    chance: str
-    taken: str
-    colour: Picture
-    pale: Picture
-    veils: tuple[Veil, ...]
-    rest: str
-    unplaced: str
-    logit: str
-
-
-@dataclass(frozen=True)
-class Prototype:
-    """A prototype of a class in the page.
-
-    Attributes:
-        number: Its number in the class, from 0.
-        name: Its name, where it has one of its own; else empty.
-        muted: Whether an edit muted it.
-        share: Its share of the evidence, in words.
-        bar: Its share in per cent, 0 where negative.
-        facts: Names and values of its other figures.
-        crops: Its evidence, best first: the picture and the training image's name and value.
-        warned: Titles of the rules that spoke of it.
-    """
-
-    number: int
-    name: str
-    muted: bool
-    share: str
-    bar: float
-    facts: tuple[tuple[str, str], ...]
-    crops: tuple[tuple[Picture, str, str], ...]
-    warned: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A class shown with pictures."""
-
-    report: ClassReport
-    prototypes: tuple[Prototype, ...]
-    photographs: tuple[Photograph, ...]
+_LEVELS = {"serious": "Serious", "look": "Worth a look", "note": "Good to know"}
 
 
 def render(
@@ -141,7 +58,7 @@ def render(
     total = sum(len(c.examples) for c in contents.shown)
     done = 0
     for report in contents.shown:
-        section = _section(contents, report)
+        section = section_of(contents, report)
         # Only the finished text is kept: pictures of all classes at once would fill the memory.
         texts.append(Markup(block.render(section=section, **_words(contents))))  # noqa: S704
         sections.append((report, tuple((p.number, bool(p.crops)) for p in section.prototypes)))
@@ -152,19 +69,22 @@ def render(
     page = environment.get_template("report.html.j2").render(
         contents=contents,
         manifest=contents.artifact.manifest,
-        statements=statements(
-            contents.artifact.manifest, contents.classes, contents.left_out, contents.evaluation
-        ),
-        counts=counts(contents.classes),
+        levels=_LEVELS,
         rules=RULES,
+        cases=[case_of(contents, c) for c in contents.confusions if c.contrast is not None],
+        listed=[c for c in contents.confusions if c.contrast is None],
         comparisons=() if evaluation is None else compare(evaluation),
         undecided="" if evaluation is None else undecided(evaluation),
-        panels=() if evaluation is None else comparison.panels(evaluation),
+        groups=() if evaluation is None else _groups(evaluation, contents.answers),
         rows=() if evaluation is None else comparison.rows(evaluation),
+        by_construction=BY_CONSTRUCTION,
         evaluation=evaluation,
         swatches=[_swatch(n) for n in range(min(_SWATCHES, contents.artifact.manifest.prototypes))],
+        radius=RADIUS,
+        sides=[_swatch(n) for n in SAID],
         shown={report.record.index: crops for report, crops in sections},
         blocks=texts,
+        font=base64.b64encode(_FONT.read_bytes()).decode(),
         style=Markup(_read("report.css")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -173,8 +93,23 @@ def render(
     return page.encode(), sum(len(text.encode()) for text in texts)
 
 
+def _groups(
+    evaluation: Evaluation, answers: tuple[Answer, ...]
+) -> list[tuple[Answer, list[comparison.Panel], tuple[tuple[str, tuple[str, ...]], ...]]]:
+    """The metrics of each question, and those in which a baseline is better."""
+    panels = comparison.panels(evaluation)
+    return [
+        (
+            answer,
+            [p for p in panels if question_of(p.metric.name) == answer.question],
+            worse_than(compare(evaluation, answer.question)),
+        )
+        for answer in answers
+    ]
+
+
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -182,6 +117,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["told"] = _told
+    return environment
+
+
+def _told(text: str) -> Markup:
+    """A sentence whose commands and options stand out, and whose per cent signs stay in line."""
+    safe = str(escape(text)).replace(" %", "\N{NO-BREAK SPACE}%")
+    return Markup(_COMMAND.sub(r"<code>\1</code>", safe))  # noqa: S704
 
 
 def _words(contents: Contents) -> dict[str, object]:
@@ -192,6 +135,7 @@ def _words(contents: Contents) -> dict[str, object]:
         "number_of": number_of,
         "by_kind": BY_KIND,
         "labels": labels,
+        "label_of": label_of,
         "per_cent": per_cent,
         "kinds": _kinds,
         "parts": _parts,
@@ -221,117 +165,11 @@ def _parts(report: ClassReport) -> list[tuple[int, float]]:
     ]
 
 
-def _section(contents: Contents, report: ClassReport) -> Section:
-    largest = max((float(abs(e.contributions).max()) for e in report.examples), default=0.0)
-    return Section(
-        report=report,
-        prototypes=tuple(_prototypes(contents.artifact, report)),
-        photographs=tuple(
-            _photograph(contents, report, example, f"c{report.record.index}-i{n}", largest)
-            for n, example in enumerate(report.examples)
-        ),
-    )
-
-
-def _photograph(
-    contents: Contents, report: ClassReport, example: Example, key: str, largest: float
-) -> Photograph:
-    manifest = contents.artifact.manifest
-    view = _view(example.path, manifest.input.preprocessing)
-    colour = photograph(view)
-    size = (colour.width, colour.height)
-    decimals = decimals_for(max(largest, abs(example.logit)))
-    total = 0 if report.figures.held_out is None else report.figures.held_out.images
-    return Photograph(
-        key=key,
-        name=contents.data.image_id(example.path),
-        place=_place(example.place, total),
-        chance=percent(example.probability),
-        taken=""
-        if example.recognised or example.best == report.record.index
-        else f"{manifest.labels[example.best]} ({percent(example.best_probability)})",
-        colour=colour,
-        pale=ground(view),
-        veils=tuple(
-            Veil(
-                picture=veil(heatmap, n, view.size),
-                contribution=signed(float(value), decimals),
-                bar=round(100 * abs(float(value)) / largest, 1) if largest else 0,
-                against=bool(value < 0),
-                peak=peak(heatmap, size) if heatmap.max() > 0 else None,
-            )
-            for n, (heatmap, value) in enumerate(
-                zip(example.heatmaps, example.contributions, strict=True)
-            )
-        ),
-        rest=signed(example.bias + example.common + example.rounding, decimals),
-        unplaced=signed(example.unplaced, decimals) if example.unplaced else "",
-        logit=signed(example.logit, decimals),
-    )
-
-
-def _prototypes(artifact: Artifact, report: ClassReport) -> Iterator[Prototype]:
-    record, figures = report.record, report.figures
-    for n, prototype in enumerate(record.prototypes):
-        muted = n not in figures.live
-        share = float("nan") if figures.held_out is None else float(figures.held_out.shares[n])
-        yield Prototype(
-            number=n,
-            name="" if prototype.name == f"prototype {n}" else prototype.name,
-            muted=muted,
-            share="" if muted or isnan(share) else per_cent(share),
-            bar=0 if isnan(share) else round(100 * max(0.0, share), 1),
-            facts=tuple(_facts(report, n)) if not muted else (),
-            crops=tuple(
-                (
-                    crop(artifact.path(found.file)),
-                    found.image,
-                    signed(found.value, decimals_for(abs(found.value))),
-                )
-                for found in prototype.evidence
-            ),
-            warned=tuple(
-                dict.fromkeys(BY_KIND[f.kind].title for f in report.findings if n in f.prototypes)
-            ),
-        )
-
-
-def _facts(report: ClassReport, n: int) -> Iterator[tuple[str, str]]:
-    figures, record = report.figures, report.record
-    if figures.held_out is not None:
-        mean = float(figures.held_out.contributions[n])
-        yield "mean contribution", signed(mean, decimals_for(abs(mean)))
-    if n < len(record.scale):
-        yield "alpha", f"{record.scale[n]:.3g}".replace("-", MINUS)
-    yield "norm", f"{figures.norms[n]:.2f}"
-    if figures.held_out is not None and figures.held_out.off_object is not None:
-        off = figures.held_out.off_object
-        yield "evidence off the object", _known(off.evidence[n])
-        yield "area off the object", per_cent(off.area)
-    elif figures.held_out is not None and figures.held_out.off_parts is not None:
-        yield "peak near no part", per_cent(figures.held_out.off_parts[n])
-
-
-def _known(share: float) -> str:
-    return "·" if isnan(share) else per_cent(share)
-
-
-def _place(place: int, total: int) -> str:
-    if total == 1:
-        return "the only image"
-    if place == 1:
-        return "most certain"
-    return "least certain" if place == total else f"rank {place} of {total}"
-
-
-def _view(path: Path, preprocessing: Preprocessing) -> Image.Image:
-    return make_view(decode(path, preprocessing=preprocessing), preprocessing).image
-
-
 def _swatch(n: int) -> tuple[str, str]:
-    """A prototype's colour, and the ink on it."""
+    """A part's colour, and the ink of a numeral on it, at 4.5 : 1 or more (WCAG 2, AA)."""
     colour = prototype_colour(n)
-    return _hex(colour), _hex(ink_on(colour))
+    white = 1.05 / (luminance(colour) + 0.05)
+    return _hex(colour), "#fff" if white >= 4.5 else "#000"
 
 
 def _hex(colour: Colour) -> str:

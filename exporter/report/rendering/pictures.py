@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.drawing.overlay import pale, strength
-from serving.drawing.palette import prototype_colour
+from serving.drawing.palette import Colour
 from serving.model.preprocess import decode
 
 VIEW = 256
@@ -54,18 +54,18 @@ def ground(view: Image.Image) -> Picture:
     return _webp(pale(_fitted(view)), quality=_PALE_QUALITY)
 
 
-def veil(heatmap: NDArray[np.floating], number: int, size: tuple[int, int]) -> Picture:
-    """A heatmap relative to its peak: the prototype's colour, its strength as opacity.
+def veil(heatmap: NDArray[np.floating], colour: Colour, size: tuple[int, int]) -> Picture:
+    """A heatmap relative to its peak: one colour, its strength as opacity.
 
     Args:
         heatmap: (h, w).
-        number: Number of the prototype, which decides its colour.
+        colour: The colour.
         size: (width, height) of the view; only its proportions count.
     """
     factor = _VEIL / max(size)
     small = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     alpha = np.rint(strength(heatmap, small) * 255.0).astype(np.uint8)
-    picture = Image.new("RGB", small, prototype_colour(number))
+    picture = Image.new("RGB", small, colour)
     picture.putalpha(Image.fromarray(alpha))
     return _webp(picture, quality=80, alpha_quality=80, exact=True)
 

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,13 @@ TRUTH_SPLIT = "test"
 
 
 def write_folder(
-    out: Path, counts: dict[str, int], size: int, jobs: int, *, truth: bool = False
+    out: Path,
+    counts: dict[str, int],
+    size: int,
+    jobs: int,
+    *,
+    truth: bool = False,
+    drawn: Callable[[str, str], None] = lambda _split, _species: None,
 ) -> None:
     """Draw a data set; the folder appears whole or not at all.
 
@@ -35,6 +41,7 @@ def write_folder(
         jobs: processes that draw, at least 1.
         truth: write with each picture of `TRUTH_SPLIT` its masks, and the same scene without
             each part that shows and before each new backdrop.
+        drawn: called with split and species as each is done.
 
     Raises:
         FileExistsError: `out` is there already.
@@ -49,8 +56,10 @@ def write_folder(
     with pool_of(jobs) as pool, (part / "parts.csv").open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(COLUMNS)
-        for rows in pool.map(partial(_write_species, part, size, truth), tasks):
+        found = pool.map(partial(_write_species, part, size, truth), tasks)
+        for (split, species, _), rows in zip(tasks, found, strict=True):
             writer.writerows(rows)
+            drawn(split, species)
     part.rename(out)
 
 

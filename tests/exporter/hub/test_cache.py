@@ -24,7 +24,7 @@ def server(tiny_export):
 def test_an_address_is_verified_and_pulled_once(run, server):
     code, told, _ = run("verify", server.url, "--json")
     assert code == 0
-    assert {gate["state"] for gate in json.loads(told)} <= {"passed", "skipped"}
+    assert {gate["state"] for gate in json.loads(told)["gates"]} <= {"passed", "skipped"}
     server.asked.clear()
     assert cached(server.url).parent == cache_folder()
     assert set(server.asked) == {"manifest.json", "manifest.sha256", "signature.json"}

@@ -55,7 +55,7 @@ def test_card_and_signature_come_with_it_and_are_no_strangers(run, server, tmp_p
     assert not (out / "other.txt").exists()
     code, told, _ = run("verify", out, "--json")
     assert code == 0
-    assert json.loads(told)[0]["state"] == "passed"
+    assert json.loads(told)["gates"][0]["state"] == "passed"
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "evidence/00000/0-0.jpg"])

@@ -248,3 +248,42 @@ def test_files_that_are_no_images_are_counted_and_named_by_suffix(tmp_path, capl
     assert (len(found.paths), found.others) == (2, 4)
     assert "4 files are no images by their suffix" in told(caplog)
     assert "2 .txt" in told(caplog)
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [
+        ({"train/kite": 2, "train/owl": 1, "val/kite": 1}, ["kite", "owl"]),
+        ({"val/kite": 1, "train/owl": 1, "masks": 0}, ["kite", "owl"]),
+        ({"train/a": 1, "train/b": 1, "val/a": 1, "val/b": 1}, None),  # not two classes
+        ({"train/a": 1, "train/b": 1, "test/a": 1, "notes": 0}, None),
+        ({"Train/0": 1, "Train/1": 1, "valid/0": 1}, None),
+    ],
+)
+def test_where_the_folders_below_are_the_classes_that_is_said(tmp_path, folders, labels):
+    make(tmp_path, folders)
+    train = next(p for p in tmp_path.iterdir() if p.name in ("train", "Train"))
+    with pytest.raises(DatasetError) as error:
+        read(tmp_path, 2, labels)
+    assert str(error.value).startswith(f"{tmp_path}: expected one folder of images for each class")
+    assert str(error.value).endswith(f"Did you mean {train}?")
+    assert read(train, 2, labels)
+
+
+def test_folders_two_levels_below_are_found_too(tmp_path):
+    make(tmp_path, {"birds/images/kite": 1, "birds/images/owl": 1, "birds/masks": 0})
+    with pytest.raises(DatasetError, match=r"found birds\. Did you mean .*birds/images\?$"):
+        read(tmp_path, 2, ["kite", "owl"])
+
+
+def test_of_folders_that_are_no_classes_either_nothing_is_said(tmp_path):
+    make(tmp_path, {"train/crain": 1, "val/crain": 1})
+    with pytest.raises(DatasetError, match="a label of the model") as error:
+        read(tmp_path, 2, ["crane", "kite"])
+    assert f"{tmp_path}/train?" not in str(error.value)
+
+
+def test_classes_may_be_named_as_splits_are(tmp_path):
+    make(tmp_path, {"train": 2, "test": 1})
+    assert [c.label for c in read(tmp_path, 2)] == ["test", "train"]
+    assert [c.label for c in read(tmp_path, 2, ["train", "test"])] == ["train", "test"]

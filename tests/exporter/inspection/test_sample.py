@@ -35,14 +35,12 @@ def test_images_that_cannot_be_read_are_told(two_layers_export, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     config, _ = two_layers_export
     with pytest.raises(DatasetError, match="expected images that can be read"):
-        inspect_model(config.model, data=tmp_path, preprocessing=config.preprocessing)
+        inspect_model(config.model, data=tmp_path, preprocess=config.preprocessing)
 
 
 def test_the_share_is_that_of_the_answers(two_layers_export):
     config, artifact = two_layers_export
-    placed = inspect_model(
-        config.model, data=config.data, preprocessing=config.preprocessing
-    ).placed
+    placed = inspect_model(config.model, data=config.data, preprocess=config.preprocessing).placed
     predictor = Predictor(artifact, threads=1)
     explained = [predictor.explain(path).classes[0] for path in sample_images(config.data)]
     shares = [one.placed for one in explained]
@@ -54,6 +52,6 @@ def test_the_share_is_that_of_the_answers(two_layers_export):
 
 def test_all_of_a_plain_head_is_placed(tiny_export):
     config, _ = tiny_export
-    report = inspect_model(config.model, data=config.data, preprocessing=config.preprocessing)
+    report = inspect_model(config.model, data=config.data, preprocess=config.preprocessing)
     assert report.placed.least == 1
     assert dict(report.rows())["placed"].startswith("all of the evidence")

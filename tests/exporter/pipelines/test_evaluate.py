@@ -293,10 +293,11 @@ def test_annotations_of_other_images_are_refused(tiny_export, heldout, tmp_path)
         evaluate(EvaluationConfig(artifact=config.out, data=heldout / "test", parts=parts))
 
 
-def test_a_folder_that_is_no_label_is_refused(tiny_export, heldout):
+def test_a_folder_that_is_no_label_is_refused(tiny_export, tmp_path):
     config, _ = tiny_export
+    (tmp_path / "crimson").mkdir()
     with pytest.raises(DatasetError, match="folder name that is a label"):
-        evaluate(EvaluationConfig(artifact=config.out, data=heldout))
+        evaluate(EvaluationConfig(artifact=config.out, data=tmp_path))
 
 
 def test_an_image_that_cannot_be_decoded_is_counted_not_fatal(tiny_export, tmp_path):

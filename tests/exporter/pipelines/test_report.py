@@ -14,7 +14,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from manifests import write_manifest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from exporter import export
 from exporter.cli import cli, main
@@ -27,12 +27,15 @@ from exporter.pipelines.edit import edit
 from exporter.pipelines.evaluate import evaluate
 from exporter.pipelines.report import Report, make_report, write_page
 from exporter.report import ReportConfig
+from exporter.report.baselines import Comparison, compare
 from exporter.report.examples import ClassReport, choose_examples, shown_first
 from exporter.report.observe import observe
+from exporter.report.rendering.page import _swatch
 from exporter.report.rendering.pictures import VIEW, photograph, veil
-from exporter.report.verdict import Comparison, compare, statements
+from exporter.report.verdict import basis
 from exporter.report.words import number_of, per_cent
 from exporter.text import escaped
+from serving.drawing.palette import luminance
 from serving.errors import RequestError
 from serving.model.predictor import Predictor
 
@@ -123,12 +126,31 @@ def test_every_link_within_the_page_has_a_target(report):
 def test_the_page_shows_each_class_with_crops_and_heatmaps(report):
     page = Page(report.html)
     labels = [a["aria-label"] for _, a in page.tags if "aria-label" in a]
-    assert sum(label.startswith("Where prototype") for label in labels) == 3 * 2 * 3
+    assert sum(label.startswith("Where part") for label in labels) == 3 * 2 * 3
     assert sum(label.startswith("Crop ") for label in labels) == 3 * 2 * 5
     assert sum(label.startswith("Held-out image") for label in labels) == 3 * 3
-    for words in ("|R|/|v|", "alpha", "sum of norms", "bias + common", "protohead evaluate"):
+    for words in ("|R|/|v|", "alpha", "sum of norms", "bias and common", "protohead evaluate"):
         assert words in page.text
     assert report.classes == report.shown == 3
+
+
+def test_the_first_screen_answers_three_questions_and_says_what_to_do(report):
+    page = Page(report.html)
+    for answer in report.answers:
+        assert " ".join(answer.title.split()) in page.text
+        assert answer.short in page.text
+        assert answer.do
+        assert f"**{answer.title}**" in report.markdown
+    assert [answer.question for answer in report.answers] == ["sum", "thing", "matter"]
+    assert page.text.index("look at one thing") < page.text.index("A warning is a reason to look")
+
+
+def test_the_confused_pairs_are_shown_with_what_spoke_for_either(report):
+    page = Page(report.html)
+    titles = [t for tag, t in page.texts if " taken for " in t and tag == "h3"]
+    assert titles
+    assert page.text.count("It says") == page.text.count("It is ") == len(titles)
+    assert "| image of | taken for |" in report.markdown
 
 
 def test_pictures_have_alternative_texts_and_headings_do_not_skip(report):
@@ -139,6 +161,21 @@ def test_pictures_have_alternative_texts_and_headings_do_not_skip(report):
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_landmarks_and_numerals_meet_wcag(report):
+    page = Page(report.html)
+    names = [
+        a.get("aria-labelledby") or a.get("aria-label")
+        for tag, a in page.tags
+        if tag in {"section", "nav", "main"} and a.get("id") != "main"
+    ]
+    assert None not in names
+    assert len(set(names)) == len(names)
+    for n in range(32):
+        colour, ink = (luminance(ImageColor.getrgb(value)[:3]) for value in _swatch(n))
+        low, high = sorted((colour + 0.05, ink + 0.05))
+        assert high / low >= 4.5
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(config, report, tmp_path):
@@ -194,7 +231,7 @@ def test_an_edited_artifact_shows_reason_effect_and_what_was_muted(config, held_
         "Muted by an edit: it counts no more.",
         "a square",
         "#0 muted by edit 1: sees the backdrop.",
-        "Edited once, 1 prototype muted.",
+        "Edited once, 1 part muted.",
     ):
         assert words in text
     assert "Edit 1: sees the backdrop" in made.markdown
@@ -262,7 +299,7 @@ def test_parts_that_annotate_none_of_the_images_are_refused(config, tmp_path):
         make_report(config.model_copy(update={"parts": tmp_path / "parts.csv"}))
 
 
-def test_keypoints_warn_of_peaks_that_are_near_no_part(config, tmp_path):
+def test_keypoints_warn_of_peaks_that_are_near_none(config, tmp_path):
     lines = [
         f"{label}/{number}.png,{x},{x},1"
         for label, x in (("red", 0), ("green", 12), ("blue", 12))
@@ -271,9 +308,9 @@ def test_keypoints_warn_of_peaks_that_are_near_no_part(config, tmp_path):
     (tmp_path / "parts.csv").write_text("\n".join(["image,a_x,a_y,a_visible", *lines]) + "\n")
     made = make_report(config.model_copy(update={"parts": tmp_path / "parts.csv"}))
     text = Page(made.html).text
-    assert "peak near no part" in text
-    assert "known by 1 part" in text
-    assert "no part is near the peak in" in text
+    assert "peak near no keypoint" in text
+    assert "known by 1 keypoint" in text
+    assert "no keypoint is near the peak in" in text
 
 
 def test_under_a_sigmoid_a_class_is_recognised_from_a_half_on(held_out, tmp_path):
@@ -285,6 +322,7 @@ def test_under_a_sigmoid_a_class_is_recognised_from_a_half_on(held_out, tmp_path
     np.testing.assert_array_equal(seen.recognised, seen.logits[:, 0] >= 0)
     np.testing.assert_array_equal(seen.recognised, seen.probabilities[:, 0] >= 0.5)
     text = Page(make_report(ReportConfig(artifact=exported.out, data=held_out)).html).text
+    assert "The classes of this model may go together, so none is taken for another." in text
     assert "their training images" not in text  # the manifest's accuracy is that of the best class
 
 
@@ -296,7 +334,8 @@ def test_a_graph_of_fixed_batch_size_is_filled_up(config, report, tmp_path):
     onnx.save(model, exported.model)
     export(exported)
     made = make_report(config.model_copy(update={"artifact": exported.out}))
-    model_line = re.search("It recognises .* of 18 held-out images", Page(report.html).text)[0]
+    known = "The model recognises .* of 18 held-out images"
+    model_line = re.search(known, Page(report.html).text)[0]
     assert model_line in Page(made.html).text
 
 
@@ -391,9 +430,9 @@ def test_the_training_images_beside_the_held_out_ones_are_those_of_the_same_clas
         ClassReport(record, _Like(held_out=held_out if index < 2 else None), (), ())
         for index, record in enumerate(records)
     ]
-    (text,) = [s.text for s in statements(manifest, reports, 0, None) if s.title == "Model"]
-    assert text == (
-        "It recognises 75.0 % of 8 held-out images of 2 classes (75.0 % of their training images)."
+    assert basis(manifest, reports, 0)[0] == (
+        "The model recognises 75.0 % of 8 held-out images of 2 classes "
+        "(75.0 % of their training images)."
     )
 
 
@@ -402,11 +441,11 @@ def test_a_photograph_is_not_larger_than_the_page_needs():
     assert (large.width, large.height) == (VIEW, VIEW // 2)
     small = photograph(Image.new("RGB", (24, 24)))
     assert (small.width, small.height) == (24, 24)
-    assert len(veil(np.zeros((7, 7)), 0, (24, 24)).uri) < 500
+    assert len(veil(np.zeros((7, 7)), (0, 114, 178), (24, 24)).uri) < 500
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path):
-    made = Report(b"<!doctype html>", "", 0, 0, 0, 0)
+    made = Report(b"<!doctype html>", "", (), 0, 0, 0, (), 0)
     target = tmp_path / "deep" / "report.html"
     write_page(made, target)
     assert target.read_bytes() == made.html
@@ -427,18 +466,22 @@ def test_words():
     assert escaped("a|b\n<b>*@me*") == "a\\|b \\<b\\>\\*\\@me\\*"
 
 
-def test_the_command_writes_the_page_and_appends_the_summary(config, tmp_path):
+def test_the_command_writes_the_page_and_appends_the_summary(config, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("BROWSER", "any")
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     arguments = [
         "report", str(config.artifact), "--data", str(config.data),
         "--out", str(tmp_path / "report.html"), "--images", "2", "--classes", "red",
-        "--summary", str(summary),
+        "--summary", str(summary), "--open",
     ]  # fmt: skip
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[1] == "  1 class, 1 with warnings"
     assert (tmp_path / "report.html").read_bytes().startswith(b"<!doctype html>")
+    assert opened == [(tmp_path / "report.html").as_uri()]
     assert summary.read_text().startswith("before\n### Report of tiny.onnx, k = 2\n")
 
 

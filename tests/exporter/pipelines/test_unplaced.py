@@ -101,7 +101,7 @@ def test_a_class_with_little_of_a_place_is_warned_of(mostly_unplaced):
     assert record.placed < 0.5
     told = f"only {record.placed:.0%} of this class's evidence has a place in the picture"
     assert record.warnings.count(told) == 1
-    report = inspect_model(config.model, data=config.data, preprocessing=config.preprocessing)
+    report = inspect_model(config.model, data=config.data, preprocess=config.preprocessing)
     assert report.placed.below_half
     assert f"less than half in {report.placed.below_half} of them" in report.placed.words
 

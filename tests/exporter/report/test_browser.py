@@ -5,9 +5,11 @@ import shutil
 import pytest
 import tiny
 from playwright.sync_api import sync_playwright
+from reports import evaluation
 
 from exporter.pipelines.report import make_report, write_page
 from exporter.report import ReportConfig
+from serving.artifact import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,21 @@ def address(tiny_export, tmp_path_factory):
         (root / "data" / label).mkdir(parents=True)
         for number in range(6 if index else 4):  # red has few held-out images: a warning
             tiny.image(index, 500 + number).save(root / "data" / label / f"{number}.png")
-    made = make_report(ReportConfig(artifact=tiny_export[0].out, data=root / "data"))
+    found = evaluation(
+        sha256_of(tiny_export[0].out / "manifest.json"),
+        baselines=("centre", "random", "cam", "nmf", "naive", "even", "paper", "grad-cam", "rise"),
+        consistency=(0.9, 0.1, 0.3),
+        occlusion_own=(0.6, -0.3, -0.1),
+        completeness=(1e-7, -1e-8, 1e-8),
+    )
+    (root / "evaluation.json").write_bytes(found.dump())
+    made = make_report(
+        ReportConfig(
+            artifact=tiny_export[0].out,
+            data=root / "data",
+            evaluation=root / "evaluation.json",
+        )
+    )
     write_page(made, root / "report.html")
     return (root / "report.html").as_uri()
 
@@ -60,6 +76,8 @@ def visit(browser, address):
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_the_page_fits_every_width(visit, width):
     page = visit(viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
@@ -95,7 +113,21 @@ def test_an_image_opens_large_and_keys_step_through_its_prototypes(visit):
     dialog = page.locator("dialog")
     assert dialog.is_visible()
     assert dialog.locator("[aria-pressed=true]").inner_text() == "photograph"
-    dialog.get_by_label("Prototype 1").click()
-    assert dialog.locator("[aria-pressed=true]").inner_text() == "1"
+    dialog.get_by_label("Part #1").click()
+    assert dialog.locator("[aria-pressed=true]").inner_text() == "#1"
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
+
+
+def test_the_letters_are_those_of_the_page_of_the_service(visit):
+    page = visit()
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("[...document.fonts].map((f) => `${f.family} ${f.status}`)") == [
+        "Aileron loaded"
+    ]
+
+
+def test_a_warning_leads_to_the_classes_it_speaks_of(visit):
+    page = visit()
+    page.locator("#rule-held-out .amount").click()
+    assert page.locator("article:visible h3").all_inner_texts() == ["red"]

@@ -11,8 +11,8 @@ from exporter.evaluate.metrics.catalog import metric_named
 from exporter.evaluate.results import Figure, MetricRecord
 from exporter.pipelines.report import make_report
 from exporter.report import ReportConfig
+from exporter.report.baselines import compare
 from exporter.report.rendering.comparison import panels
-from exporter.report.verdict import compare
 from serving.artifact import sha256_of
 
 ONE, TWO = "consistency", "stability"
@@ -67,7 +67,7 @@ def test_one_class_shows_its_figures_and_says_that_intervals_need_two(
         assert "0.250" in text
         assert "ours against" not in text  # no table without rows
         assert "| against |" not in text
-        assert "95 % interval" not in text
+        assert "95 % interval" not in text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_an_evaluation_without_baselines_says_so(tiny_export, data, own, tmp_path):

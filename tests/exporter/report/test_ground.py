@@ -57,8 +57,8 @@ def test_the_thing_is_all_that_is_drawn_of_it_not_its_parts_alone(tiny_export, d
 
 def test_the_page_says_how_many_images_were_judged_by_masks_and_by_keypoints(tiny_export, drawn):
     text = page(tiny_export, drawn)
-    assert "known to the pixel in 4, by 1 part in 12 of 18 images" in text
-    assert "known by 1 part in 12 of 12 images" in page(
+    assert "known to the pixel in 4, by 1 keypoint in 12 of 18 images" in text
+    assert "known by 1 keypoint in 12 of 12 images" in page(
         tiny_export, drawn, classes=("green", "blue")
     )
     shutil.copytree(drawn / "masks" / "test" / "red", drawn / "masks" / "test" / "blue")

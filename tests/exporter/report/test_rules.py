@@ -4,39 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import decomposed
+from reports import FIGURES, HELD_OUT, RECORD
 
-from exporter.report.ground import OffObject, at_border, off_object, off_parts
-from exporter.report.measure import ClassFigures, HeldOut, Pair, measure_class
-from exporter.report.observe import Marks, Observed
-from exporter.report.rules import RULES, judge
+from exporter.report.ground import OffObject, at_border, off_object, off_parts, steady
+from exporter.report.judge import judge
+from exporter.report.measure import Pair, measure_class
+from exporter.report.observe import Marks, Observed, recognised
+from exporter.report.rules import BY_KIND, RULES, SEVERITIES
 from serving.artifact import PrototypeRecord, WholeClass
 from serving.artifact.edits import EditRecord, PrototypeKey
 
 SIZE = (70, 70)
-RECORD = decomposed(4, "wren", "prototype 0", "red tail", images=40)
-HELD_OUT = HeldOut(
-    images=10,
-    skipped=0,
-    recognised=0.9,
-    residual=1e-7,
-    contributions=np.array([3.0, 2.0]),
-    shares=np.array([0.6, 0.4]),
-    negative=0.0,
-    cancelled=0.2,
-    border=np.zeros(2),
-    off_object=None,
-    off_parts=None,
-    drawn=0,
-    pointed=0,
-)
-FIGURES = ClassFigures(
-    live=(0, 1),
-    norms=np.ones(2),
-    norm_sum=1.4,
-    pairs=(Pair(0, 1, 0.1, 0.2),),
-    held_out=HELD_OUT,
-)
 
 
 def kinds(record=RECORD, figures=FIGURES, edits=(), **held_out):
@@ -71,12 +49,12 @@ def test_prototypes_that_show_the_same_thing_look_alike():
         second.model_copy(update={"alike": (0,)}),
     )
     (finding,) = judge(RECORD.model_copy(update={"prototypes": prototypes}), FIGURES, ())
-    assert finding.text == "#0 and #1 red tail: the same thing on training images."
+    assert finding.text == "#0 and red tail: the same thing on training images."
 
 
 def test_a_warning_names_its_prototypes():
     (finding,) = judge(RECORD, replace(FIGURES, pairs=(Pair(0, 1, 0.95, 0.9),)), ())
-    assert finding.text == "#0 and #1 red tail: cosine 0.95, heatmaps correlate by 0.90."
+    assert finding.text == "#0 and red tail: cosine 0.95, heatmaps correlate by 0.90."
     assert finding.prototypes == (0, 1)
 
 
@@ -115,8 +93,32 @@ def test_masks_are_believed_before_keypoints_and_keypoints_before_the_border():
     good = OffObject(np.zeros(2), np.zeros(2), 0.8)
     assert kinds(off_object=good, off_parts=everywhere, border=everywhere) == []
     assert kinds(off_parts=np.zeros(2), border=everywhere) == []
-    assert kinds(off_parts=np.array([0.5, 0.49])) == ["background"]
-    assert kinds(border=np.array([0.8, 0.79])) == ["background"]
+    assert kinds(off_parts=np.array([0.5, 0.49])) == ["keypoints"]
+
+
+def test_a_peak_at_the_border_is_not_called_background():
+    (finding,) = judge(
+        RECORD, replace(FIGURES, held_out=replace(HELD_OUT, border=np.array([0.8, 0.79]))), ()
+    )
+    assert finding.kind == "border"
+    assert finding.text == "#0: the peak is at the border in 80 % of the images."
+    assert BY_KIND["border"].severity == "note"
+
+
+def test_a_part_that_is_near_one_keypoint_in_few_images_looks_at_different_things():
+    near = np.zeros(2)
+    (finding,) = judge(
+        RECORD,
+        replace(FIGURES, held_out=replace(HELD_OUT, steady=np.array([0.5, 0.4]), off_parts=near)),
+        (),
+    )
+    assert finding.text == (
+        "red tail: the peak is near one and the same keypoint in 40 % of the images."
+    )
+    # What is near no keypoint, or off the object, is said once.
+    assert kinds(steady=np.array([1, 0.1]), off_parts=np.array([0, 0.9])) == ["keypoints"]
+    off = OffObject(np.array([0.0, 0.9]), np.zeros(2), 0.8)
+    assert kinds(steady=np.array([1, 0.1]), off_object=off) == ["background"]
 
 
 def test_a_prototype_that_counts_little_is_named():
@@ -162,9 +164,9 @@ def test_an_edit_is_told_with_its_reason_and_the_muted_are_judged_no_more():
     )
     figures = replace(FIGURES, live=(0,), pairs=(), held_out=replace(HELD_OUT, border=np.ones(2)))
     found = judge(RECORD, figures, (edit,))
-    assert [finding.kind for finding in found] == ["background", "edited"]
+    assert [finding.kind for finding in found] == ["border", "edited"]
     assert found[0].prototypes == (0,)
-    assert found[1].text == "#1 red tail muted by edit 1: looks at the watermark."
+    assert found[1].text == "red tail muted by edit 1: looks at the watermark."
 
 
 def test_warnings_of_the_export_are_passed_on():
@@ -172,7 +174,18 @@ def test_warnings_of_the_export_are_passed_on():
 
 
 def test_every_warning_has_a_rule_that_explains_it():
-    assert len({rule.kind for rule in RULES}) == len(RULES) == 11
+    assert len({rule.kind for rule in RULES}) == len(RULES) == 14
+
+
+def test_the_worst_comes_first():
+    levels = [SEVERITIES.index(rule.severity) for rule in RULES]
+    assert levels == sorted(levels)
+    assert kinds(images=4, cancelled=0.6, recognised=0.1, residual=1.0) == [
+        "sum",
+        "recognised",
+        "cancels",
+        "held-out",
+    ]
 
 
 # --- where the peaks lie -------------------------------------------------------------------------
@@ -209,6 +222,15 @@ def test_off_parts_counts_images_that_show_a_part_alone():
     assert off_parts(centres, points[1:], SIZE) is None
 
 
+def test_steady_is_the_share_of_the_keypoint_that_is_hit_most_where_it_shows():
+    nowhere = [np.nan, np.nan]
+    centres = np.array([[[20, 20], [60, 60]]] * 4)
+    points = np.array([[[20.0, 20.0], nowhere]] * 2 + [[[60.0, 60.0], [20.0, 20.0]]] * 2)
+    # The first keypoint shows in four images, the second in the last two.
+    np.testing.assert_array_equal(steady(centres, points, SIZE), [1, 0.5])
+    assert steady(centres, np.full((4, 2, 2), np.nan), SIZE) is None
+
+
 # --- figures -------------------------------------------------------------------------------------
 
 
@@ -231,6 +253,7 @@ def observed(heatmaps, bias=0.5, unplaced=0.0):
         unplaced=np.full(n, unplaced),
         rounding=np.zeros(n),
         recognised=np.ones(n, dtype=bool),
+        softmax=True,
         marks=Marks(None, np.zeros(0, dtype=np.intp), np.zeros((0, 0, 0), dtype=bool)),
     )
 
@@ -248,6 +271,21 @@ def test_shares_are_signed_and_their_sizes_sum_to_one():
     np.testing.assert_allclose(held_out.held_out.shares, [0.75, -0.25])
     assert held_out.held_out.negative == 0.25
     assert held_out.held_out.residual < 1e-7  # one float32 rounding of the sum
+
+
+def test_what_turns_without_the_strongest_and_without_the_weakest_part_is_counted():
+    heatmaps = np.ones((4, 2, 3, 3)) * np.array([3.0, 1.0])[:, None, None]
+    seen = observed(heatmaps, bias=0.0)
+    seen.logits[:, 0] = [0.0, 2.0, 3.5, 9.0]  # of the other class; the own one has 4
+    known = recognised(seen.logits, 1, softmax=True)
+    seen = replace(seen, recognised=known)
+    figures = measure_class(np.eye(2, 4, dtype=np.float32), frozenset(), seen, SIZE)
+    # Of three recognised images 4 - 3 is less in two, 4 - 1 in one.
+    np.testing.assert_allclose(figures.held_out.turned, [2 / 3, 1 / 3])
+    muted = measure_class(np.eye(2, 4, dtype=np.float32), frozenset({1}), seen, SIZE)
+    assert muted.held_out.turned is None
+    missed = replace(seen, recognised=np.zeros(4, dtype=bool))
+    assert measure_class(np.eye(2, 4), frozenset(), missed, SIZE).held_out.turned is None
 
 
 def test_nothing_that_contributes_has_no_share():

@@ -36,6 +36,12 @@ FRAMEWORKS = {
     "raw": ((255, 128, 0), "bilinear"),
     "caffe": ((0 - 103.939, 128 - 116.779, 255 - 123.68), "bilinear"),  # blue first
     "clip": ((1.93034, 0.16890, -1.48022), "bicubic"),
+    # keras.applications.imagenet_utils.preprocess_input of Keras 3.15, by mode.
+    "keras-raw": ((255, 128, 0), "nearest"),
+    "keras-unit": ((1, 0.50196, 0), "nearest"),
+    "keras-tf": ((1, 0.00392, -1), "nearest"),
+    "keras-caffe": ((-103.939, 11.221, 131.32), "nearest"),
+    "keras-torch": ((2.24891, 0.20518, -1.80444), "nearest"),
 }
 
 
@@ -46,6 +52,12 @@ def test_a_preset_makes_of_a_pixel_what_its_framework_does(name):
     tensor = preprocess(Image.new("RGB", (1, 1), (255, 128, 0)), options)
     np.testing.assert_allclose(tensor.ravel(), orange, atol=1e-4)  # four decimals by hand
     assert options.interpolation == interpolation
+
+
+def test_keras_stretches_a_picture_to_the_networks_size():
+    wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3)).astype(np.uint8))
+    found = preprocess(wide, preset("keras-raw", size=(8, 12), layout="NHWC"))
+    np.testing.assert_array_equal(found, np.asarray(wide.resize((12, 8), Image.Resampling.NEAREST)))
 
 
 def test_an_unknown_preset_lists_the_known_ones():

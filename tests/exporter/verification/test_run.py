@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -15,9 +14,8 @@ from safetensors.numpy import load_file, save
 
 from exporter import verify
 from exporter.source.onnx_file import load_source
-from exporter.verification.report import to_junit, to_markdown
+from exporter.verification.report import to_markdown
 from exporter.verification.run import passed
-from serving.artifact import GateRecord
 
 
 @pytest.fixture
@@ -70,9 +68,10 @@ def test_the_limits_of_the_gates_are_those_that_are_documented(tiny_export):
 def test_a_changed_file_stops_at_the_first_gate(artifact):
     with (artifact / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    gates = verify(artifact)
-    assert [(gate.name, gate.state) for gate in gates] == [("integrity", "failed")]
-    assert "model.onnx has changed" in gates[0].detail
+    first, *others = verify(artifact)
+    assert (first.name, first.state) == ("integrity", "failed")
+    assert {gate.state for gate in others} == {"skipped"}
+    assert "model.onnx has changed" in first.detail
 
 
 def test_a_folder_that_is_no_artifact_fails_without_an_exception(tmp_path):
@@ -194,31 +193,8 @@ def test_every_image_is_compared_beside_eight_of_noise(tiny_export, count):
     assert f"of {8 + count} images differ" in gate.detail
 
 
-def test_the_junit_report_counts_what_the_gates_say(artifact):
-    with np.load(artifact / "golden.npz") as golden:
-        arrays = dict(golden)
-    arrays["outputs/common"] = arrays["outputs/common"] + 1
-    np.savez(artifact / "golden.npz", **arrays)
-    rehash(artifact, "golden.npz")
-    gates = verify(artifact)
-    suite = ElementTree.fromstring(to_junit(gates, "birds"))
-    assert suite.attrib["tests"] == str(len(gates))
-    assert suite.attrib["failures"] == "1"
-    assert [case.attrib["name"] for case in suite if case.find("failure") is not None] == [
-        "golden batch"
-    ]
-
-
-def test_junit_is_valid_xml_whatever_a_name_or_a_reason_holds():
-    every = "".join(map(chr, range(0x20))) + '\x7f\ufffe\ud800<&"]]>'
-    gates = [GateRecord(name=every, state="failed", detail=every)]
-    suite = ElementTree.fromstring(to_junit(gates, every))
-    assert r"\x1b" in suite.attrib["name"]
-    assert r"\x00" in suite.find("testcase/failure").attrib["message"]
-
-
 def test_the_markdown_names_what_failed(artifact):
     (artifact / "golden.npz").unlink()
     text = to_markdown(verify(artifact), "birds")
-    assert text.startswith("### birds: 1 of 1 gates failed")
+    assert text.startswith("### birds: 1 of 14 gates failed")
     assert "**FAIL**" in text

@@ -18,11 +18,28 @@ from serving.drawing.canvas import apart
 from serving.drawing.lettering import MINUS, Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import LEVEL, pale, regions, strength, tint
 from serving.drawing.palette import INK, PAPER, Colour, ink_on, luminance, prototype_colour
-from serving.drawing.picture import FIGURES, GAP, GUTTER, MARGIN, PHOTOGRAPH, TILE, draw
+from serving.drawing.picture import (
+    FIGURES,
+    GAP,
+    GUTTER,
+    MARGIN,
+    PHOTOGRAPH,
+    SENTENCE_LINES,
+    TAG,
+    TILE,
+    draw,
+)
 from serving.errors import ArtifactError, ImageError, RequestError
-from serving.model.explanation import ClassExplanation, Evidence, Explanation, PrototypeExplanation
+from serving.model.explanation import (
+    ClassExplanation,
+    Evidence,
+    Explanation,
+    PrototypeExplanation,
+    Score,
+)
 
 LETTERS = Lettering(28)
+BEST = (Score(0, "Blue_Jay", 0.5),)  # what the sentence says, whichever classes are drawn
 
 
 def make_view(size: tuple[int, int] = (64, 64)) -> Image.Image:
@@ -53,7 +70,7 @@ def make_class(
 
 
 def make_explanation(*classes: ClassExplanation) -> Explanation:
-    return Explanation(make_view(), classes)
+    return Explanation(make_view(), classes, BEST)
 
 
 def pixels(picture: Image.Image) -> np.ndarray:
@@ -119,6 +136,31 @@ def test_the_prototypes_that_count_most_are_the_ones_drawn() -> None:
     picture = draw(make_explanation(explained), rows=4)
     assert all(has_bar(picture, prototype_colour(p.index)) for p in ranked[:4])
     assert not any(has_bar(picture, prototype_colour(p.index)) for p in ranked[4:])
+
+
+def test_a_disc_carries_the_rank_and_the_colour_of_the_part() -> None:
+    def disc_of_the_first(*contributions: float) -> bytes:
+        shown = draw(make_explanation(of_contributions(*contributions)))
+        x = MARGIN + PHOTOGRAPH + GUTTER + TILE + GAP
+        match = (pixels(shown)[:, x : x + TAG] == prototype_colour(0)).all(axis=2).any(axis=1)
+        top = int(np.flatnonzero(match)[0])
+        return shown.crop((x, top, x + TAG, top + TAG - 6)).tobytes()
+
+    strongest, second = disc_of_the_first(3.0, 2.0), disc_of_the_first(2.0, 3.0)
+    assert strongest != second
+    assert disc_of_the_first(3.0, 1.0) == strongest
+
+
+def test_the_answer_stands_in_one_sentence_above_the_classes() -> None:
+    sure, unsure = (
+        draw(dataclasses.replace(make_explanation(make_class()), best=best))
+        for best in (BEST, (*BEST, Score(1, "Great_Blue_Heron", 0.4)))
+    )
+    assert sure.width == unsure.width
+    assert sure.tobytes() != unsure.tobytes()
+    endless = (Score(0, "Jay " * 2000, 0.5),)
+    longest = draw(dataclasses.replace(make_explanation(make_class()), best=endless))
+    assert longest.height < sure.height + 52 * SENTENCE_LINES
 
 
 def test_bars_have_one_scale_across_classes() -> None:
@@ -203,18 +245,53 @@ def test_a_whole_class_says_so() -> None:
     assert draw(make_explanation(plain)).tobytes() != draw(make_explanation(whole)).tobytes()
 
 
-def test_where_no_class_was_split_the_best_that_was_is_drawn_too() -> None:
-    whole = make_class(1, whole=True)
-    first, second = make_class(3, class_id=1), make_class(3, class_id=2)
-    found = draw(make_explanation(whole, whole, first, second), top=2)
-    assert found.tobytes() == draw(make_explanation(whole, whole, first), top=3).tobytes()
-    # One of them is enough, and where there is none nothing is added.
-    assert draw(make_explanation(first, second), top=1).tobytes() == (
-        draw(make_explanation(first), top=1).tobytes()
-    )
-    assert draw(make_explanation(whole, whole), top=1).tobytes() == (
-        draw(make_explanation(whole), top=1).tobytes()
-    )
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written in pictures, in order."""
+    texts: list[str] = []
+    write = Lettering.write
+
+    def note(self: Lettering, page: Image.Image, at: object, text: str, *rest: object) -> None:
+        texts.append(text)
+        write(self, page, at, text, *rest)
+
+    monkeypatch.setattr(Lettering, "write", note)
+    return texts
+
+
+def muted(explained: ClassExplanation) -> ClassExplanation:
+    """The same with every prototype switched off."""
+    silent = [
+        dataclasses.replace(p, contribution=0.0, heatmap=0 * p.heatmap)
+        for p in explained.prototypes
+    ]
+    return dataclasses.replace(explained, prototypes=tuple(silent))
+
+
+SPLIT = make_class(3, class_id=1, label="Puffin")
+
+
+@pytest.mark.parametrize(
+    ("best", "why", "top"),
+    [
+        (make_class(1, whole=True), "Blue Jay is not split into parts.", 1),
+        (muted(make_class(3)), "Blue Jay has no part that is not muted.", 3),
+    ],
+)
+def test_where_the_best_class_has_no_parts_the_best_that_has_is_drawn_and_said_to_be(
+    best: ClassExplanation, why: str, top: int, written: list[str]
+) -> None:
+    draw(make_explanation(best, best, SPLIT, dataclasses.replace(SPLIT, label="Wren")), top=top)
+    note = written.index(f"{why} The next class that has parts:")
+    assert written.index("Puffin") > note > written.index("Blue Jay")
+    assert "Wren" not in written
+
+
+def test_where_the_best_class_has_parts_or_none_has_nothing_is_added(written: list[str]) -> None:
+    draw(make_explanation(SPLIT, make_class(3)), top=1)
+    draw(make_explanation(make_class(1, whole=True)), top=1)
+    assert [text for text in written if "The next class that" in text] == []
+    assert written.count("Puffin") == written.count("Blue Jay") == 1
 
 
 def test_a_sum_that_does_not_reach_the_logit_gets_a_line_for_the_difference() -> None:

@@ -178,6 +178,16 @@ def test_the_exif_orientation_is_applied():
     assert upright.size == (4, 8)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "GIF", "PNG"])
+def test_nothing_that_a_file_tells_beside_its_pixels_is_written_again(form):
+    told, written = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(told, form, comment=b"in the kitchen", dpi=(300, 300))
+    image = decode(told.getvalue())
+    image.crop((0, 0, 4, 4)).save(written, "JPEG")
+    assert image.info == {}
+    assert b"kitchen" not in written.getvalue()
+
+
 def test_an_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])

@@ -316,6 +316,25 @@ def test_evidence_links_lead_to_the_crops_and_may_be_kept_for_ever(client, tiny_
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_whole_images_are_served_as_crops_are_and_null_where_none_were_kept(client, tmp_path):
+    link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]
+    assert link["context"] is None
+    artifact = export(tiny.write(tmp_path).model_copy(update={"context": True}))
+    settings = Settings(artifact=artifact.folder, provider="cpu", threads=1, reload=0)
+    with listening(settings) as address, address.client() as other:
+        shown = other.get("/v1/classes/2/prototypes").json()["prototypes"]
+        classes = explained(other, classes="2")["classes"]
+        assert [p["evidence"] for p in classes[0]["prototypes"]] == [p["evidence"] for p in shown]
+        for crop in shown[1]["evidence"]:
+            answer = other.get(crop["context"]["url"])
+            path = crop["context"]["url"].removeprefix("/v1/").partition("?")[0]
+            assert answer.content == artifact.path(path).read_bytes()
+            assert "immutable" in answer.headers["cache-control"]
+            left, top, right, bottom = crop["context"]["box"]
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
+
+
 def test_evidence_without_its_version_must_be_asked_for_again(client):
     link = client.get("/v1/classes/2/prototypes").json()["prototypes"][0]["evidence"][0]["url"]
     bare = client.get(link.partition("?")[0])

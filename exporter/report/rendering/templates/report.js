@@ -10,7 +10,7 @@ const make = (tag, more = {}, ...inside) => {
 const find = document.getElementById("find");
 const kind = document.getElementById("kind");
 function filter() {
-  const words = find.value.trim().toLowerCase();
+  const words = find.value.trim().replaceAll("_", " ").toLowerCase();
   let count = 0;
   for (const node of all("[data-label]")) {
     const kinds = node.dataset.kinds.split(" ").filter(Boolean);
@@ -22,7 +22,7 @@ function filter() {
 }
 find.addEventListener("input", filter);
 kind.addEventListener("change", filter);
-all(".counts a").forEach((link) =>
+all("a[data-kind]").forEach((link) =>
   link.addEventListener("click", (event) => {
     event.preventDefault();
     kind.value = link.dataset.kind;
@@ -61,10 +61,10 @@ function show(step) {
   const title = `${article.querySelector("h3").textContent}, ${tile.querySelector("figcaption").innerText.split("\n")[0]}`;
   const buttons = views.map((view) => {
     const number = view.dataset.number;
-    const button = make("button", { type: "button" }, number ?? "photograph");
+    const button = make("button", { type: "button" }, number ? `#${number}` : "photograph");
     if (number !== undefined) {
-      button.className = [...view.closest("section").classList].find((name) => /^p\d/.test(name));
-      button.ariaLabel = `Prototype ${number}`;
+      button.className = [...view.closest(".part").classList].find((name) => /^p\d/.test(name));
+      button.ariaLabel = `Part #${number}`;
     }
     button.setAttribute("aria-pressed", String(view === tile));
     button.addEventListener("click", () => {
