@@ -1,7 +1,9 @@
 """``protohead page`` as a person meets it; what it writes: tests/exporter/site."""
 
+import httpx
 import pytest
 
+from exporter.commands.targets import page
 from exporter.site import runtime
 
 
@@ -39,3 +41,18 @@ def test_another_onnxruntime_web_is_refused_before_anything_is_written(run, tiny
     assert (code, said, err.count("\n")) == (1, "", 1)
     assert runtime.VERSION in err
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_it_is_shown_until_somebody_ends_that(run, tiny_export, small, tmp_path, monkeypatch):
+    answers = []
+
+    def look(address):
+        answers.append(httpx.get(address))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "open_page", look)
+    command = ("page", tiny_export[1].folder, "--out", tmp_path / "site", "--open")
+    code, said, err = run(*command, "--onnxruntime-web", small)
+    assert (code, err) == (0, "")
+    assert f"at {answers[0].url} until Ctrl-C" in said
+    assert "<title>protohead" in answers[0].text
