@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-WIDTH, HEIGHT = 1180, 760
+WIDTH, HEIGHT = 1180, 880
 NAMES = {"0.2": "red legs", "0.0": "spotted flank", "0.1": "masked head"}
 PLACE = urlencode([("sample", "1"), *(("name", f"{key}.{name}") for key, name in NAMES.items())])
 
@@ -53,7 +52,7 @@ def _wait(address: str) -> None:
     for _ in range(120):
         try:
             urllib.request.urlopen(f"{address}readyz", timeout=5).close()  # noqa: S310
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # a refusal, a reset, or no answer in time
             time.sleep(0.5)
         else:
             return
@@ -139,9 +138,9 @@ def main() -> None:
         wide.get_by_role("switch").nth(1).hover()
         wide.wait_for_timeout(600)
         _shot(wide).save(DOCS / "page-parts.png", optimize=True)
-        phone = browser.new_page(viewport={"width": 390, "height": 760}, device_scale_factor=2)
+        phone = browser.new_page(viewport={"width": 390, "height": 800}, device_scale_factor=2)
         _open(phone, address)
-        phone.evaluate("scrollTo(0, 210)")
+        phone.evaluate("scrollTo(0, 150)")
         phone.wait_for_timeout(400)
         _shot(phone).save(DOCS / "page-phone.png", optimize=True)
         browser.close()

@@ -62,12 +62,24 @@ from serving.browser import open_page
 @max_images_option
 @seed_option
 @click.option(
+    "--trust",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what held for each part to this JSON file, for protohead edit --trust.",
+)
+@click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append a Markdown summary to this file.",
 )
 @open_option
-def report(artifact: Path, out: Path, summary: Path | None, browser: bool, **options: Any) -> None:
+def report(
+    artifact: Path,
+    out: Path,
+    trust: Path | None,
+    summary: Path | None,
+    browser: bool,
+    **options: Any,
+) -> None:
     """Show what ARTIFACT explains, and how far to trust it, in one HTML file.
 
     The file holds its images, needs no script and asks for nothing.
@@ -80,8 +92,9 @@ def report(artifact: Path, out: Path, summary: Path | None, browser: bool, **opt
     need_export_extra()
     from exporter.pipelines.report import make_report, write_page
     from exporter.report import ReportConfig
+    from serving.artifact.trust import dump_trust
 
-    for path in filter(None, (out, summary)):
+    for path in filter(None, (out, trust, summary)):
         require_place(path)
     progress = ProgressLine()
     try:
@@ -89,6 +102,8 @@ def report(artifact: Path, out: Path, summary: Path | None, browser: bool, **opt
     finally:
         progress.close()
     write_page(made, out)
+    if trust:
+        write(trust, dump_trust(made.trust))
     if summary:
         write(summary, made.markdown.encode(), append=True)
     click.echo(report_summary(out, made))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.report.words import number_of
 from serving.artifact import MODEL, Artifact
 from serving.artifact.edits import EffectRecord
+from serving.artifact.trust import read_doubts
 from serving.drawing.lettering import percent
 from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
 from serving.model.explanation import Explanation
@@ -72,11 +73,26 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         first = f"{warned[0].label}: {warned[0].warnings[0]}"
         counted = number_of(len(warned), "class", "classes")
         lines.append(f"  {counted} with warnings in the manifest; the first, {first}")
+    lines += _look_twice(artifact)
     if correct < _DOUBTFUL:
         lines.append(f"  {_FEW}")
     if manifest.activation == "softmax" and correct <= _BY_CHANCE / len(records):
         lines.append("  It is no more than by chance: are the weights the trained ones?")
     return "\n".join(lines)
+
+
+def _look_twice(artifact: Artifact) -> list[str]:
+    """How many parts there is something to doubt about, and the first of them."""
+    manifest = artifact.manifest
+    found = [
+        f"{record.label}:{number}: {doubts[0].says}"
+        for record, parts in zip(manifest.classes, read_doubts(artifact), strict=True)
+        for number, doubts in enumerate(parts)
+        if doubts and (record.index, number) not in manifest.muted
+    ]
+    if not found:
+        return []
+    return [f"  {number_of(len(found), 'part')} to look at twice; the first, {found[0]}"]
 
 
 def edit_summary(out: Path, artifact: Artifact) -> str:
@@ -91,6 +107,8 @@ def edit_summary(out: Path, artifact: Artifact) -> str:
     for name in edit.renamed:
         label = manifest.classes[name.class_index].label
         lines.append(f"  named {label}:{name.prototype} {name.after!r}, it was {name.before!r}")
+    if edit.trust:
+        lines += ["  held-out figures put in", *_look_twice(artifact)]
     if edit.effect:
         lines += _effect(edit.effect, manifest.labels)
     else:
@@ -238,6 +256,11 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
                 "rounding": explained.rounding,
                 "placed": explained.placed,
                 "contributions": {p.name: p.contribution for p in explained.prototypes},
+                "doubts": {
+                    p.name: [doubt.says for doubt in p.doubts]
+                    for p in explained.prototypes
+                    if p.doubts
+                },
             }
             for explained in explanation.classes
         ],

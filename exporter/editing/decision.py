@@ -13,6 +13,7 @@ from functools import partial
 from exporter.errors import EditError
 from serving.artifact import MODEL, STEERABLE, ClassRecord, Manifest
 from serving.artifact.edits import PrototypeKey, RenamedRecord
+from serving.artifact.trust import Trust
 from serving.errors import RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
 
@@ -23,11 +24,15 @@ _NAME = re.compile(r"(?P<label>.+?):(?P<number>[0-9]+)=(?P<name>.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Decision:
-    """What an edit does, in records of the manifest, in the order of classes and prototypes."""
+    """What an edit does, in records of the manifest, in the order of classes and prototypes.
+
+    ``trust`` are the figures it puts in, None where it leaves those there are.
+    """
 
     reason: str
     muted: tuple[PrototypeKey, ...]
     renamed: tuple[RenamedRecord, ...]
+    trust: Trust | None = None
 
 
 def parse_prototype(text: str) -> tuple[str, int]:
@@ -62,6 +67,7 @@ def decide(
     mute: Iterable[tuple[ClassKey, int]],
     names: Iterable[tuple[tuple[ClassKey, int], str]],
     reason: str,
+    trust: Trust | None = None,
 ) -> Decision:
     """Check a decision.
 
@@ -70,6 +76,7 @@ def decide(
         mute: Class and number of each prototype to mute.
         names: Class and number of a prototype, and its new name.
         reason: Why; it is kept in the artifact.
+        trust: Held-out figures to put in, as ``read_held_out`` of trust.py gives them.
 
     Returns:
         The decision; what is asked for twice is done once.
@@ -82,8 +89,8 @@ def decide(
     find = partial(_resolve, manifest, ClassNames(manifest.labels))
     muted = sorted({find(key, number) for key, number in mute})
     renamed = [_renamed(manifest, find(*key), name.strip()) for key, name in names]
-    if not muted and not renamed:
-        raise EditError("nothing to do: expected a prototype to mute or to name.")
+    if not muted and not renamed and trust is None:
+        raise EditError("nothing to do: expected a prototype to mute or to name, or figures.")
     _require_no_further_graphs(manifest, muted)
     _require_mutable(manifest, muted)
     _require_distinct(manifest, renamed)
@@ -91,6 +98,7 @@ def decide(
         reason=reason.strip(),
         muted=tuple(PrototypeKey(class_index=index, prototype=number) for index, number in muted),
         renamed=tuple(sorted(renamed, key=lambda name: (name.class_index, name.prototype))),
+        trust=trust,
     )
 
 

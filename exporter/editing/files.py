@@ -1,8 +1,8 @@
 """The files of an edited artifact, and those of its parent out of them again.
 
 An edited artifact is its parent with edited graphs, a golden batch of its own, and the parent's
-manifest and golden batch in ``parents/``. The rest of the parent is the same or comes out of the
-graphs by undoing the surgery.
+manifest and golden batch in ``parents/``, its ``trust.json`` too where the edit put in another.
+The rest of the parent is the same or comes out of the graphs by undoing the surgery.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from serving.artifact import (
     MANIFEST,
     MODEL,
     STEERABLE,
+    TRUST,
     Artifact,
     Manifest,
     dump_manifest,
@@ -32,6 +33,7 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.artifact.edits import EditRecord
+from serving.artifact.trust import dump_trust
 from serving.errors import ArtifactError, IntegrityError
 from serving.model.golden import (
     Golden,
@@ -62,11 +64,16 @@ def write_edited(parent: Artifact, decision: Decision, folder: Path) -> Artifact
         IntegrityError: A file of the parent cannot be read as what it is.
     """
     number = len(parent.manifest.edits) + 1
+    replaced = {GOLDEN, *(_GRAPHS if decision.muted else ()), *([TRUST] if decision.trust else ())}
     for name in parent.manifest.files:
-        if name != GOLDEN and not (name in _GRAPHS and decision.muted):
+        if name not in replaced:
             copy_file(parent.path(name), folder / name)
     copy_file(parent.folder / MANIFEST, folder / parent_file(number, MANIFEST))
-    copy_file(parent.path(GOLDEN), folder / parent_file(number, GOLDEN))
+    # The graphs give their parent's back; of these the parent's own is kept.
+    for name in (replaced & parent.manifest.files.keys()) - {*_GRAPHS}:
+        copy_file(parent.path(name), folder / parent_file(number, name))
+    if decision.trust:
+        (folder / TRUST).write_bytes(dump_trust(decision.trust))
     if decision.muted:
         _write_graphs(parent, decision, folder)
     rewrite_golden(parent, folder)
@@ -75,6 +82,7 @@ def write_edited(parent: Artifact, decision: Decision, folder: Path) -> Artifact
         reason=decision.reason,
         muted=decision.muted,
         renamed=decision.renamed,
+        trust=sha256_of(folder / TRUST) if decision.trust else None,
     )
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
@@ -144,10 +152,12 @@ def restore(edited: Artifact, folder: Path) -> Artifact:
 
 
 def _restore(edited: Artifact, name: str, number: int, target: Path) -> None:
-    kept = parent_file(number, GOLDEN) if name == GOLDEN else name
+    edit = edited.manifest.edits[-1]
+    own = name == GOLDEN or (name == TRUST and edit.trust is not None)
+    kept = parent_file(number, name) if own else name
     if kept not in edited.manifest.files:
         raise IntegrityError(f"expected the parent's file {name}, found none.")
-    if name in _GRAPHS and edited.manifest.edits[-1].muted:
+    if name in _GRAPHS and edit.muted:
         model = read_graph(edited.path(name))
         remove_edit(model)
         ir.save(model, target)

@@ -13,33 +13,26 @@ Symbols: n images, k prototypes, p = h * w positions of an image, d channels.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from exporter.images.peaks import Peaks
 
 ALIKE = 0.8
 """The cosine from which on two prototypes show the same thing."""
 
 
-def alike(
-    features: NDArray[np.float32], heatmaps: NDArray[np.floating]
-) -> tuple[tuple[int, ...], ...]:
+def alike(peaks: Peaks) -> tuple[tuple[int, ...], ...]:
     """The others that show the same thing as each prototype of a class.
 
     Args:
-        features: (n, p, d) float32, smoothed as the prototypes were found on them.
-        heatmaps: (n, k, h, w), with p = h * w.
+        peaks: Of the class's heatmaps.
 
     Returns:
         For each of the k prototypes the numbers of the others, rising; none where no position has
         positive evidence.
     """
-    images, count = heatmaps.shape[:2]
-    flat = heatmaps.reshape(images, count, -1)
-    seen = features[np.arange(images)[:, None], flat.argmax(axis=2)].mean(axis=0)  # (k, d)
-    evidence = np.maximum(flat.sum(axis=1), 0)  # (n, p)
-    total = float(evidence.sum(dtype=np.float64))
-    if not total > 0:
-        return tuple(() for _ in range(count))
-    things = seen - np.tensordot(evidence, features, axes=2) / total
+    if peaks.everywhere is None:
+        return tuple(() for _ in range(peaks.seen.shape[1]))
+    things = peaks.seen.mean(axis=0) - peaks.everywhere  # (k, d)
     sizes = np.linalg.norm(things, axis=1)
     # Without a direction of its own a prototype shows nothing that could be the same.
     scale = np.outer(sizes, sizes)

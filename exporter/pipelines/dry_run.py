@@ -159,10 +159,10 @@ def _split(ready: Splitting, entry: ClassImages, features: ClassFeatures) -> Mea
     for size in sizes:
         with threadpool_limits(limits=1, user_api="blas"), _traced() as peak:  # as in an export
             started = time.perf_counter()
-            explained = explain_class(ready, entry, _first(features, size))
+            _, crops = explain_class(ready, entry, _first(features, size))
             split.append((size, time.perf_counter() - started))
             held.append((size, peak()))
-        files = sum(map(len, explained.files.values()))
+        files = sum(map(len, crops.values()))
     if count < ready.config.min_images:
         split = []
     return Measured(0.0, 0.0, 0.0, split, held, None, None, files)

@@ -9,6 +9,7 @@ from pathlib import Path
 from exporter.editing.decision import decide
 from exporter.editing.effect import measure, read_images
 from exporter.editing.files import restore, write_edited, write_manifest
+from exporter.editing.trust import read_held_out
 from exporter.errors import EditError
 from exporter.pipelines.verified import require_verified
 from exporter.progress import Progress, shown
@@ -28,6 +29,7 @@ def edit(
     reason: str,
     mute: Iterable[tuple[ClassKey, int]] = (),
     names: Iterable[tuple[tuple[ClassKey, int], str]] = (),
+    trust: Path | str | None = None,
     data: Path | str | None = None,
     overwrite: bool = False,
     progress: Progress = shown,
@@ -40,6 +42,7 @@ def edit(
         reason: Why; it is kept in the artifact.
         mute: Class and number of each prototype that shall not count any more.
         names: Class and number of a prototype, and its new name.
+        trust: What ``protohead report --trust`` measured of this artifact, to put in.
         data: Class folders to measure the effect on; without them it is not measured.
         overwrite: Replace an artifact at ``out``.
         progress: Called as images are done; by default a notebook shows a bar.
@@ -58,7 +61,8 @@ def edit(
     out = named(Path(out))
     parent = load_artifact(Path(artifact))
     before = Predictor(parent)
-    decision = decide(parent.manifest, mute=mute, names=names, reason=reason)
+    held_out = None if trust is None else read_held_out(Path(trust), parent)
+    decision = decide(parent.manifest, mute=mute, names=names, reason=reason, trust=held_out)
     dataset = None if data is None else read_images(Path(data), parent.manifest)
     with placing(out, "edit", overwrite=overwrite) as folder:
         edited = write_edited(parent, decision, folder)

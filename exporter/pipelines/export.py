@@ -11,7 +11,6 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,9 @@ from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop, best_crops, with_contexts
 from exporter.images.features import ClassFeatures, FeatureReader, sha256_of_images
 from exporter.images.likeness import alike
+from exporter.images.peaks import find_peaks
 from exporter.images.placed import HALF, placed_shares
+from exporter.images.trust import trust_of
 from exporter.pipelines.inputs import read_inputs
 from exporter.progress import Progress, silent
 from exporter.source.onnx_file import Source
@@ -40,8 +41,9 @@ from exporter.writing.artifact import (
     write_manifest,
 )
 from exporter.writing.further import add_graph
-from exporter.writing.staging import Staging
-from serving.artifact import Artifact, ClassRecord, Preprocessing, load_artifact
+from exporter.writing.staging import Saved, Staging
+from serving.artifact import Artifact, Preprocessing, load_artifact
+from serving.artifact.trust import TrainingPartRecord
 
 VERIFIED_IMAGES = 128
 _logger = logging.getLogger(__name__)
@@ -113,15 +115,6 @@ class _Job(Splitting):
     progress: Progress
 
 
-class Explained(NamedTuple):
-    """A finished class, as :meth:`Staging.save` takes it."""
-
-    record: ClassRecord
-    prototypes: NDArray[np.float32]
-    files: dict[str, bytes]
-    images: str
-
-
 def _explain_classes(job: _Job, reader: FeatureReader) -> None:
     finished = _still_valid(job)
     done = sum(len(entry.paths) for entry in job.dataset.classes if entry.index in finished)
@@ -185,13 +178,18 @@ def _still_valid(job: _Job) -> set[int]:
     return found
 
 
-def explain_class(job: Splitting, entry: ClassImages, features: ClassFeatures) -> Explained:
+def explain_class(
+    job: Splitting, entry: ClassImages, features: ClassFeatures
+) -> tuple[Saved, dict[str, bytes]]:
     """Split the head row of one class, and find what shows its prototypes.
 
     Args:
         job: What is exported.
         entry: The class.
         features: Of its images; their maps become the smoothed ones.
+
+    Returns:
+        What :meth:`Staging.save` takes: the class, and its crops by their file names.
     """
     row = job.rows.rows[entry.index]
     features = features.smoothed(smoothing_of(job.config.method, features.grid))
@@ -207,10 +205,13 @@ def explain_class(job: Splitting, entry: ClassImages, features: ClassFeatures) -
     shown = len(prototypes) if split else 1
     crops: list[list[Crop]] = [[] for _ in range(shown)]
     likeness: tuple[tuple[int, ...], ...] = ((),) * shown
+    trust: tuple[TrainingPartRecord, ...] = ()
     if features.paths:
         activations = features.activations(prototypes[:shown])
         crops = best_crops(activations, features.paths, job.preprocessing)
-        likeness = alike(features.seen, activations)
+        peaks = find_peaks(features.seen, activations)
+        likeness = alike(peaks)
+        trust = trust_of(peaks, activations) if split else ()
     if job.config.context:
         crops = with_contexts(crops)
     record = class_record(
@@ -225,7 +226,7 @@ def explain_class(job: Splitting, entry: ClassImages, features: ClassFeatures) -
         placed,
     )
     files = dict(evidence_files(entry.index, crops))
-    return Explained(record, prototypes, files, features.sha256)
+    return Saved(record, prototypes, features.sha256, trust), files
 
 
 def _placed(

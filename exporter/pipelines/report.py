@@ -32,9 +32,12 @@ from exporter.report.mistakes import Mistake, confusions, mistakes_of
 from exporter.report.observe import Observed, observe
 from exporter.report.rendering.markdown import to_markdown
 from exporter.report.rendering.page import render
+from exporter.report.rendering.trust import held_out_class, trust_of
 from exporter.report.verdict import Answer, Count
+from exporter.text import as_text
 from exporter.writing.atomic import replace_files, writing
 from serving.artifact import MANIFEST, PROTOTYPES, Artifact, sha256_of
+from serving.artifact.trust import Trust
 from serving.model.predictor import Predictor
 
 _logger = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class Report:
         warned: Classes with warnings.
         raised: The rules that spoke, the worst first, with the labels of the classes.
         class_bytes: Bytes of the page that the shown classes take together.
+        trust: The figures of each part, for the artifact to keep.
     """
 
     html: bytes
@@ -63,6 +67,7 @@ class Report:
     warned: int
     raised: tuple[Count, ...]
     class_bytes: int
+    trust: Trust
 
 
 def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
@@ -112,6 +117,7 @@ def make_report(config: ReportConfig, *, progress: Progress = silent) -> Report:
         html=page,
         markdown=to_markdown(contents),
         answers=contents.answers,
+        trust=trust_of(artifact, contents.sha256, as_text(data.root.resolve().name), found),
         classes=len(found),
         shown=len(shown),
         warned=sum(bool(c.findings) for c in found),
@@ -205,6 +211,7 @@ def _reports(
             figures=figures,
             findings=judge(record, figures, manifest.edits),
             examples=choose_examples(observed, config.images),
+            trust=held_out_class(figures, observed, manifest.input.preprocessing.size),
         )
 
 

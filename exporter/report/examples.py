@@ -18,6 +18,7 @@ from exporter.report.measure import ClassFigures
 from exporter.report.observe import Observed
 from exporter.report.rules import Finding
 from serving.artifact import ClassRecord
+from serving.artifact.trust import HeldOutClass
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ class ClassReport:
         figures: Its figures.
         findings: Its warnings.
         examples: Its held-out images to show, the most certain first.
+        trust: Its figures, as the artifact can keep them.
     """
 
     record: ClassRecord
     figures: ClassFigures
     findings: tuple[Finding, ...]
     examples: tuple[Example, ...]
+    trust: HeldOutClass
 
     @property
     def certainty(self) -> float:

@@ -21,6 +21,7 @@ from exporter.head.rows import Activation, HeadRows
 from exporter.images.dataset import ClassImages, Dataset
 from exporter.images.evidence import Crop
 from exporter.images.features import ClassFeatures
+from exporter.images.trust import LIMITS, border_chance
 from exporter.smoothing import Passes
 from exporter.source.onnx_file import Source
 from exporter.surgery import free_prefix
@@ -35,6 +36,7 @@ from serving.artifact import (
     MODEL,
     PROTOTYPES,
     STEERABLE,
+    TRUST,
     ClassRecord,
     ContextRecord,
     DecomposedClass,
@@ -53,6 +55,7 @@ from serving.artifact import (
     sha256_of,
 )
 from serving.artifact.layout import image_shape
+from serving.artifact.trust import TrainingTrust, Trust, dump_trust
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
     }
     # Not save_file, which makes a file that only its owner may read.
     (folder / PROTOTYPES).write_bytes(save(tensors))
+    seen = TrainingTrust(
+        classes=tuple(finished[entry.index].trust for entry in parts.dataset.classes)
+    )
+    trust = Trust(border_chance=border_chance(parts.grid), limits=LIMITS, training=seen)
+    (folder / TRUST).write_bytes(dump_trust(trust))
     draft = _draft(parts, classes)
     how = HowExplained(
         prototypes=prototypes,
@@ -123,7 +131,7 @@ def write_artifact(staging: Staging, parts: ArtifactParts) -> Manifest:
 def _draft(parts: ArtifactParts, classes: list[ClassRecord]) -> Manifest:
     """The manifest before there are files to hash: the graphs carry some of it."""
     crops = {f for c in classes for p in c.prototypes for e in p.evidence for f in e.files}
-    names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, *crops])
+    names = sorted([MODEL, STEERABLE, PROTOTYPES, GOLDEN, TRUST, *crops])
     return Manifest(
         source=SourceRecord(file=parts.source.name, sha256=parts.source.sha256),
         input=InputRecord(

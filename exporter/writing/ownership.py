@@ -13,9 +13,9 @@ from serving.artifact.values import inside
 _FORMAT = re.compile(r"protohead/[0-9]+")
 _NAME = re.compile(
     r"(manifest\.json|manifest\.sha256|(model|dense)(_uint8)?\.onnx|steerable\.onnx"
-    r"|prototypes\.safetensors|golden\.npz"
+    r"|prototypes\.safetensors|golden\.npz|trust\.json"
     r"|signature\.json|golden/\d+\.png|evidence/\d{5,}/\d+-\d+(-context)?\.jpg"
-    r"|parents/\d+/(manifest\.json|golden\.npz))(\.\d+\.tmp)?"
+    r"|parents/\d+/(manifest\.json|golden\.npz|trust\.json))(\.\d+\.tmp)?"
 )
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini"}
 LARGEST_MANIFEST = 1 << 28  # bytes; another program's file of this name may be of any size

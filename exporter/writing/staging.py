@@ -28,6 +28,7 @@ from exporter.writing.atomic import replace_files, sync
 from exporter.writing.ownership import files_below, remove_files
 from exporter.writing.work import Fingerprint, WorkFolder, named, require_free
 from serving.artifact import CLASS_RECORD, ClassRecord, sha256_of
+from serving.artifact.trust import TrainingPartRecord
 
 _SAVED = re.compile(r"\d{5,}\.(npy|saved)(\.\d+\.tmp)?")
 _logger = logging.getLogger(__name__)
@@ -42,11 +43,13 @@ class Saved:
         prototypes: (k, d) float32.
         images: Hash of the images it was made of, as ``sha256_of_images`` of images/features.py
             makes it.
+        trust: The figures of its parts; none where it was kept whole.
     """
 
     record: ClassRecord
     prototypes: NDArray[np.float32]
     images: str
+    trust: tuple[TrainingPartRecord, ...] = ()
 
 
 class _DamagedError(Exception):
@@ -123,23 +126,16 @@ class Staging(WorkFolder):
     def _indices(self) -> list[int]:
         return _saved_in(self.folder)
 
-    def save(
-        self,
-        record: ClassRecord,
-        prototypes: NDArray[np.float32],
-        crops: Mapping[str, bytes],
-        images: str,
-    ) -> None:
+    def save(self, saved: Saved, crops: Mapping[str, bytes]) -> None:
         """Keep a finished class; afterwards it survives an interruption, a loss of power too.
 
         Args:
-            record: The class's record.
-            prototypes: (k, d) float32.
+            saved: The class.
             crops: Bytes of its evidence files by name below the artifact.
-            images: Hash of the images it was made of.
         """
+        index = saved.record.index
         buffer = io.BytesIO()
-        np.save(buffer, prototypes, allow_pickle=False)
+        np.save(buffer, saved.prototypes, allow_pickle=False)
         array = buffer.getvalue()
         with self.writing():
             for name, content in crops.items():
@@ -147,19 +143,20 @@ class Staging(WorkFolder):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
                 sync(path)
-            replace_files({self._array(record.index): array})
+            replace_files({self._array(index): array})
             body = json.dumps(
                 {
-                    "record": record.model_dump(mode="json"),
-                    "images": images,
+                    "record": saved.record.model_dump(mode="json"),
+                    "trust": [part.model_dump(mode="json") for part in saved.trust],
+                    "images": saved.images,
                     "prototypes": hashlib.sha256(array).hexdigest(),
                     "crops": {n: hashlib.sha256(c).hexdigest() for n, c in crops.items()},
                 }
             ).encode()
             # Last and at once: its presence says that the class is whole.
             digest = hashlib.sha256(body).hexdigest().encode()
-            replace_files({self._note(record.index): digest + b"\n" + body})
-        self._finished[record.index] = Saved(record, prototypes, images)
+            replace_files({self._note(index): digest + b"\n" + body})
+        self._finished[index] = saved
 
     def _array(self, index: int) -> Path:
         return self._path("classes") / f"{index:05d}.npy"
@@ -186,7 +183,8 @@ class Staging(WorkFolder):
                     raise _DamagedError(f"{name} has changed on the disk")
             record = CLASS_RECORD.validate_python(content["record"], strict=False)
             prototypes = np.load(io.BytesIO(array), allow_pickle=False)
-            return Saved(record, prototypes, str(content["images"]))
+            trust = tuple(map(TrainingPartRecord.model_validate, content["trust"]))
+            return Saved(record, prototypes, str(content["images"]), trust)
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise _DamagedError(f"what was kept of it cannot be read: {error}") from error
 

@@ -263,6 +263,7 @@ class Answerer:
         muted: frozenset[tuple[int, int]],
     ) -> list[dict[str, Any]]:
         evidence = self.served.evidence(index, self.prefix)
+        doubts = self.served.predictor.doubts[index]
         contributions: list[float] = outputs.contributions[0, slot].tolist()
         positive = sum(value for value in contributions if value > 0.0)
         heatmaps = outputs.heatmaps[0, slot]
@@ -275,6 +276,7 @@ class Answerer:
                 "muted": (index, number) in muted,
                 "heatmap": draw(number, heatmaps[number]),
                 "evidence": evidence[number],
+                "doubts": doubts[number],
             }
             for number, prototype in enumerate(
                 self.served.predictor.manifest.classes[index].prototypes

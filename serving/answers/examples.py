@@ -24,6 +24,7 @@ _PROTOTYPE = {
             },
         }
     ],
+    "doubts": [{"kind": "mixed", "says": "Its training images do not look alike."}],
 }
 _CLASS = {
     **_LOGITS,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving.answers.schema import Answer, EvidenceLink
+from serving.answers.schema import Answer, Doubts, EvidenceLink
 from serving.artifact import GateRecord, HeadRecord, InputRecord, MethodRecord
 
 
@@ -86,6 +86,9 @@ class ClassSummary(Answer):
     accuracy: Annotated[float | None, Field(description="Of the model on them.")]
     residual_ratio: Annotated[float | None, Field(description="|R| / |v|; docs/method.md.")]
     distinct: Annotated[int, Field(description="How many different things the prototypes show.")]
+    doubts: Annotated[
+        int, Field(description="How many of its prototypes have a reason to look at them twice.")
+    ]
 
 
 class ClassesAnswer(Answer):
@@ -108,6 +111,7 @@ class PrototypeSummary(Answer):
         Field(description="Others of the class that show the same thing, in another place."),
     ]
     evidence: list[EvidenceLink]
+    doubts: Doubts
 
 
 class PrototypesAnswer(Answer):

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJso
 from pydantic.config import JsonDict
 from typing_extensions import TypeAliasType
 
+from serving.artifact.trust import Kind
+
 # Types with a name of their own have one in the description too, and in clients made from it.
 ClassKey = TypeAliasType(
     "ClassKey",
@@ -201,6 +203,16 @@ class EvidenceLink(Answer):
     ]
 
 
+class PartDoubt(Answer):
+    """A reason to look at a part twice; docs/format.md, Trust."""
+
+    kind: Kind
+    says: Annotated[str, Field(description="It, in a sentence.")]
+
+
+Doubts = Annotated[list[PartDoubt], Field(description="Reasons to look at it twice.")]
+
+
 class ExplainedPrototype(Answer):
     """What one prototype says of the image."""
 
@@ -216,6 +228,7 @@ class ExplainedPrototype(Answer):
         Field(description="Rows from the top, whose mean is the contribution, or as asked for."),
     ]
     evidence: list[EvidenceLink]
+    doubts: Doubts
 
 
 class ExplainedClass(ClassScore):

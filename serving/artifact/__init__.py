@@ -8,6 +8,7 @@
 ``dense.onnx`` and others  further graphs where they were asked for, :class:`GraphRecord`
 ``prototypes.safetensors``  prototypes (c, k, d), scale (c, k), bias (c,), reference (d,)
 ``evidence/``         training crops that show what each prototype looks like; whole images if asked
+``trust.json``        how far each part can be trusted, :mod:`serving.artifact.trust`
 ``golden.npz``        a few inputs with every output, so another runtime can test itself
 ``golden/``           pictures, of which it also holds input and outputs: tests from the file on
 ``signature.json``    a signature over the manifest, if it was signed
@@ -18,8 +19,8 @@
 Nothing in it is executable or pickled; it holds no time and no absolute path. docs/format.md is
 the specification. Symbols: c classes, k prototypes, d channels, h×w grid.
 
-Here manifest, classes, edits, quantised and preprocessing are the records, values and layout what
-they are made of; files names what is in the folder, and folder reads and checks it.
+Here manifest, classes, edits, quantised, preprocessing and trust are the records, values and
+layout what they are made of; files names what is in the folder, and folder reads and checks it.
 """
 
 from serving.artifact.classes import (
@@ -45,6 +46,7 @@ from serving.artifact.files import (
     PROTOTYPES,
     SIGNATURE,
     STEERABLE,
+    TRUST,
     parent_file,
     picture_file,
 )
@@ -92,6 +94,7 @@ __all__ = [
     "PROTOTYPES",
     "SIGNATURE",
     "STEERABLE",
+    "TRUST",
     "AgreementRecord",
     "Artifact",
     "ClassRecord",

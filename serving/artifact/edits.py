@@ -146,7 +146,7 @@ class EditRecord(Record):
     """A decision about prototypes, baked into the artifact.
 
     ``parent`` is the sha256 of the manifest of the artifact that was edited; ``effect`` is null
-    where no data set was given.
+    where no data set was given; ``trust`` the sha256 of the ``trust.json`` that the edit put in.
     """
 
     parent: Sha256
@@ -154,6 +154,7 @@ class EditRecord(Record):
     muted: tuple[PrototypeKey, ...] = ()
     renamed: tuple[RenamedRecord, ...] = ()
     effect: EffectRecord | None = None
+    trust: Sha256 | None = Field(default=None, exclude_if=lambda trust: trust is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> EditRecord:

@@ -23,6 +23,7 @@ from serving.artifact.files import (
     MANIFEST,
     MANIFEST_HASH,
     REQUIRED,
+    TRUST,
     parent_file,
 )
 from serving.artifact.graphs import GraphRecord
@@ -200,6 +201,9 @@ class Manifest(Record):
             last = max((i for c in changes for i in (c.label, c.before, c.after)), default=0)
             if last >= len(self.classes):
                 raise ValueError(f"edit {number}: no class {last} that its effect could name")
+        trusted = [edit.trust for edit in self.edits if edit.trust is not None]
+        if trusted and self.files.get(TRUST) != trusted[-1]:
+            raise ValueError(f"expected the {TRUST} that the last edit of it put in")
 
     @property
     def all_files(self) -> frozenset[str]:

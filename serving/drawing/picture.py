@@ -217,8 +217,8 @@ class _Sheet:
         self._tag(page, (x + TAG // 2, 14 + TAG // 2), prototype.index, rank)
         self._name(page, (x + TAG + GAP // 2, 43), prototype, rank)
         self._bar(page, (x, 78), prototype.contribution, colour)
-        if whole:
-            self.small.write(page, (x, 146), _WHOLE, SOFT)
+        note = _WHOLE if whole else _doubts(prototype)
+        self.small.write(page, (x, 146), self.small.fit(note, FIGURES), SOFT)
         x += FIGURES + GUTTER
         for evidence in prototype.evidence[:CROPS]:
             crop = ImageOps.fit(decode(evidence.path), (TILE, TILE), Image.Resampling.LANCZOS)
@@ -299,6 +299,12 @@ def _has_parts(explained: ClassExplanation) -> bool:
 def _words(letters: Lettering, name: str) -> str:
     """A name as it is drawn: folder names write spaces as underscores."""
     return letters.printable(words(name))
+
+
+def _doubts(prototype: PrototypeExplanation) -> str:
+    """Why to look at a part twice, in a few words; nothing where there is no reason."""
+    found = ", ".join(doubt.brief for doubt in prototype.doubts)
+    return f"look twice: {found}" if found else ""
 
 
 def _sum_of(classes: tuple[ClassExplanation, ...]) -> str:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.artifact.trust import Doubt
+
 
 def completeness_residual(
     contributions: NDArray[np.floating],
@@ -88,6 +90,7 @@ class PrototypeExplanation(_Short):
         contribution: What it adds to the logit, logit units.
         heatmap: Where, (h, w), logit units; its mean is the contribution.
         evidence: Training crops that show what it looks like, best first.
+        doubts: Reasons to look at it twice.
     """
 
     index: int
@@ -95,6 +98,7 @@ class PrototypeExplanation(_Short):
     contribution: float
     heatmap: NDArray[np.float32]
     evidence: tuple[Evidence, ...]
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,6 +21,7 @@ from serving.artifact import (
     Artifact,
     load_artifact,
 )
+from serving.artifact.trust import read_doubts
 from serving.errors import InferenceError, RequestError
 from serving.model.class_key import ClassKey, ClassNames, require_prototype
 from serving.model.explanation import (
@@ -58,6 +59,7 @@ class Predictor:
         manifest: Its manifest.
         names: What its classes are named by.
         bias: (c,) float32, the head's bias, logit units.
+        doubts: What there is to doubt about each part, by class and number.
 
     Raises:
         ManifestError: The manifest is missing, malformed or of another version.
@@ -85,6 +87,7 @@ class Predictor:
         self._session = self._open(loaded.path(MODEL))
         require_outputs(self._session, loaded.manifest)
         self.bias = read_bias(loaded)
+        self.doubts = read_doubts(loaded)
 
     @cached_property
     def _steerable(self) -> Session:
@@ -317,6 +320,7 @@ class Predictor:
                         Evidence(self.artifact.path(crop.file), crop.image, crop.value)
                         for crop in prototype.evidence
                     ),
+                    doubts=self.doubts[index][number],
                 )
                 for number, prototype in enumerate(record.prototypes)
             )

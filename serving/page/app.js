@@ -12,7 +12,7 @@ import { offerSamples, sampleFile, takePictures } from "./intake.js";
 import { keep, kept } from "./kept.js";
 import { Names } from "./names.js";
 import { percent, plural } from "./numbers.js";
-import { showPage } from "./pages.js";
+import { showPage, showSections } from "./pages.js";
 import { showPredictions } from "./predictions.js";
 import { noPicture, prepare } from "./prepare.js";
 import { requestOf } from "./recipes.js";
@@ -61,7 +61,7 @@ const waiting = (saying, task) =>
     try {
       await task(signal);
     } catch (error) {
-      if (!signal.aborted) showPage(state, explainHere);
+      if (!signal.aborted) showSections(state);
       throw error;
     }
   });
@@ -208,8 +208,7 @@ async function openContrast(b, a, signal) {
 function focusTitle() {
   const title = byId("class-title");
   title.focus({ preventScroll: true });
-  const { top, bottom } = title.getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight) title.scrollIntoView();
+  title.scrollIntoView({ block: "nearest" });
 }
 
 function showChosen() {

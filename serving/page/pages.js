@@ -10,7 +10,21 @@ import { byId, words } from "./dom.js";
  * @param {{classes: object[], session: Session | null, address: string}} state of the page
  * @param {(id: number) => void} explainHere explains a class of the picture that is open
  */
-export function showPage({ classes, session, address }, explainHere) {
+export function showPage(state, explainHere) {
+  const { browsing, record } = showSections(state);
+  if (!browsing) return undefined;
+  const { classes, session } = state;
+  const show = async () => {
+    if (record === undefined) showClasses(classes);
+    else await showClass(record, session === null ? null : () => explainHere(record.id));
+    byId("browser-title").focus({ preventScroll: true });
+    scrollTo({ top: 0 });
+  };
+  return attempt("", show, "classes");
+}
+
+/** Show the sections that the address names, as they are. */
+export function showSections({ classes, session, address }) {
   const [, id] = /^#class-(\d+)$/.exec(location.hash) ?? [];
   const record = id === undefined ? undefined : classes[Number(id)];
   const browsing = /^#classes(\?|$)/.test(location.hash) || record !== undefined;
@@ -31,12 +45,5 @@ export function showPage({ classes, session, address }, explainHere) {
     : browsing
       ? "Classes · protohead"
       : "protohead";
-  if (!browsing) return undefined;
-  const show = async () => {
-    if (record === undefined) showClasses(classes);
-    else await showClass(record, session === null ? null : () => explainHere(record.id));
-    byId("browser-title").focus({ preventScroll: true });
-    scrollTo({ top: 0 });
-  };
-  return attempt("", show, "classes");
+  return { browsing, record };
 }

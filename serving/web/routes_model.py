@@ -23,9 +23,10 @@ from serving.answers.model_schema import (
     SamplesAnswer,
 )
 from serving.answers.problems import ProblemError
-from serving.answers.schema import EvidenceLink
+from serving.answers.schema import EvidenceLink, PartDoubt
 from serving.artifact import ClassRecord
 from serving.artifact.edits import EditRecord
+from serving.artifact.trust import doubted
 from serving.errors import RequestError
 from serving.model.preprocess import SERVED
 from serving.process.live import Served
@@ -55,8 +56,9 @@ def router(host: Host) -> APIRouter:
     @routes.get("/classes", operation_id="list_classes")
     async def classes() -> ClassesAnswer:
         """All classes, in the order of the logits."""
-        records = host.predictor.manifest.classes
-        return ClassesAnswer(classes=[_class(record) for record in records])
+        served = host.served
+        records = served.predictor.manifest.classes
+        return ClassesAnswer(classes=[_class(served, record) for record in records])
 
     @routes.get("/classes/{id}/prototypes", operation_id="list_prototypes")
     async def prototypes(id: str, request: Request) -> PrototypesAnswer:  # noqa: A002 - the path's own word
@@ -164,7 +166,8 @@ def _edit(record: EditRecord) -> Edit:
     )
 
 
-def _class(record: ClassRecord) -> ClassSummary:
+def _class(served: Served, record: ClassRecord) -> ClassSummary:
+    predictor = served.predictor
     return ClassSummary(
         id=record.index,
         label=record.label,
@@ -173,12 +176,13 @@ def _class(record: ClassRecord) -> ClassSummary:
         accuracy=record.accuracy,
         residual_ratio=record.residual_ratio,
         distinct=record.distinct,
+        doubts=doubted(predictor.manifest, predictor.doubts, record.index),
     )
 
 
 def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
     manifest = served.predictor.manifest
-    record = manifest.classes[index]
+    record, doubts = manifest.classes[index], served.predictor.doubts[index]
     reasons = {
         key.prototype: edit.reason
         for edit in manifest.edits
@@ -199,6 +203,7 @@ def _prototypes(served: Served, index: int, prefix: str) -> PrototypesAnswer:
                 muted=reasons.get(number),
                 alike=list(prototype.alike),
                 evidence=[EvidenceLink(**served.link(crop, prefix)) for crop in prototype.evidence],
+                doubts=[PartDoubt(kind=doubt.kind, says=doubt.says) for doubt in doubts[number]],
             )
             for number, prototype in enumerate(record.prototypes)
         ],

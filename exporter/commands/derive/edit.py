@@ -27,6 +27,11 @@ from exporter.commands.summaries import edit_summary, undo_summary
     metavar="LABEL:NUMBER=NAME",
     help="New name of a prototype. Repeatable.",
 )
+@click.option(
+    "--trust",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `protohead report --trust` measured of ARTIFACT on held-out images, to put in.",
+)
 @click.option("--reason", help="Why; kept in the artifact. Required but for --undo.")
 @click.option(
     "--data",
@@ -46,6 +51,7 @@ def edit(
     artifact: Path,
     mute: tuple[str, ...],
     names: tuple[str, ...],
+    trust: Path | None,
     reason: str | None,
     data: Path | None,
     undo: bool,
@@ -53,7 +59,7 @@ def edit(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Mute or name prototypes of ARTIFACT in a new artifact, or take the last edit back.
+    """Mute or name parts of ARTIFACT in a new artifact, add held-out figures, or undo that.
 
     The logits of every class without a muted prototype keep their bits, and what is left of the
     others sums to their new logits. --undo gives back the artifact before, byte for byte.
@@ -63,10 +69,12 @@ def edit(
     from exporter.pipelines.edit import edit as run_edit
     from exporter.pipelines.edit import undo_edit
 
-    if undo and (mute or names or reason or data):
+    if undo and (mute or names or trust or reason or data):
         raise click.UsageError("--undo takes --out and --overwrite alone.")
-    if not undo and not (mute or names):
-        raise click.UsageError("Pass --mute or --name, or --undo to take the last edit back.")
+    if not undo and not (mute or names or trust):
+        raise click.UsageError(
+            "Pass --mute, --name or --trust, or --undo to take the last edit back."
+        )
     if not undo and not (reason or "").strip():
         raise click.UsageError("Pass --reason TEXT: it tells who comes later why this was done.")
     try:
@@ -79,8 +87,8 @@ def edit(
             made = undo_edit(artifact, out, overwrite=overwrite)
         else:
             made = run_edit(
-                artifact, out, reason=reason or "", mute=muted, names=renamed, data=data,
-                overwrite=overwrite, progress=progress,
+                artifact, out, reason=reason or "", mute=muted, names=renamed, trust=trust,
+                data=data, overwrite=overwrite, progress=progress,
             )  # fmt: skip
     finally:
         progress.close()

@@ -92,7 +92,7 @@ def test_a_damaged_artifact_is_one_line(run, artifact, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--out", "o"), "Pass --mute or --name, or --undo"),
+        (("--out", "o"), "Pass --mute, --name or --trust, or --undo"),
         (("--mute", "red:0"), "Missing option '--out'"),
         (("--mute", "red:0", "--out", "o"), "Pass --reason"),
         (("--mute", "red:0", "--reason", " ", "--out", "o"), "Pass --reason"),

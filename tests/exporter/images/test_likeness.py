@@ -2,10 +2,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.images.likeness import ALIKE, alike
+from exporter.images.likeness import ALIKE
+from exporter.images.likeness import alike as alike_at
+from exporter.images.peaks import find_peaks
 
 seeds = st.integers(0, 2**32 - 1)
 BILL, BREAST, LEG, GROUND = np.eye(4, dtype=np.float32)
+
+
+def alike(features, heatmaps):
+    return alike_at(find_peaks(features, heatmaps))
 
 
 def pictures(*positions):

@@ -41,7 +41,7 @@ def test_the_artifact_holds_what_the_format_says(made):
     config, artifact = made
     names = set(artifact.manifest.files)
     assert {n for n in names if "/" not in n} == {
-        "model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz"
+        "model.onnx", "steerable.onnx", "prototypes.safetensors", "golden.npz", "trust.json"
     }  # fmt: skip
     assert sum(name.startswith("evidence/") for name in names) == 3 * 2 * 5
     assert names | {"manifest.json", "manifest.sha256"} == set(tree(config.out))
@@ -328,8 +328,8 @@ def test_the_share_asked_for_changes_no_byte(made, tmp_path):
 
 
 def test_prototypes_that_show_the_same_thing_are_recorded_and_said(tmp_path, monkeypatch):
-    def same(features, heatmaps):
-        assert features.shape[:2] == (len(heatmaps), heatmaps[0, 0].size)
+    def same(peaks):
+        assert peaks.cells.shape[1] == 2
         return ((1,), (0,))
 
     monkeypatch.setattr(exporter.pipelines.export, "alike", same)

@@ -360,7 +360,9 @@ def test_above_the_limit_all_are_listed_and_the_most_warned_are_shown(config, tm
 def test_most_warnings_come_first_then_the_least_recognised(config):
     def of(index, findings, recognised):
         held_out = None if recognised is None else _Like(recognised=recognised)
-        return ClassReport(_Like(index=index), _Like(held_out=held_out), ("w",) * findings, ())
+        return ClassReport(
+            _Like(index=index), _Like(held_out=held_out), ("w",) * findings, (), None
+        )
 
     classes = [of(0, 0, 0.1), of(1, 2, 1.0), of(2, 1, 0.9), of(3, 1, 0.2), of(4, 1, None)]
     assert [c.record.index for c in shown_first(classes, 3)] == [1, 3, 4]
@@ -427,7 +429,7 @@ def test_the_training_images_beside_the_held_out_ones_are_those_of_the_same_clas
     manifest = tiny_export[1].manifest
     held_out = _Like(images=4, recognised=0.75, skipped=0, residual=0)
     reports = [
-        ClassReport(record, _Like(held_out=held_out if index < 2 else None), (), ())
+        ClassReport(record, _Like(held_out=held_out if index < 2 else None), (), (), None)
         for index, record in enumerate(records)
     ]
     assert basis(manifest, reports, 0)[0] == (
@@ -445,7 +447,7 @@ def test_a_photograph_is_not_larger_than_the_page_needs():
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path):
-    made = Report(b"<!doctype html>", "", (), 0, 0, 0, (), 0)
+    made = Report(b"<!doctype html>", "", (), 0, 0, 0, (), 0, None)
     target = tmp_path / "deep" / "report.html"
     write_page(made, target)
     assert target.read_bytes() == made.html

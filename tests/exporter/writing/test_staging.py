@@ -13,10 +13,12 @@ from exporter.errors import OutputError
 from exporter.writing import work
 from exporter.writing.exchange import exchange
 from exporter.writing.ownership import remove_files
-from exporter.writing.staging import Staging
+from exporter.writing.staging import Saved, Staging
 from exporter.writing.work import WorkFolder, named
 from serving.artifact import FORMAT, MANIFEST, MANIFEST_HASH, ClassRecord
+from serving.artifact.trust import TrainingPartRecord
 
+TRUST = (TrainingPartRecord(border=0.25, likeness=0.5, halves=None),)
 PRINT = {"model": "abc", "options": {"k": 3}}
 
 
@@ -39,7 +41,7 @@ def crop(index: int) -> str:
 
 def save(staging: Staging, index: int) -> None:
     prototypes = np.full((3, 4), index, dtype=np.float32)
-    staging.save(record(index), prototypes, {crop(index): b"jpeg"}, "abc")
+    staging.save(Saved(record(index), prototypes, "abc", TRUST), {crop(index): b"jpeg"})
 
 
 def interrupted(out, *classes: int) -> None:

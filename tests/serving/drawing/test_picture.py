@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
+from serving.artifact.trust import Doubt
 from serving.drawing import lettering as lettering_module
 from serving.drawing.canvas import apart
 from serving.drawing.lettering import MINUS, Lettering, decimals_for, percent, signed
@@ -128,6 +129,18 @@ def test_each_drawn_prototype_has_a_bar_in_its_own_colour() -> None:
     picture = draw(make_explanation(make_class(3)))
     assert all(has_bar(picture, prototype_colour(index)) for index in range(3))
     assert not any(has_bar(picture, prototype_colour(index)) for index in range(3, 9))
+
+
+def test_a_part_to_look_at_twice_has_a_note_and_the_others_have_none() -> None:
+    plain = make_class(3)
+    first = max(plain.prototypes, key=lambda p: abs(p.contribution))
+    doubted = dataclasses.replace(first, doubts=(Doubt("mixed", "Its images differ."),))
+    parts = tuple(doubted if p is first else p for p in plain.prototypes)
+    noted = dataclasses.replace(plain, prototypes=parts)
+    one, other = (pixels(draw(make_explanation(explained))) for explained in (plain, noted))
+    rows = np.flatnonzero((one != other).any(axis=(1, 2)))
+    assert 0 < len(rows) < TILE
+    assert rows.max() - rows.min() < 40  # one line of small letters
 
 
 def test_the_prototypes_that_count_most_are_the_ones_drawn() -> None:

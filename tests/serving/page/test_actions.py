@@ -129,6 +129,8 @@ def test_on_a_phone_a_comparison_comes_into_view(visit, picture):
     page.get_by_role("button", name="Compare with").first.tap()
     expect(page.locator("#difference")).to_be_visible()
     assert in_view(page, "#class-title")
+    title, seen = (page.locator(name).bounding_box() for name in ("#class-title", "#figures"))
+    assert title["y"] >= seen["y"] + seen["height"]  # not behind the picture
 
 
 def test_the_downloaded_picture_says_what_is_switched_off(visit, picture):

