@@ -85,7 +85,8 @@ def host(artifacts, tmp_path_factory):
     runtime = runtime_files(kits.EMBED / "node_modules" / "onnxruntime-web")
     root = tmp_path_factory.mktemp("host")
     for name, artifact in artifacts.items():
-        write_site(artifact, root / name, answers=frozen(artifact.folder), runtime=runtime)
+        answers = frozen(artifact.folder)
+        write_site(artifact, root / name, answers=answers, runtime=runtime, piece=5000)
     handler = functools.partial(_Quiet, directory=str(root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
