@@ -15,11 +15,16 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing of each file."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where a browser hangs up, as it does when its page is left."""
+
+
 @contextmanager
 def shown(site: Path) -> Iterator[str]:
     """The address at which a site answers on this machine, meanwhile."""
     handler = partial(_Quiet, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"

@@ -1,10 +1,7 @@
 """A static site in a browser that reaches nothing but the site's files; make embed runs these."""
 
 import base64
-import functools
-import http.server
 import json
-import threading
 
 import kits
 import numpy as np
@@ -18,6 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from exporter import export
 from exporter.site.runtime import runtime_files
+from exporter.site.show import shown
 from exporter.site.write import write_site
 from serving.artifact import Preprocessing
 from serving.frozen import frozen
@@ -29,11 +27,6 @@ pytestmark = pytest.mark.embed
 HOW = Preprocessing(
     resize=28, crop=24, interpolation="bicubic", mean=(0.1, 0.0, 0.2), std=(0.9, 1.0, 1.1)
 )
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
 
 
 FIXED = """
@@ -87,11 +80,8 @@ def host(artifacts, tmp_path_factory):
     for name, artifact in artifacts.items():
         answers = frozen(artifact.folder)
         write_site(artifact, root / name, answers=answers, runtime=runtime, piece=5000)
-    handler = functools.partial(_Quiet, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with shown(root) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
