@@ -92,7 +92,7 @@ $(VENV)/.embed: examples/embed/package-lock.json $(VENV)/.dev
 	cd examples/embed && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere: browser, Node, C++, other runtimes
+embed: $(VENV)/.embed ## Run the kits that take an artifact elsewhere (browser, Node, C++, other runtimes), and the static site
 	$(BIN)/pytest -m embed
 
 static: $(VENV)/.dev ## Format, lint, types and generated docs

@@ -1,4 +1,4 @@
-"""Draw the letters of the kits' overlays: js/letters.js and cpp/letters.hpp.
+"""Draw the letters of the kits' overlays: the kit's letters.js, and cpp/letters.hpp.
 
     python examples/embed/letters.py
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
+KIT = HERE.parents[1] / "exporter" / "site" / "kit"
 FONT = HERE.parents[1] / "serving" / "page" / "aileron.ttf"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
 HEIGHT = 20
@@ -78,5 +79,5 @@ constexpr char strip[] =
 {glyphs};
 }}  // namespace protohead::letters
 """
-(HERE / "js" / "letters.js").write_text(SCRIPT)
+(KIT / "letters.js").write_text(SCRIPT)
 (HERE / "cpp" / "letters.hpp").write_text(HEADER)

@@ -19,11 +19,12 @@ from exporter.commands.report import report
 from exporter.commands.serve import serve
 from exporter.commands.targets.convert import convert
 from exporter.commands.targets.package import package
+from exporter.commands.targets.page import page
 from exporter.commands.verify import verify
 
 VERBS = (
     *(inspect, export, verify, explain, edit, quantize, convert, evaluate, report, diff, serve),
-    *(package, push, pull, sign, card),
+    *(package, page, push, pull, sign, card),
 )
 
 __all__ = ["VERBS"]

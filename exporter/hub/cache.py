@@ -2,6 +2,7 @@
 
 ``CACHE/<sha256 of the manifest>/``      an artifact, checked again whenever it is read
 ``CACHE/addresses/<sha256 of the address>``   of a fixed address, the hash of its manifest
+``CACHE/onnxruntime-web-<version>/``     what static sites hold of it: exporter/site/runtime.py
 
 CACHE is ``$XDG_CACHE_HOME/protohead``, by default ``~/.cache/protohead``. Nothing is removed from
 it; any of it may be.

@@ -8,8 +8,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether a server answers; a static site (exporter/site) brings another api.js. */
+export const served = true;
+
 // Relative addresses keep working behind a proxy that adds a prefix; at /prefix they would miss it.
-if (!location.pathname.endsWith("/")) {
+if (!/\/(index\.html)?$/.test(location.pathname)) {
   history.replaceState(null, "", `${location.pathname}/${location.search}${location.hash}`);
 }
 const { pathname: home } = new URL(".", document.baseURI);
@@ -70,11 +73,13 @@ export const model = () => json("v1/model");
 
 let labels = [];
 
-export async function classes() {
-  const answer = await json("v1/classes");
-  labels = answer.classes.map(({ label }) => label);
-  return answer.classes;
+/** Take the classes of an answer: by their labels `key` knows what is no id. */
+export function learn(classes) {
+  labels = classes.map(({ label }) => label);
+  return classes;
 }
+
+export const classes = async () => learn((await json("v1/classes")).classes);
 
 /**
  * A class in a form field or a path: its id, with zeros before it where it would be taken for a

@@ -1,6 +1,7 @@
 // What can be taken away from a result: its link, its card, the request as code, the edit command.
 
 import { wireCopy } from "./answer.js";
+import { served } from "./api.js";
 import { attempt, say } from "./attempt.js";
 import { copyCard, saveCard } from "./card.js";
 import { byId } from "./dom.js";
@@ -14,6 +15,7 @@ const SELECTED = "Selected, press Ctrl+C";
  */
 export function wireTools({ request, view, again, reset }) {
   const dialog = byId("code-dialog");
+  byId("code").hidden = !served; // there is nothing to send it to
   byId("again").addEventListener("click", again);
   byId("reset").addEventListener("click", () => {
     reset();

@@ -1,20 +1,9 @@
 // From an image file to an overlay in a browser: WebGPU where there is one, else WebAssembly.
 
-import { explain, fromRGBA, makeView, openArtifact, overlay, toRGBA, toTensor } from "@protohead/embed";
+import { explain, makeView, openArtifact, overlay, toRGBA, toTensor } from "@protohead/embed";
 import * as ort from "onnxruntime-web";
 
-/** The pixels of an image file: upright, its colour profile left alone, as the exporter does. */
-export async function decode(file) {
-  const bitmap = await createImageBitmap(file, {
-    imageOrientation: "from-image",
-    colorSpaceConversion: "none",
-    premultiplyAlpha: "none",
-  });
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  return fromRGBA(context.getImageData(0, 0, bitmap.width, bitmap.height));
-}
+export { decode } from "@protohead/embed";
 
 /** What runs the graph here, the best first. */
 export async function providers() {

@@ -3,7 +3,8 @@
 //   picture -> makeView -> toTensor -> (the runtime) -> explain -> overlay
 
 export { openArtifact } from "./artifact.js";
-export { explain, numbersOf } from "./explain.js";
+export { decode } from "./decode.js";
+export { explain, numbersOf, probabilities } from "./explain.js";
 export { overlay } from "./overlay.js";
 export { peakOf } from "./peaks.js";
 export { fromRGBA, makeView, toRGBA, toTensor } from "./preprocess.js";

@@ -59,7 +59,12 @@ export function explain(outputs, { manifest, bias }, view) {
   }));
 }
 
-function probabilities(logits, activation) {
+/**
+ * @param {ArrayLike<number>} logits
+ * @param {"softmax" | "sigmoid"} activation
+ * @returns {number[]}
+ */
+export function probabilities(logits, activation) {
   if (activation === "sigmoid") return Array.from(logits, (x) => 0.5 + 0.5 * Math.tanh(0.5 * x));
   const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const shares = Array.from(logits, (x) => Math.exp(x - most));
