@@ -1,10 +1,9 @@
 """Make the pictures of the page for the README and the docs, with the toy birds of `make demo`.
 
-    python docs/film.py demo/artifact
+    python docs/film.py demo/artifact demo/data/test/kettlefinch/0001.jpg
 
-starts the server, opens its page in Chromium, switches a part off and on again, and writes
-docs/page.webp (moving), docs/page-parts.png and docs/page-phone.png. The names of the parts are
-given by the page's address, as any visitor can.
+starts the server, opens its page in Chromium, names the parts, switches one off and on again, and
+writes docs/page.webp (moving), docs/page-parts.png and docs/page-phone.png.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlencode
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
 WIDTH, HEIGHT = 1180, 880
-NAMES = {"0.2": "red legs", "0.0": "spotted flank", "0.1": "masked head"}
-PLACE = urlencode([("sample", "1"), *(("name", f"{key}.{name}") for key, name in NAMES.items())])
+NAMES = ("striped wing", "orange feet", "yellow crest")  # in the order of the picture
 
 
 @contextmanager
@@ -96,16 +93,24 @@ def _shot(page: Page) -> Image.Image:
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
-def _open(page: Page, address: str) -> None:
-    page.goto(f"{address}#{PLACE}")
+def _open(page: Page, address: str, picture: Path) -> None:
+    page.goto(address)
+    page.wait_for_selector("#samples button")
+    page.set_input_files("#file", picture)
     page.wait_for_selector("#class-title")
+    for number, name in enumerate(NAMES):
+        page.locator("button.row-name").nth(number).click()
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+    page.evaluate("document.activeElement.blur()")
+    page.mouse.move(5, 5)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(600)
 
 
-def film(page: Page, address: str) -> Film:
+def film(page: Page, address: str, picture: Path) -> Film:
     """A part is pointed at, switched off, and on again."""
-    _open(page, address)
+    _open(page, address, picture)
     made = Film(page)
     switch = page.get_by_role("switch").first
     made.take(2200)
@@ -129,17 +134,18 @@ def main() -> None:
     """Make them all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("artifact", type=Path)
-    artifact = parser.parse_args().artifact
+    parser.add_argument("picture", type=Path)
+    given = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    with served(artifact) as address, sync_playwright() as playwright:
+    with served(given.artifact) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         wide = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        film(wide, address).write(DOCS / "page.webp")
+        film(wide, address, given.picture).write(DOCS / "page.webp")
         wide.get_by_role("switch").nth(1).hover()
         wide.wait_for_timeout(600)
         _shot(wide).save(DOCS / "page-parts.png", optimize=True)
         phone = browser.new_page(viewport={"width": 390, "height": 800}, device_scale_factor=2)
-        _open(phone, address)
+        _open(phone, address, given.picture)
         phone.evaluate("scrollTo(0, 150)")
         phone.wait_for_timeout(400)
         _shot(phone).save(DOCS / "page-phone.png", optimize=True)

@@ -64,8 +64,8 @@ function caption(explained, parts, focused, picture) {
   if (focused !== null) {
     const part = parts.find(({ index }) => index === focused);
     const name = spokenName(part, part.rank);
-    if (part.contribution <= 0) return `${capital(name)} speaks against ${label} here`;
-    return `${capital(name)} looks ${placeOf(part.heatmap)}`;
+    if (part.contribution <= 0) return `${capital(name)}: speaks against ${label} here`;
+    return `${capital(name)}: ${placeOf(part.heatmap)}`;
   }
   if (looking(parts).length === 0) return `Nothing here speaks for ${label}.`;
   return `Where it looks for ${label}`;

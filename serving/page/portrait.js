@@ -46,6 +46,9 @@ export async function showClass(record, onExplain) {
 /** A part with its name, its doubts and its training crops. */
 export function partOf(part, label, heading = "h2") {
   const { index, muted, alike = [] } = part;
+  const doubts = doubtsOf(part);
+  // Where two parts look at one place, another place would be said of the same two.
+  const elsewhere = doubts.some(({ kind }) => kind === "same_place") ? "" : ", in another place";
   const look = { prototype: part, rank: null, canvas: null, heatmap: null, label };
   return el(
     "li",
@@ -57,13 +60,13 @@ export function partOf(part, label, heading = "h2") {
       fixedName(part),
       isNamed(part) ? el("small", {}, `#${index}`) : "",
     ),
-    ...doubtsOf(part).map(({ says }) => el("p", { class: "doubt" }, says)),
+    ...doubts.map(({ says }) => el("p", { class: "doubt" }, says)),
     alike.length === 0
       ? ""
       : el(
           "p",
           { class: "note" },
-          `It shows the same thing as ${alike.map((other) => `#${other}`).join(" and ")}, in another place.`,
+          `It shows the same thing as ${alike.map((other) => `#${other}`).join(" and ")}${elsewhere}.`,
         ),
     mutedForGood(muted),
     lookalikes(look),
