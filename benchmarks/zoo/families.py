@@ -48,7 +48,7 @@ FAMILIES = [
     Representative("CaiT", "cait_xxs24_224", "timm", "tracing"),
     Representative("XCiT", "xcit_nano_12_p16_224", "timm", "tracing"),
     Representative("ResNet", "ResNet50V2", "keras", "tf2onnx"),
-    Representative("EfficientNetV2", "EfficientNetV2B0", "keras", "Model.export"),
+    Representative("EfficientNetV2", "EfficientNetV2B0", "keras", "tf2onnx"),
     Representative("MobileNetV3", "MobileNetV3Large", "keras", "tf2onnx"),
     Representative("ConvNeXt", "ConvNeXtTiny", "keras", "tf2onnx"),
     Representative("VGG", "VGG16", "keras", "tf2onnx"),
