@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test slow systems hub hosts embed check static format docs bench runtimes gpu soak clean
+.PHONY: help demo serve evaluate bento image test page slow systems hub hosts embed check static format docs bench runtimes gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ image: bento ## Build the Bento's container image, protohead:latest; needs docke
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/pytest
 
+page: $(VENV)/.dev ## Run the tests of the page, in a real browser
+	$(BIN)/pytest -m page
+
 slow: $(VENV)/.dev ## Run the tests that take minutes: every architecture, an export killed at every step
 	$(BIN)/pytest -m slow
 
@@ -101,7 +104,7 @@ static: $(VENV)/.dev ## Format, lint, types and generated docs
 	$(BIN)/mypy
 	$(BIN)/python docs/generate_cli.py --check
 
-check: static test ## All that must pass before a commit
+check: static test page ## All that must pass before a commit
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
