@@ -122,7 +122,8 @@ const arrive = (place) =>
     setMode(place.view);
     remember();
     showResult();
-    if (known(place.against)) await openContrast(place.against, chosen, signal);
+    const { against } = place;
+    if (known(against) && against !== chosen) await openContrast(against, chosen, signal);
   });
 
 const gone = () =>

@@ -153,6 +153,12 @@ def test_an_address_of_what_is_not_here_says_so(visit, server, named, told):
     expect(page.locator("#samples button").first).to_be_visible()
 
 
+def test_an_address_of_a_class_against_itself_shows_the_class(visit, server):
+    page = visit(f"{server}/#sample=1&class=2&against=2")
+    expect(page.locator("#class-title")).to_have_text("blue")
+    expect(page.locator("#alert")).to_be_hidden()
+
+
 def test_an_address_with_nonsense_opens_the_picture(visit, server):
     page = visit(f"{server}/#sample=1&class=77&against=99&view=x&off=9.9&off=0.88&off=a&name=1")
     expect(page.locator("#class-title")).to_be_visible()
