@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 import tiny
 from PIL import Image
@@ -118,7 +119,6 @@ def test_a_table_without_pandas_says_what_to_install(found, monkeypatch):
 
 
 def test_a_table_is_one_of_pandas(found):
-    pandas = pytest.importorskip("pandas")
     table = found.to_pandas()
     assert isinstance(table, pandas.DataFrame)
     assert table.to_dict("list")["contribution"] == [row["contribution"] for row in found.table()]

@@ -21,7 +21,7 @@ TURNED = np.array([0.5, 0.1])
 def report(manifest=PLAIN, evaluation=None, live=(0, 1), **held_out):
     measured = replace(HELD_OUT, **({"turned": TURNED} | held_out))
     figures = replace(FIGURES, live=live, held_out=measured)
-    classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), ())]
+    classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), (), None)]
     return answers(manifest, classes, evaluation), classes
 
 
@@ -64,7 +64,7 @@ def test_a_warning_about_a_part_counts_it_and_a_note_does_not():
 
 def test_parts_that_are_alike_look_at_one_thing_and_share_it():
     figures = replace(FIGURES, pairs=(Pair(0, 1, 0.95, None),), held_out=HELD_OUT)
-    classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), ())]
+    classes = [ClassReport(RECORD, figures, judge(RECORD, figures, ()), (), None)]
     _, thing, _ = answers(PLAIN, classes, None)
     assert (thing.short, thing.figure) == ("Yes, but most share it.", "2 of 2")
     assert thing.state == "look"
