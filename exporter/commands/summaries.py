@@ -50,9 +50,8 @@ def export_summary(out: Path, artifact: Artifact) -> str:
     placed = [r.placed for r in records if r.placed is not None]
     lines = [
         str(out),
-        f"  {number_of(len(records) - whole, 'class', 'classes')} decomposed into "
-        f"{manifest.prototypes} prototypes, "
-        f"{whole} kept whole",
+        f"  {number_of(len(records) - whole, 'class', 'classes')} split into "
+        f"{manifest.prototypes} parts, {whole} kept whole",
         f"  {images} images, {sum(record.skipped for record in records)} skipped; the model gives "
         f"{correct:.1%} of them their class",
         f"  |R|/|v| from {min(ratios):.2f} to {max(ratios):.2f}",
@@ -66,7 +65,7 @@ def export_summary(out: Path, artifact: Artifact) -> str:
         )
     if repeated:
         lines.append(
-            f"  {number_of(repeated, 'class', 'classes')} with prototypes that show the same thing "
+            f"  {number_of(repeated, 'class', 'classes')} with parts that show the same thing "
             "in two places; `alike` in the manifest says which"
         )
     if warned:

@@ -96,7 +96,7 @@ def test_a_refused_head_says_where_to_read_more(run, files):
 def test_export_verify_and_explain_in_a_row(run, files):
     code, out, err = run(*export(files))
     assert code == 0
-    assert out.startswith(f"{files / 'artifact'}\n  3 classes decomposed into 2 prototypes")
+    assert out.startswith(f"{files / 'artifact'}\n  3 classes split into 2 parts")
     assert "export: 24 of 24 images" in err
     assert "Few images are recognised" not in out
     assert f"using {files / 'labels.json'}" in err
