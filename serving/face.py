@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import Image
 
+from serving.artifact.classes import words
 from serving.drawing import picture, screen
-from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
+from serving.drawing.sentence import ranked, sentence_of
 from serving.errors import ImageError, RuntimeSetupError
 from serving.model import explanation, predictor
 from serving.model.class_key import ClassKey
@@ -97,7 +98,7 @@ class Explanation(explanation.Explanation):
         for found in self.classes:
             own = {"label": found.label, "probability": found.probability, "logit": found.logit}
             rows += [
-                {**own, "part": fixed_name(part), "rank": rank, "number": part.index,
+                {**own, "part": part.fixed_name, "rank": rank, "number": part.index,
                  "contribution": part.contribution}
                 for rank, part in enumerate(ranked(found), 1)
             ]  # fmt: skip

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.report.words import number_of
 from serving.artifact import MODEL, Artifact
+from serving.artifact.classes import words
 from serving.artifact.edits import EffectRecord
 from serving.artifact.trust import read_doubts
 from serving.drawing.lettering import percent
-from serving.drawing.sentence import fixed_name, ranked, sentence_of, words
+from serving.drawing.sentence import ranked, sentence_of
 from serving.model.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -226,10 +227,10 @@ def explanation_summary(image: str, explanation: Explanation, count: int) -> str
         if count > 1:
             lines.append(f"  {words(explained.label)}, {percent(explained.probability)}")
         parts = ranked(explained)
-        width = max(len(fixed_name(part)) for part in parts)
+        width = max(len(part.fixed_name) for part in parts)
         for_it = sum(max(part.contribution, 0.0) for part in parts)
         for rank, part in enumerate(parts, 1):
-            row = f"  {rank:2}  {fixed_name(part):{width}}  {part.contribution:+6.2f}"
+            row = f"  {rank:2}  {part.fixed_name:{width}}  {part.contribution:+6.2f}"
             share = f"  {part.contribution / for_it:4.0%}" if part.contribution > 0 else ""
             lines.append(row + share)
         rest = explained.logit - sum(part.contribution for part in parts)

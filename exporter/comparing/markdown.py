@@ -15,8 +15,8 @@ from exporter.comparing.wording import (
     statements,
     value,
 )
-from exporter.report.words import label_of
 from exporter.text import as_text, escaped
+from serving.artifact.classes import words
 from serving.drawing.lettering import percent
 
 _ROWS = 20  # of a table
@@ -113,7 +113,7 @@ def _cell(text: str) -> str:
 
 
 def _label(text: str) -> str:
-    return _cell(label_of(text))
+    return _cell(words(text))
 
 
 def _part(name: str) -> str:

@@ -19,9 +19,10 @@ from exporter.comparing import wording
 from exporter.comparing.record import ClassChange, Difference, PartChange, PartRecord
 from exporter.report import rendering
 from exporter.report.rendering.pictures import Picture, crop
-from exporter.report.words import is_named, label_of, number_of
+from exporter.report.words import number_of
 from exporter.text import as_text
 from serving.artifact import Artifact
+from serving.artifact.classes import is_named, words
 from serving.drawing.lettering import percent
 from serving.drawing.palette import Colour, ink_on, prototype_colour
 
@@ -100,7 +101,7 @@ def render(found: Difference, artifacts: tuple[Artifact, Artifact]) -> bytes:
         swatches=[_swatch(number) for number in range(_SWATCHES)],
         rows=_ROWS,
         wording=wording,
-        label_of=label_of,
+        words=words,
         number_of=number_of,
         as_text=as_text,
         percent=percent,

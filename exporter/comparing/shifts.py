@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from exporter.comparing.observe import Observed, Seen
 from exporter.comparing.record import ClassChange, PartChange, Prediction, Shift, Shifts
-from exporter.report.words import fixed_name
 from exporter.verification.gates import COMPLETENESS
+from serving.artifact.classes import fixed_name
 
 _DECIMALS = 6
 """Of what is recorded; float32 knows no more of a contribution."""

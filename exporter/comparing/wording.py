@@ -16,7 +16,8 @@ from exporter.comparing.record import (
     PartRecord,
     Shift,
 )
-from exporter.report.words import fixed_name, label_of, number_of, per_cent
+from exporter.report.words import number_of, per_cent
+from serving.artifact.classes import fixed_name, words
 from serving.drawing.lettering import decimals_for, signed
 
 Quote = Callable[[str], str]
@@ -49,8 +50,8 @@ def statements(found: Difference, quote: Quote) -> Iterator[str]:
         yield "They are one artifact, byte for byte."
         return
     yield _source(found, quote)
-    gained = [label_of(c.label) for c in found.classes if c.old is None]
-    lost = [label_of(c.label) for c in found.classes if c.new is None]
+    gained = [words(c.label) for c in found.classes if c.old is None]
+    lost = [words(c.label) for c in found.classes if c.new is None]
     if gained:
         yield f"{number_of(len(gained), 'class', 'classes')} gained: {_some(gained, quote)}."
     if lost:

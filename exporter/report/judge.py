@@ -23,8 +23,9 @@ from exporter.report.rules import (
     WEAK,
     Finding,
 )
-from exporter.report.words import fixed_name, number_of, per_cent
+from exporter.report.words import number_of, per_cent
 from serving.artifact import ClassRecord
+from serving.artifact.classes import fixed_name
 from serving.artifact.edits import EditRecord
 
 _ORDER = {rule.kind: place for place, rule in enumerate(RULES)}

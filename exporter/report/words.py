@@ -1,4 +1,4 @@
-"""Numbers and names as the report words them: as the page of the service does."""
+"""Numbers as the report words them: as the page of the service does."""
 
 from __future__ import annotations
 
@@ -13,21 +13,6 @@ def number_of(count: int, one: str, many: str = "") -> str:
 def per_cent(share: float, decimals: int = 0) -> str:
     """A share, 0 to 1, in per cent; what is less than half a unit below zero is zero."""
     return f"{round(100 * share, decimals) + 0.0:.{decimals}f} %"
-
-
-def label_of(text: str) -> str:
-    """A label or a name as people read it: underscores are spaces."""
-    return text.replace("_", " ")
-
-
-def is_named(number: int, name: str) -> bool:
-    """Whether somebody named the part; "prototype 2" is what the export writes."""
-    return name != f"prototype {number}"
-
-
-def fixed_name(number: int, name: str) -> str:
-    """What a part is called in every picture: its own name, or its number in the artifact."""
-    return label_of(name) if is_named(number, name) else f"#{number}"
 
 
 def tiny(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The records of a class: how its head row was split, and what shows it.
+"""The records of a class: how its head row was split, what shows it, and what people call it.
 
 Symbols: c classes, k prototypes.
 """
@@ -10,6 +10,21 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from serving.artifact.values import FileName, Record, Share
+
+
+def words(label: str) -> str:
+    """A label or a name for people: folder names write spaces as underscores."""
+    return label.replace("_", " ")
+
+
+def is_named(number: int, name: str) -> bool:
+    """Whether somebody gave the part a name; "prototype 2" is what the export writes."""
+    return name != f"prototype {number}"
+
+
+def fixed_name(number: int, name: str) -> str:
+    """What a part is called in every picture: its own name, or its number in the artifact."""
+    return words(name) if is_named(number, name) else f"#{number}"
 
 
 class SolveRecord(Record):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from serving.artifact.classes import ClassRecord, PrototypeRecord
+from serving.artifact.classes import ClassRecord, fixed_name
 from serving.artifact.files import TRUST
 from serving.artifact.folder import Artifact
 from serving.artifact.manifest import Manifest
@@ -303,7 +303,7 @@ def _steady(limits: TrustLimits, steady: float) -> Iterator[Doubt]:
 def _same_place(trust: Trust, record: ClassRecord, part: PlaceRecord) -> Iterator[Doubt]:
     same = part.same_place
     if same is not None and same.overlap >= trust.limits.same_place:
-        other = _fixed_name(record.prototypes[same.other], same.other)
+        other = fixed_name(same.other, record.prototypes[same.other].name)
         yield Doubt("same_place", f"It looks at the same place as {other}.")
 
 
@@ -327,12 +327,6 @@ def _counts(limits: TrustLimits, part: HeldOutPartRecord, parts: int) -> Iterato
 def _above(share: float, chance: float) -> float:
     """How far a share is above chance, of what is left above it; below where nothing is."""
     return (share - chance) / (1 - chance) if chance < 1 else -1.0
-
-
-def _fixed_name(prototype: PrototypeRecord, number: int) -> str:
-    """The name that a part has in every picture: its own, or its number in the artifact."""
-    default = prototype.name == f"prototype {number}"
-    return f"#{number}" if default else prototype.name.replace("_", " ")
 
 
 def _percent(share: float) -> str:

@@ -22,12 +22,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
+from serving.artifact.classes import words
 from serving.drawing.canvas import Point, apart, beside, disc, framed, paper, scaled, stack
 from serving.drawing.lettering import Lettering, decimals_for, percent, signed
 from serving.drawing.overlay import regions, strength, tint
 from serving.drawing.palette import INK, LINE, SOFT, Colour, ink_on, prototype_colour
 from serving.drawing.peaks import peak
-from serving.drawing.sentence import fixed_name, is_named, ranked, sentence_of, words
+from serving.drawing.sentence import ranked, sentence_of
 from serving.drawing.terms import other_terms, refuse_infinite, strongest
 from serving.errors import RequestError
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation
@@ -121,7 +122,7 @@ class _Sheet:
         sizes = (50, 40, 28, 23)
         self.large, self.middle, self.text, self.small = (Lettering(size, font) for size in sizes)
         shown = [p for explained in classes for p in strongest(explained, rows)]
-        self.unnamed = next((fixed_name(p) for p in shown if not is_named(p)), None)
+        self.unnamed = next((p.fixed_name for p in shown if not p.is_named), None)
         values = [0.0, *(p.contribution for p in shown)]
         self.low, self.high = min(values), max(values)
         self.decimals = decimals_for(max(-self.low, self.high))
@@ -231,8 +232,8 @@ class _Sheet:
     ) -> None:
         """A part's own name; of one without, its rank and softly its number in the artifact."""
         x, y = at
-        own = self.text.printable(fixed_name(prototype)) or f"#{prototype.index}"
-        if not is_named(prototype):
+        own = self.text.printable(prototype.fixed_name) or f"#{prototype.index}"
+        if not prototype.is_named:
             said = f"part {rank} "
             self.text.write(page, (x, y), said, INK)
             self.text.write(page, (x + self.text.width(said), y), own, SOFT)

@@ -9,27 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serving.artifact.classes import words
 from serving.drawing.lettering import percent
 from serving.model.explanation import ClassExplanation, Explanation, PrototypeExplanation, Score
 
 MOST = 3  # parts that are named
 ENOUGH = 0.8  # share of what speaks for a class that the named ones hold
 UNSURE = 0.5  # probability below which an answer is not sure
-
-
-def words(label: str) -> str:
-    """A label or name for people: folder names write spaces as underscores."""
-    return label.replace("_", " ")
-
-
-def is_named(part: PrototypeExplanation) -> bool:
-    """Whether somebody gave the part a name; "prototype 2" is what the export writes."""
-    return part.name != f"prototype {part.index}"
-
-
-def fixed_name(part: PrototypeExplanation) -> str:
-    """The name that a part has in every picture: its own, or its number in the artifact."""
-    return words(part.name) if is_named(part) else f"#{part.index}"
 
 
 def ranked(explained: ClassExplanation) -> list[PrototypeExplanation]:
@@ -109,13 +95,13 @@ def _main_parts(explained: ClassExplanation) -> list[PrototypeExplanation]:
 
 
 def _listed_parts(parts: list[PrototypeExplanation]) -> str:
-    if not any(map(is_named, parts)):
+    if not any(part.is_named for part in parts):
         numbers = _listed([str(rank) for rank in range(1, len(parts) + 1)])
         return f"{'part' if len(parts) == 1 else 'parts'} {numbers}"
     said = []
     article = "the "
     for rank, part in enumerate(parts, 1):
-        if is_named(part):
+        if part.is_named:
             said.append(f"{article}{words(part.name)} ({rank})")
             article = ""
         else:

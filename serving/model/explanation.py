@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.artifact.classes import fixed_name, is_named
 from serving.artifact.trust import Doubt
 
 
@@ -99,6 +100,16 @@ class PrototypeExplanation(_Short):
     heatmap: NDArray[np.float32]
     evidence: tuple[Evidence, ...]
     doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody gave it a name; see :func:`serving.artifact.classes.is_named`."""
+        return is_named(self.index, self.name)
+
+    @property
+    def fixed_name(self) -> str:
+        """What people call it in every picture: its own name, or its number in the artifact."""
+        return fixed_name(self.index, self.name)
 
 
 @dataclass(frozen=True, repr=False)

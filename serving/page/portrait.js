@@ -7,7 +7,7 @@ import { percent, plural } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { fixedName, isNamed } from "./parts.js";
 import { lastHash } from "./query.js";
-import { mutedForGood } from "./tag.js";
+import { doubtNotes, mutedForGood } from "./tag.js";
 
 /**
  * @param {object} record of /v1/classes
@@ -60,7 +60,7 @@ export function partOf(part, label, heading = "h2") {
       fixedName(part),
       isNamed(part) ? el("small", {}, `#${index}`) : "",
     ),
-    ...doubts.map(({ says }) => el("p", { class: "doubt" }, says)),
+    ...doubtNotes(part),
     alike.length === 0
       ? ""
       : el(

@@ -33,5 +33,5 @@ export const mutedForGood = (reason) =>
   reason === null ? null : el("p", { class: "note" }, `Muted for good: ${reason}`);
 
 /** What to look at twice, in the artifact's own words. */
-export const doubtsOf = ({ doubts = [] }) =>
+export const doubtNotes = ({ doubts = [] }) =>
   doubts.map(({ says }) => el("p", { class: "doubt" }, says));

@@ -6,7 +6,7 @@ import { decimalsFor, percent, scientific, signed } from "./numbers.js";
 import { colourOf, css } from "./palette.js";
 import { fixedName, isNamed, ranked, spokenName } from "./parts.js";
 import { placeOf } from "./stage.js";
-import { doubtsOf, mutedForGood, tagOf } from "./tag.js";
+import { doubtNotes, mutedForGood, tagOf } from "./tag.js";
 
 /** Why an edit of the model muted a part for good; null where none did. */
 const reasonOf = (edits, id, index) =>
@@ -163,7 +163,7 @@ export class Why {
       el(
         "div",
         { class: "row-more" },
-        ...doubtsOf(prototype),
+        ...doubtNotes(prototype),
         ...[mutedForGood(reason)].filter((note) => note !== null),
         lookalikes({ prototype, rank, canvas, heatmap, label: explained.label }),
       ),

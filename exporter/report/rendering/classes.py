@@ -13,8 +13,9 @@ from exporter.report.contents import Contents
 from exporter.report.examples import ClassReport, Example
 from exporter.report.rendering.pictures import Picture, crop, ground, photograph, veil
 from exporter.report.rules import BY_KIND
-from exporter.report.words import is_named, label_of, per_cent
+from exporter.report.words import per_cent
 from serving.artifact import Artifact, Preprocessing
+from serving.artifact.classes import is_named, words
 from serving.drawing.lettering import MINUS, decimals_for, percent, signed
 from serving.drawing.palette import prototype_colour
 from serving.drawing.peaks import peak
@@ -140,7 +141,7 @@ def _photograph(
         chance=percent(example.probability),
         taken=""
         if example.recognised or example.best == report.record.index
-        else f"{label_of(manifest.labels[example.best])} ({percent(example.best_probability)})",
+        else f"{words(manifest.labels[example.best])} ({percent(example.best_probability)})",
         colour=colour,
         pale=ground(view),
         veils=tuple(
@@ -168,7 +169,7 @@ def _prototypes(artifact: Artifact, report: ClassReport) -> Iterator[Prototype]:
         share = float("nan") if figures.held_out is None else float(figures.held_out.shares[n])
         yield Prototype(
             number=n,
-            name=label_of(prototype.name) if is_named(n, prototype.name) else "",
+            name=words(prototype.name) if is_named(n, prototype.name) else "",
             muted=muted,
             share="" if muted or isnan(share) else per_cent(share),
             bar=0 if isnan(share) else round(100 * max(0.0, share), 1),

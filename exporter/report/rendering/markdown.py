@@ -6,8 +6,9 @@ from exporter.evaluate.baselines.methods import OURS
 from exporter.evaluate.tables import DASH, number
 from exporter.report.baselines import compare, undecided
 from exporter.report.contents import Contents
-from exporter.report.words import label_of, number_of
+from exporter.report.words import number_of
 from exporter.text import escaped
+from serving.artifact.classes import words
 
 _SIGNS = {"good": "✓ ", "look": "⚠ ", "plain": ""}
 _LABELS = 5
@@ -35,7 +36,7 @@ def _warnings(contents: Contents) -> list[str]:
         return []
     lines = ["", "| warning | weight | classes | which |", "| --- | --- | ---: | --- |"]
     for count in contents.counts:
-        names = ", ".join(escaped(label_of(label)) for label in count.labels[:_LABELS])
+        names = ", ".join(escaped(words(label)) for label in count.labels[:_LABELS])
         more = len(count.labels) - _LABELS
         names += f" and {more} more" if more > 0 else ""
         lines.append(
@@ -50,7 +51,7 @@ def _mistakes(contents: Contents) -> list[str]:
         return []
     lines = ["", "| image of | taken for | images | the other way |", "| --- | --- | ---: | ---: |"]
     for confusion in contents.confusions[:_PAIRS]:
-        names = [escaped(label_of(r.label)) for r in (confusion.true, confusion.taken)]
+        names = [escaped(words(r.label)) for r in (confusion.true, confusion.taken)]
         lines.append(f"| {' | '.join(names)} | {confusion.count} | {confusion.back} |")
     return lines
 

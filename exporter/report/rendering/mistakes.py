@@ -15,8 +15,9 @@ from exporter.report.contents import Contents
 from exporter.report.mistakes import Confusion, Side
 from exporter.report.rendering.classes import view_of
 from exporter.report.rendering.pictures import Picture, crop, ground, photograph, veil
-from exporter.report.words import fixed_name, label_of, number_of
+from exporter.report.words import number_of
 from serving.artifact import Artifact
+from serving.artifact.classes import fixed_name, words
 from serving.drawing.lettering import decimals_for, percent, signed
 from serving.drawing.palette import prototype_colour
 from serving.drawing.peaks import peak
@@ -124,7 +125,7 @@ def case_of(contents: Contents, confusion: Confusion) -> Case:
 
     first, second = starmap(half, enumerate((said, right)))
     return Case(
-        title=f"{label_of(confusion.true.label)} taken for {label_of(confusion.taken.label)}",
+        title=f"{words(confusion.true.label)} taken for {words(confusion.taken.label)}",
         amount=amount_of(confusion),
         decides=_decides(said, first),
         name=contents.data.image_id(contrast.path),
@@ -149,7 +150,7 @@ def _half(artifact: Artifact, side: Side, place: int, colour: Picture, largest: 
     ranked = list(enumerate((n for n in order if n not in muted), start=1))
     speaking = [(r, n) for r, n in ranked if side.contributions[n] > 0 < side.heatmaps[n].max()]
     return Half(
-        label=label_of(side.record.label),
+        label=words(side.record.label),
         index=side.record.index,
         chance=percent(side.probability),
         veil=veil(side.heatmaps.sum(axis=0), prototype_colour(SAID[place]), size),

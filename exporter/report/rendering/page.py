@@ -26,7 +26,8 @@ from exporter.report.rendering.classes import section_of
 from exporter.report.rendering.mistakes import RADIUS, SAID, case_of
 from exporter.report.rules import BY_KIND, RULES, Finding
 from exporter.report.verdict import Answer
-from exporter.report.words import label_of, number_of, per_cent
+from exporter.report.words import number_of, per_cent
+from serving.artifact.classes import words
 from serving.drawing.palette import Colour, luminance, prototype_colour
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -135,7 +136,7 @@ def _words(contents: Contents) -> dict[str, object]:
         "number_of": number_of,
         "by_kind": BY_KIND,
         "labels": labels,
-        "label_of": label_of,
+        "words": words,
         "per_cent": per_cent,
         "kinds": _kinds,
         "parts": _parts,

@@ -338,9 +338,7 @@ def test_prototypes_that_show_the_same_thing_are_recorded_and_said(tmp_path, mon
     for record in artifact.manifest.classes:
         assert [prototype.alike for prototype in record.prototypes] == [(1,), (0,)]
         assert record.distinct == 1
-    assert "3 classes with parts that show the same thing" in export_summary(
-        config.out, artifact
-    )
+    assert "3 classes with parts that show the same thing" in export_summary(config.out, artifact)
 
 
 def test_where_all_prototypes_differ_nothing_is_said_of_it(made):

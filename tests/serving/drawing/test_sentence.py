@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from sentences import ANSWERS, MIXED, SURE, Answer
 
-from serving.drawing.sentence import fixed_name, ranked, sentence_of
+from serving.drawing.sentence import ranked, sentence_of
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -19,7 +19,7 @@ def test_parts_are_ranked_by_what_they_add_and_those_against_come_last():
 
 
 def test_a_part_keeps_its_name_or_its_number_in_every_picture():
-    assert [fixed_name(part) for part in Answer("", SURE, MIXED).explained.prototypes] == [
+    assert [part.fixed_name for part in Answer("", SURE, MIXED).explained.prototypes] == [
         "face", "bill", "#2",
     ]  # fmt: skip
 
