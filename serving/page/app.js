@@ -107,12 +107,13 @@ const arrive = (place) =>
     const { sample, picture } = place;
     const file = sample === null ? await kept(picture) : await sampleFile(sample);
     if (file === null) throw gone();
-    for (const [id, index, name] of place.names) state.names.set(id, index, name);
+    const known = (id) => id !== null && id < state.classes.length;
+    const isPart = ([id, index]) => known(id) && index < state.model.k;
+    for (const given of place.names.filter(isPart)) state.names.set(...given);
     await explain(file, signal);
     const { session } = state;
-    const known = (id) => id !== null && id < state.classes.length;
     const chosen = known(place.class) ? place.class : session.chosen;
-    const off = place.off.filter(([id, index]) => known(id) && index < state.model.k);
+    const off = place.off.filter(isPart);
     for (const id of new Set([...off.map(([id]) => id), chosen])) await session.choose(id, signal);
     for (const [id, index] of off) {
       if (index < session.explained.get(id).prototypes.length) session.toggle(id, index);
