@@ -9,7 +9,7 @@ COMMA := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve evaluate bento image test page slow systems hub hosts embed check static format docs bench runtimes gpu soak clean
+.PHONY: help demo serve evaluate bento image test page slow systems hub hosts embed check static format docs film bench runtimes gpu soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can
 
 docs: $(VENV)/.dev ## Write the generated docs
 	$(BIN)/python docs/generate_cli.py
+
+film: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Make the pictures of the page in README and docs again
+	$(BIN)/python docs/film.py $(DEMO)/artifact $(DEMO)/data/test/kettlefinch/0001.jpg
 
 bench: $(VENV)/.dev $(DEMO)/artifact/manifest.json ## Measure NMF, graph and serving on the toy birds
 	$(BIN)/python -m benchmarks.nmf $(TOYBIRDS)/toybirds.onnx $(TOYBIRDS)/preprocess.json $(DEMO)/data/train
