@@ -2,8 +2,8 @@
 
     python -m benchmarks.hidden_layers MODEL PREPROCESS TRAIN LABELS --out DIR
 
-Trains a linear layer, hidden layers of 256 with several activations and fastai's head (maximum and
-mean, BatchNorm, Dropout) on the features that MODEL averages of the images of TRAIN, and writes
+Trains a linear layer, hidden layers of 256 with several activations, fastai's head (maximum and
+mean, BatchNorm, Dropout) and a linear layer on maximum and mean on the features that MODEL averages of the images of TRAIN, and writes
 MODEL with each of them in place of its own head: DIR/relu.onnx and so on. `protohead export` and
 `protohead evaluate` do the rest. Needs torch.
 """
@@ -30,10 +30,11 @@ from exporter.source.onnx_file import Source, load_source
 from serving.artifact import Preprocessing
 
 HIDDEN, STEPS, RATE = 256, 1500, 1e-3
+BOTH = ("fastai", "linear-both")
 
 
 def heads(channels: int, classes: int) -> dict[str, nn.Sequential]:
-    """The heads, by name; fastai's reads maximum and mean, (2 d)."""
+    """The heads, by name; those of BOTH read maximum and mean, (2 d)."""
     two = {"relu": nn.ReLU(), "hardswish": nn.Hardswish(), "gelu": nn.GELU()}
     found = {
         name: nn.Sequential(nn.Linear(channels, HIDDEN), act, nn.Linear(HIDDEN, classes))
@@ -48,7 +49,9 @@ def heads(channels: int, classes: int) -> dict[str, nn.Sequential]:
         nn.Dropout(0.5),
         nn.Linear(HIDDEN, classes),
     )
-    return {"linear": nn.Sequential(nn.Linear(channels, classes)), **found, "fastai": fastai}
+    both = nn.Sequential(nn.BatchNorm1d(2 * channels), nn.Linear(2 * channels, classes))
+    linear = nn.Sequential(nn.Linear(channels, classes))
+    return {"linear": linear, **found, "fastai": fastai, "linear-both": both}
 
 
 def pooled(
@@ -174,7 +177,7 @@ def main() -> None:
     means, largest, classes = pooled(source, head, preprocessing, options.train, labels)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, network in heads(means.shape[1], len(labels)).items():
-        both = name == "fastai"
+        both = name in BOTH
         features = torch.cat([largest, means], dim=1) if both else means
         train(network, features, classes)
         onnx.save(with_head(source.model, head, network, both=both), options.out / f"{name}.onnx")
