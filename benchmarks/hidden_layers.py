@@ -3,9 +3,9 @@
     python -m benchmarks.hidden_layers MODEL PREPROCESS TRAIN LABELS --out DIR
 
 Trains a linear layer, hidden layers of 256 with several activations, fastai's head (maximum and
-mean, BatchNorm, Dropout) and a linear layer on maximum and mean on the features that MODEL averages of the images of TRAIN, and writes
-MODEL with each of them in place of its own head: DIR/relu.onnx and so on. `protohead export` and
-`protohead evaluate` do the rest. Needs torch.
+mean, BatchNorm, Dropout) and a linear layer on maximum and mean on the features that MODEL averages
+of the images of TRAIN, and writes MODEL with each of them in place of its own head: DIR/relu.onnx
+and so on. `protohead export` and `protohead evaluate` do the rest. Needs torch.
 """
 
 from __future__ import annotations

@@ -160,7 +160,8 @@ def test_an_address_of_a_class_against_itself_shows_the_class(visit, server):
 
 
 def test_an_address_with_nonsense_opens_the_picture(visit, server):
-    page = visit(f"{server}/#sample=1&class=77&against=99&view=x&off=9.9&off=0.88&off=a&name=1&name=9.9.bill")
+    nonsense = "class=77&against=99&view=x&off=9.9&off=0.88&off=a&name=1&name=9.9.bill"
+    page = visit(f"{server}/#sample=1&{nonsense}")
     expect(page.locator("#class-title")).to_be_visible()
     assert address(page) == {"sample": ["1"]}
 
