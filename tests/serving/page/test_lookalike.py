@@ -71,6 +71,7 @@ def test_a_crop_is_opened_and_left_by_keyboard(visit, picture):
     page = visit()
     explain(page, picture)
     page.get_by_role("button", name="Compare with").first.click()
+    expect(page.locator("#difference")).to_be_visible()
     crop = page.get_by_role("button", name="Training image").first
     crop.focus()
     page.keyboard.press("Enter")
