@@ -163,11 +163,10 @@ def _one_thing(classes: Sequence[ClassReport], evaluation: Evaluation | None) ->
     judged = [c for c in classes if c.record.state == "decomposed" and c.figures.held_out]
     parts = sum(len(c.figures.live) for c in judged)
     if not parts:
-        text = "No class that is split has held-out images."
-        return answer(
-            "Not measured.", text, "", "", "Give images of such a class in --data.", "plain"
-        )
+        text, do = "No class that is split has held-out images.", "Give images of one in --data."
+        return answer("Not measured.", text, "", "", do, "plain")
     doubted = sum(len(_doubted(c)) for c in judged)
+    wandering = sum(len(_doubted(c, but="alike")) for c in judged)
     known = _steady(judged)
     worse = _worse(evaluation, "thing")
     if known.size:
@@ -179,20 +178,14 @@ def _one_thing(classes: Sequence[ClassReport], evaluation: Evaluation | None) ->
     else:
         share = 0.0
         text = (
-            "Without keypoints it is only known where heatmaps peak and which are alike, not "
-            "what lies there."
+            "Without keypoints it is only known where heatmaps peak and which are alike, not what "
+            "lies there."
         )
     text += worse
     if doubted:
-        most = 2 * doubted >= parts
-        short = "Mostly not." if most else "Not every one."
-        if 10 * doubted <= parts:
-            short = "Nearly all do."
-        elif all(f.kind == "alike" for c in judged for f in c.findings if _asks_for_a_look(f)):
-            short = f"Yes, but {'most' if most else 'some'} share it."
         do = "Look at the parts named under the warnings; name, mute or merge them."
-        unit = "parts to look at twice"
-        return answer(short, text, f"{doubted} of {parts}", unit, do, "look")
+        short, figure = _short(parts, doubted, wandering), f"{doubted} of {parts}"
+        return answer(short, text, figure, "parts to look at twice", do, "look")
     if not known.size:
         figure, unit = f"0 of {parts}", "parts with a warning"
         do = "Compare the crops with the heatmaps class by class; --parts tells more."
@@ -250,9 +243,20 @@ def _matters(classes: Sequence[ClassReport], evaluation: Evaluation | None) -> A
     return answer(short, text, figure, unit, do, "good" if praised else "plain")
 
 
-def _doubted(report: ClassReport) -> set[int]:
+def _short(parts: int, doubted: int, wandering: int) -> str:
+    """The answer in a few words: a part that shares its thing with another looks at one thing."""
+    if 2 * wandering >= parts:
+        return "Mostly not."
+    if 10 * wandering > parts:
+        return "Not every one."
+    start, sharing = "Nearly all do" if wandering else "Yes", doubted - wandering
+    most = "most" if 2 * sharing >= parts else "some"
+    return f"{start}, but {most} share it." if sharing else f"{start}."
+
+
+def _doubted(report: ClassReport, *, but: str = "") -> set[int]:
     """The parts of a class that a warning worth a look says something else of than one thing."""
-    found = (finding for finding in report.findings if _asks_for_a_look(finding))
+    found = [f for f in report.findings if _asks_for_a_look(f) and f.kind != but]
     return {number for finding in found for number in finding.prototypes}
 
 

@@ -70,6 +70,16 @@ def test_parts_that_are_alike_look_at_one_thing_and_share_it():
     assert thing.state == "look"
 
 
+def test_one_part_that_looks_at_many_things_does_not_speak_for_those_that_share_one():
+    alike = replace(FIGURES, pairs=(Pair(0, 1, 0.95, None),), held_out=HELD_OUT)
+    shared = ClassReport(RECORD, alike, judge(RECORD, alike, ()), (), None)
+    _, [wandering] = report(steady=np.array([0.9, 0.1]), off_parts=np.zeros(2))
+    _, thing, _ = answers(PLAIN, [shared] * 9 + [wandering], None)
+    assert (thing.short, thing.figure) == ("Nearly all do, but most share it.", "19 of 20")
+    _, thing, _ = answers(PLAIN, [wandering], None)
+    assert thing.short == "Mostly not."
+
+
 def test_what_a_baseline_does_better_is_named_and_takes_the_praise_away():
     steady = {"steady": np.ones(2), "off_parts": np.zeros(2)}
     (_, thing, _), _ = report(evaluation=evaluation(consistency=(0.9, 0.1, 0.3)), **steady)
