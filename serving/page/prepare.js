@@ -43,8 +43,8 @@ async function refuseForeign(file, formats) {
       file.size === 0
         ? `${file.name} holds nothing. Choose the picture again, or another one.`
         : saved
-          ? `Export ${file.name} as JPEG and choose that; the server reads ${formats.join(", ")}.`
-          : `${file.name} is no picture. The server reads ${formats.join(", ")}.`,
+          ? `Export ${file.name} as JPEG and choose that; what is read: ${formats.join(", ")}.`
+          : `${file.name} is no picture. What is read: ${formats.join(", ")}.`,
     status: 415,
   });
 }
@@ -65,7 +65,7 @@ function refuseLarge(file, most) {
   throw new Problem({
     title: "The picture is too large",
     detail:
-      `This server takes at most ${mebibytes(most)}, ${file.name} has ${mebibytes(file.size)}, ` +
+      `At most ${mebibytes(most)} are taken, ${file.name} has ${mebibytes(file.size)}, ` +
       "and this browser cannot read it to make it smaller.",
     status: 413,
   });
@@ -93,7 +93,7 @@ async function shrink(file, bitmap, limits) {
   }
   throw new Problem({
     title: "The picture is too large",
-    detail: `This browser could not make ${file.name} small enough for the server.`,
+    detail: `This browser could not make ${file.name} small enough.`,
     status: 413,
   });
 }

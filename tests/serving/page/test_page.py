@@ -286,7 +286,7 @@ def test_a_picture_beyond_the_servers_limit_is_not_sent(visit, tmp_path):
     page = visit()
     expect(page.locator("#samples button").first).to_be_visible()
     page.set_input_files("#file", large)
-    expect(page.get_by_role("alert")).to_contain_text("This server takes at most 20.0 MiB")
+    expect(page.get_by_role("alert")).to_contain_text("At most 20.0 MiB are taken")
     assert [url for url in visit.requests() if url.endswith("/v1/explain")] == []
 
 
