@@ -234,25 +234,10 @@ def test_the_page_of_the_kit_says_what_it_expects(pages, site):
     visit.close()
 
 
-FIXED = """
-<ir_version: 8, opset_import: ["" : 17]>
-fixed (uint8[2, 6, 10, 3] pixels) => (float[2, 3] logits)
-  <float[3, 3] weight = {1, -1, 2, 0.5, 2, -3, 1, 1, -2}, float[3] bias = {0.1, -0.2, 0.3}>
-{
-  numbers = Cast <to = 1> (pixels)
-  image = Transpose <perm = [0, 3, 1, 2]> (numbers)
-  feature = Relu (image)
-  pooled = GlobalAveragePool (feature)
-  flat = Flatten (pooled)
-  logits = Gemm <transB = 1> (flat, weight, bias)
-}
-"""
-
-
 @pytest.mark.parametrize("kit", PROGRAMS)
 def test_a_graph_of_two_pictures_of_bytes_row_by_row(kit, explained, tmp_path):
     """uint8, NHWC, a fixed batch, sides that differ."""
-    onnx.save(parse_model(FIXED), tmp_path / "fixed.onnx")
+    onnx.save(parse_model(kits.FIXED), tmp_path / "fixed.onnx")
     config = tiny.write(tmp_path)
     how = Preprocessing(resize=(6, 10), layout="NHWC", scale=1.0)
     changes = {"model": str(tmp_path / "fixed.onnx"), "preprocessing": how, "prototypes": 1}

@@ -68,3 +68,19 @@ def cpp_kit(target: Path) -> Path:
 def python_kit(runtime: str) -> list[str | Path]:
     """The command of the kit of Python."""
     return [sys.executable, EMBED / "python" / "explain.py", "--runtime", runtime]
+
+
+# Two pictures of bytes, row by row, of sides that differ.
+FIXED = """
+<ir_version: 8, opset_import: ["" : 17]>
+fixed (uint8[2, 6, 10, 3] pixels) => (float[2, 3] logits)
+  <float[3, 3] weight = {1, -1, 2, 0.5, 2, -3, 1, 1, -2}, float[3] bias = {0.1, -0.2, 0.3}>
+{
+  numbers = Cast <to = 1> (pixels)
+  image = Transpose <perm = [0, 3, 1, 2]> (numbers)
+  feature = Relu (image)
+  pooled = GlobalAveragePool (feature)
+  flat = Flatten (pooled)
+  logits = Gemm <transB = 1> (flat, weight, bias)
+}
+"""

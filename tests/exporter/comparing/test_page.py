@@ -1,9 +1,7 @@
 """The page of a difference in a real browser: no request, no error, every width."""
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
+from chromium import chromium, complaints
 
 from exporter.comparing.page import render
 from exporter.comparing.run import diff
@@ -28,10 +26,8 @@ def address(tiny_export, tmp_path_factory):
 
 
 def test_it_fits_every_width_and_asks_for_nothing(address):
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
     asked, errors = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: errors.append(message.text))
@@ -45,6 +41,6 @@ def test_it_fits_every_width_and_asks_for_nothing(address):
         assert not hidden.is_visible()
         page.get_by_text("1 part kept").click()
         assert hidden.is_visible()
-        browser.close()
+        assert complaints(page) == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     assert errors == []

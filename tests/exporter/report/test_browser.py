@@ -1,10 +1,8 @@
 """The report in a real browser: no request, no error, every width, with and without script."""
 
-import shutil
-
 import pytest
 import tiny
-from playwright.sync_api import sync_playwright
+from chromium import chromium, complaints
 from reports import evaluation
 
 from exporter.pipelines.report import make_report, write_page
@@ -14,13 +12,8 @@ from serving.artifact import sha256_of
 
 @pytest.fixture(scope="module")
 def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("expected Chromium for the tests of the page: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +124,10 @@ def test_a_warning_leads_to_the_classes_it_speaks_of(visit):
     page = visit()
     page.locator("#rule-held-out .amount").click()
     assert page.locator("article:visible h3").all_inner_texts() == ["red"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_with_every_fold_open(visit, scheme):
+    page = visit(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    assert complaints(page) == []

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 import tiny
+from chromium import chromium
 from http_server import listening
 from onnx.parser import parse_model
 from page import explain, shown_logit
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from exporter import export
 from exporter.site.runtime import runtime_files
@@ -29,21 +30,6 @@ HOW = Preprocessing(
 )
 
 
-FIXED = """
-<ir_version: 8, opset_import: ["" : 17]>
-fixed (uint8[2, 6, 10, 3] pixels) => (float[2, 3] logits)
-  <float[3, 3] weight = {1, -1, 2, 0.5, 2, -3, 1, 1, -2}, float[3] bias = {0.1, -0.2, 0.3}>
-{
-  numbers = Cast <to = 1> (pixels)
-  image = Transpose <perm = [0, 3, 1, 2]> (numbers)
-  feature = Relu (image)
-  pooled = GlobalAveragePool (feature)
-  flat = Flatten (pooled)
-  logits = Gemm <transB = 1> (flat, weight, bias)
-}
-"""
-
-
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     config = tiny.write(tmp_path_factory.mktemp("site"))
@@ -54,7 +40,7 @@ def artifact(tmp_path_factory):
 def fixed(tmp_path_factory):
     """Of a graph that takes two pictures of bytes, row by row."""
     folder = tmp_path_factory.mktemp("fixed")
-    onnx.save(parse_model(FIXED), folder / "fixed.onnx")
+    onnx.save(parse_model(kits.FIXED), folder / "fixed.onnx")
     how = Preprocessing(resize=(6, 10), layout="NHWC", scale=1.0)
     changes = {"model": str(folder / "fixed.onnx"), "preprocessing": how, "prototypes": 1}
     return export(tiny.write(folder).model_copy(update=changes))
@@ -86,13 +72,8 @@ def host(artifacts, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(host):  # written first: the browser's client brings an event loop of its own
-    path = kits.program("chromium", "chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,24 +1,16 @@
 """A browser, a server, and a page that must not complain."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 import tiny
+from chromium import chromium
 from http_server import listening
 from page import SECONDS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from serving.model.predictor import Predictor
 from serving.process.settings import Settings
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are asked for
@@ -31,13 +23,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("expected Chromium for the tests of the page: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,12 @@
 """axe finds nothing to complain about, whatever the page shows."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from chromium import complaints
 from page import explain
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-AXE = Axe()
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1440, "height": 900}}
-
-
-def complaints(page: Page) -> list[str]:
-    found = AXE.run(page).response["violations"]
-    return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
 
 
 @pytest.mark.parametrize(
